@@ -1,0 +1,114 @@
+// How long-running things run and stop: signals, sleeping, deadlines. Never decides what a failure means.
+
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { systemCode } from './errors.ts';
+
+/** Sleeps, and returns early (without an error) when the signal fires. */
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
+  } catch (error) {
+    if (systemCode(error) !== 'ABORT_ERR') throw error;
+  }
+}
+
+/** Runs until the function says true or the deadline is over; returns whether it came true. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  options: { timeoutMs: number; everyMs?: number; signal?: AbortSignal },
+): Promise<boolean> {
+  const deadline = performance.now() + options.timeoutMs;
+  for (;;) {
+    if (await condition()) return true;
+    if (performance.now() >= deadline || options.signal?.aborted === true) return false;
+    await sleep(options.everyMs ?? 20, options.signal);
+  }
+}
+
+/**
+ * A signal that fires at the first SIGINT or SIGTERM. The second one ends the process at once: that is safe,
+ * because whatever was not committed is repeated at the next start.
+ */
+export function stopSignal(onStop?: (name: string) => void): AbortSignal {
+  const controller = new AbortController();
+  const stop = (name: 'SIGINT' | 'SIGTERM'): void => {
+    if (controller.signal.aborted) process.exit(name === 'SIGINT' ? 130 : 143);
+    onStop?.(name);
+    controller.abort();
+  };
+  process.on('SIGINT', () => {
+    stop('SIGINT');
+  });
+  process.on('SIGTERM', () => {
+    stop('SIGTERM');
+  });
+  return controller.signal;
+}
+
+/** Waits for a wake-up or a time-out, whichever comes first; wake-ups that come while nobody waits are kept. */
+export class Bell {
+  #rung = false;
+  #waiting: (() => void) | undefined;
+
+  ring(): void {
+    this.#rung = true;
+    this.#waiting?.();
+  }
+
+  /** Resolves at the next ring, after `ms`, or when the signal fires. */
+  async wait(ms: number, signal?: AbortSignal): Promise<void> {
+    if (!this.#rung && signal?.aborted !== true) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#waiting = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        signal?.addEventListener('abort', this.#waiting, { once: true });
+      });
+      if (this.#waiting !== undefined) signal?.removeEventListener('abort', this.#waiting);
+      this.#waiting = undefined;
+    }
+    this.#rung = false;
+  }
+}
+
+/** A bounded amount (bytes, slots) that is shared: `take` waits until there is enough. First come, first served. */
+export class Budget {
+  readonly total: number;
+  #free: number;
+  readonly #waiting: { amount: number; go: () => void }[] = [];
+
+  constructor(total: number) {
+    this.total = total;
+    this.#free = total;
+  }
+
+  get free(): number {
+    return this.#free;
+  }
+
+  /** Waits for `amount` (at most the total is ever asked for); the function it returns gives it back, once. */
+  async take(amount: number): Promise<() => void> {
+    const share = Math.min(amount, this.total);
+    if (this.#waiting.length > 0 || this.#free < share)
+      await new Promise<void>((go) => this.#waiting.push({ amount: share, go }));
+    else this.#free -= share;
+    let given = false;
+    return () => {
+      if (given) return;
+      given = true;
+      this.#free += share;
+      for (
+        let next = this.#waiting[0];
+        next !== undefined && next.amount <= this.#free;
+        next = this.#waiting[0]
+      ) {
+        this.#waiting.shift();
+        this.#free -= next.amount;
+        next.go();
+      }
+    };
+  }
+}
