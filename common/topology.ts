@@ -1,0 +1,66 @@
+// The names that everything derives from the stream's: subjects, buckets, keys, consumers. Pure.
+
+import { encodeToken, keyToken } from './subjects.ts';
+
+/** Which stream, under which subjects, cut into how many partitions. */
+export interface Topology {
+  readonly stream: string;
+  readonly prefix: string;
+  readonly partitions: number;
+}
+
+export const DEFAULT_STREAM = 'LOGS';
+export const DEFAULT_PARTITIONS = 64;
+
+/** The subjects that shippers publish to. */
+export function publishedSubjects(prefix: string): string {
+  return `${prefix}.*.*.*`;
+}
+
+/** The server-side mapping that gives every host its partition. */
+export function subjectTransform(topology: Topology): { src: string; dest: string } {
+  const { prefix, partitions } = topology;
+  return {
+    src: publishedSubjects(prefix),
+    dest: `${prefix}.{{partition(${partitions},1)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}`,
+  };
+}
+
+/** The number of partitions that a stream's transform makes; undefined when it is not one of ours. */
+export function partitionsOfTransform(prefix: string, dest: string): number | undefined {
+  const match = /\{\{partition\((\d+),1\)\}\}/.exec(dest);
+  const partitions = match === null ? 0 : Number(match[1]);
+  const ours = subjectTransform({ stream: '', prefix, partitions }).dest === dest;
+  return ours && partitions > 0 ? partitions : undefined;
+}
+
+/** The stored subjects of one partition. */
+export function partitionFilter(topology: Topology, partition: number): string {
+  return `${topology.prefix}.${partition}.*.*.*`;
+}
+
+export function partitionsBucket(stream: string): string {
+  return `${stream}_partitions`;
+}
+
+export function membersBucket(stream: string): string {
+  return `${stream}_members`;
+}
+
+/** `p07`: the key of a partition's record, and the name of its ledger. */
+export function partitionKey(partition: number): string {
+  return `p${String(partition).padStart(2, '0')}`;
+}
+
+export function shipperKey(host: string): string {
+  return `shipper.${keyToken(host)}`;
+}
+
+export function receiverKey(id: string): string {
+  return `receiver.${keyToken(id)}`;
+}
+
+/** Where the owner of a host's partition tells the host's shipper how far it has committed. */
+export function committedSubject(prefix: string, host: string): string {
+  return `logferry.committed.${prefix}.${encodeToken(host)}`;
+}

@@ -1,0 +1,263 @@
+// The ledger of one partition in one directory: which bytes of which source file lie where. Pure: what its lines
+// mean, what it claims and what may be cut; ledger-file.ts keeps it on disk. A byte that no ledger lists is not there.
+
+import { z } from 'zod';
+
+import type { After } from '../common/chunk.ts';
+import { LogferryError } from '../common/errors.ts';
+import {
+  holderOf,
+  isTermOf,
+  parseJson,
+  refuseNewer,
+  type Claim,
+  type PartitionRecord,
+  type Relabel,
+} from '../common/record.ts';
+
+/** Source bytes [start, end) lie at [from, to) of one file on disk, written under `term`. */
+export interface Run {
+  term: string;
+  /** fileKey(host, file id). */
+  readonly file: string;
+  readonly path: string;
+  readonly start: number;
+  end: number;
+  /** The active file's path below the output directory; a segment keeps the destination it was written to. */
+  readonly destination: string;
+  /** See inodeOf: names the file on disk, whatever it is called now. */
+  readonly inode: string;
+  readonly from: number;
+  to: number;
+  /** See tailOf, at `end`. */
+  tail: string;
+  readonly after?: After | undefined;
+  /** The recorded offsets of the earlier generations, on a term's first line of a generation. */
+  readonly before?: Readonly<Record<string, number>> | undefined;
+}
+
+/** CRC-32 of exactly the bytes of one line, as 8 hex digits. */
+export interface RunLine extends Readonly<Run> {
+  readonly checksum: string;
+}
+
+export type LedgerLine =
+  | { readonly version: number; readonly directory: string; readonly partition: number }
+  | RunLine
+  /** Every run of the file from `start` on belongs to `term` now. */
+  | { readonly relabel: string; readonly start: number; readonly term: string }
+  /** From `to` on, nothing of this inode is listed any more. */
+  | { readonly cut: string; readonly inode: string; readonly to: number }
+  /** The creation of the bucket that this ledger's claims were merged into. */
+  | { readonly bucket: string };
+
+export const LEDGER_VERSION = 1;
+
+/** What the lines add up to. Runs are ordered per destination as they were written. */
+export interface Ledger {
+  readonly directory: string;
+  readonly partition: number;
+  bucket: string | undefined;
+  readonly destinations: Map<string, Run[]>;
+}
+
+export function emptyLedger(directory: string, partition: number): Ledger {
+  return { directory, partition, bucket: undefined, destinations: new Map() };
+}
+
+/** Applies one line, in the order of the file. */
+export function applyLine(ledger: Ledger, line: LedgerLine): void {
+  if ('version' in line) return;
+  if ('bucket' in line) ledger.bucket = line.bucket;
+  else if ('cut' in line) cutRuns(ledger, line.cut, line.inode, line.to);
+  else if ('relabel' in line) {
+    for (const run of allRuns(ledger))
+      if (run.file === line.relabel && run.start >= line.start) run.term = line.term;
+  } else addRun(ledger, line);
+}
+
+function addRun(ledger: Ledger, line: RunLine): void {
+  const { checksum: _, ...run } = line;
+  const runs = ledger.destinations.get(run.destination);
+  if (runs === undefined) {
+    ledger.destinations.set(run.destination, [run]);
+    return;
+  }
+  const last = runs.at(-1);
+  const goesOn =
+    last !== undefined &&
+    run.before === undefined &&
+    last.file === run.file &&
+    last.term === run.term &&
+    last.inode === run.inode &&
+    last.end === run.start &&
+    last.to === run.from;
+  if (goesOn) Object.assign(last, { end: run.end, to: run.to, tail: run.tail });
+  else runs.push(run);
+}
+
+function cutRuns(ledger: Ledger, destination: string, inode: string, to: number): void {
+  const runs = ledger.destinations.get(destination);
+  if (runs === undefined) return;
+  const kept: Run[] = [];
+  for (const run of runs) {
+    if (run.inode !== inode || run.to <= to) kept.push(run);
+    else if (run.from < to) kept.push(shortened(run, run.end - (run.to - to)));
+  }
+  if (kept.length > 0) ledger.destinations.set(destination, kept);
+  else ledger.destinations.delete(destination);
+}
+
+/** The tail at the new end is not known; an empty one never matches, which only means that it is looked up. */
+function shortened(run: Run, end: number): Run {
+  return { ...run, end, to: run.to - (run.end - end), tail: '' };
+}
+
+export function* allRuns(ledger: Ledger): Generator<Run> {
+  for (const runs of ledger.destinations.values()) yield* runs;
+}
+
+/** How much of a file on disk the ledger lists: anything behind it was never committed. */
+export function listedBytes(ledger: Ledger, destination: string, inode: string): number {
+  let listed = 0;
+  for (const run of ledger.destinations.get(destination) ?? [])
+    if (run.inode === inode) listed = Math.max(listed, run.to);
+  return listed;
+}
+
+/**
+ * What this ledger proves, per file: the contiguous run that reaches its end. Earlier generations that a line names
+ * as complete or as committed so far are claimed too, as lying elsewhere, so the order across rotations survives a
+ * lost bucket.
+ */
+export function claimsOf(ledger: Ledger): Map<string, Claim> {
+  const claims = new Map<string, Claim>();
+  const byStart = [...allRuns(ledger)].toSorted((a, b) => a.start - b.start);
+  for (const run of byStart) {
+    const claim = claims.get(run.file);
+    const start = claim === undefined || run.start > claim.end ? run.start : claim.start;
+    const further = claim === undefined || run.end > claim.end;
+    claims.set(run.file, {
+      start,
+      end: further ? run.end : claim.end,
+      path: run.path,
+      tail: (further ? run.tail : claim.tail) || null,
+      after: run.after?.file ?? claim?.after ?? null,
+      elsewhere: false,
+    });
+  }
+  const claimElsewhere = (file: string, end: number, run: Run): void => {
+    const claim = claims.get(file);
+    if ((claim?.end ?? 0) >= end) return;
+    const { path } = run;
+    claims.set(file, {
+      start: claim?.end ?? end,
+      end,
+      path,
+      tail: null,
+      after: claim?.after ?? null,
+      elsewhere: true,
+    });
+  };
+  for (const run of byStart)
+    if (run.after !== undefined) claimElsewhere(siblingKey(run.file, run.after.file), run.after.size, run);
+  for (const run of byStart)
+    for (const [file, end] of Object.entries(run.before ?? {})) claimElsewhere(file, end, run);
+  return claims;
+}
+
+function siblingKey(file: string, id: string): string {
+  return `${file.slice(0, file.lastIndexOf('/') + 1)}${id}`;
+}
+
+/** Cut an inode of a destination back to `to`. */
+export interface Cut {
+  readonly destination: string;
+  readonly inode: string;
+  readonly to: number;
+}
+
+/**
+ * What may go of what the ledger lists (design §5.7): bytes whose holder is a later term of another directory, of
+ * files that are committed as far as this directory holds them, and only from the end of their destination.
+ * In the order in which to cut.
+ */
+export function cutsAllowed(ledger: Ledger, record: PartitionRecord): Cut[] {
+  const endHeld = new Map<string, number>();
+  for (const run of allRuns(ledger)) endHeld.set(run.file, Math.max(endHeld.get(run.file) ?? 0, run.end));
+  const cuts: Cut[] = [];
+  for (const [destination, runs] of ledger.destinations)
+    for (const run of runs.toReversed()) {
+      const keep = keepUpTo(run, ledger.directory, record, endHeld.get(run.file) ?? 0);
+      if (keep >= run.end) break;
+      cuts.push({ destination, inode: run.inode, to: run.to - (run.end - keep) });
+      if (keep > run.start) break;
+    }
+  return cuts;
+}
+
+/** The source offset up to which a run must stay; its end when none of it may go. */
+function keepUpTo(run: Run, directory: string, record: PartitionRecord, endHeld: number): number {
+  const entry = record.files.get(run.file);
+  const written = record.terms.indexOf(run.term);
+  if (entry === undefined || entry.offset < endHeld || written < 0) return run.end;
+  let keep = run.end;
+  while (keep > run.start) {
+    const holder = holderOf(entry.held, keep - 1);
+    if (holder === undefined || holder[0] === null || isTermOf(directory, holder[0])) break;
+    if (record.terms.indexOf(holder[0]) <= written) break;
+    keep = Math.max(run.start, holder[1]);
+  }
+  return keep;
+}
+
+/** The ledger's lines for runs that a take or a merge moved to another term. */
+export function relabelLines(relabels: readonly Relabel[], term: string): LedgerLine[] {
+  return relabels.map(({ file, start }) => ({ relabel: file, start, term }));
+}
+
+/** The shortest list of lines that says the same: what a ledger is compacted to. Joined runs have no checksum. */
+export function compactLines(ledger: Ledger): LedgerLine[] {
+  const { directory, partition, bucket } = ledger;
+  const lines: LedgerLine[] = [{ version: LEDGER_VERSION, directory, partition }];
+  if (bucket !== undefined) lines.push({ bucket });
+  for (const run of allRuns(ledger)) lines.push({ ...run, checksum: '' });
+  return lines;
+}
+
+const offset = z.int().min(0);
+const lineSchema = z.union([
+  z.object({ version: z.literal(LEDGER_VERSION), directory: z.string(), partition: z.int().min(0) }),
+  z.object({
+    term: z.string(),
+    file: z.string(),
+    path: z.string(),
+    start: offset,
+    end: offset,
+    destination: z.string(),
+    inode: z.string(),
+    from: offset,
+    to: offset,
+    tail: z.string(),
+    checksum: z.string(),
+    after: z.object({ file: z.string(), size: offset }).optional(),
+    before: z.record(z.string(), offset).optional(),
+  }),
+  z.object({ relabel: z.string(), start: offset, term: z.string() }),
+  z.object({ cut: z.string(), inode: z.string(), to: offset }),
+  z.object({ bucket: z.string() }),
+]);
+
+/** One line of the file, with its newline. */
+export function encodeLine(line: LedgerLine): string {
+  return `${JSON.stringify(line)}\n`;
+}
+
+/** Reads one line (without its newline). Throws `newer` or `corrupt`. */
+export function decodeLine(text: string): LedgerLine {
+  const value = parseJson(text);
+  refuseNewer(value, LEDGER_VERSION, 'the ledger');
+  const parsed = lineSchema.safeParse(value);
+  if (!parsed.success) throw new LogferryError('corrupt', `not a line of a ledger: ${text.slice(0, 100)}`);
+  return parsed.data;
+}

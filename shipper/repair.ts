@@ -1,0 +1,72 @@
+// When a generation must be shipped again from its committed offset (design §4.7). Pure. Nothing is believed but what
+// the stream and the record say now: an acknowledged message can be gone, and a committed offset can go back.
+
+/** What a generation's publisher knows of itself. */
+export interface Published {
+  /** End of the last chunk that the stream acknowledged. */
+  readonly position: number;
+  /** Whether its end marker was acknowledged. */
+  readonly ended: boolean;
+  /** Stream sequence of its last message, 0 for none. */
+  readonly lastSeq: number;
+  /** Creation of the stream that acknowledged it. */
+  readonly created: string;
+  readonly begin: number;
+  /** How long nothing of this generation has been published. */
+  readonly quietMs: number;
+}
+
+/** The record and the stream as they were read; an old answer only delays. */
+export interface Observed {
+  /** The file's offset in the record, undefined when the record does not know it. */
+  readonly offset: number | undefined;
+  /** How far the record's owner has processed which stream; undefined when there is no record. */
+  readonly processed: { readonly created: string; readonly seq: number } | undefined;
+  readonly stream: { readonly created: string; readonly lastSeq: number };
+}
+
+export type Repair =
+  | { readonly kind: 'none' }
+  /** Ship again from `to`. `expected` is the last subject sequence to publish with, when it is known without asking. */
+  | { readonly kind: 'rewind'; readonly to: number; readonly expected?: number; readonly reason: string }
+  /** Nothing to ship, but what was remembered of the old stream counts no more. */
+  | { readonly kind: 'forget' }
+  /** Read the subject's last message, then ask afterLook. */
+  | { readonly kind: 'look'; readonly because: 'stream-shorter' | 'stalled' };
+
+/** Uncommitted for this long without a sign: look whether the stream still has the message (design §4.7). */
+export const STALLED_MS = 5_000;
+
+export function committedOffset(state: { begin: number }, observed: Observed): number {
+  return observed.offset ?? state.begin;
+}
+
+/** Whether published bytes must be shipped again. */
+export function decideRepair(state: Published, observed: Observed): Repair {
+  const committed = committedOffset(state, observed);
+  const { stream, processed } = observed;
+  if (stream.created !== state.created) {
+    if (committed >= state.position && state.ended) return { kind: 'forget' };
+    return { kind: 'rewind', to: committed, expected: 0, reason: 'the stream was recreated' };
+  }
+  if (state.lastSeq > 0 && stream.lastSeq < state.lastSeq) return { kind: 'look', because: 'stream-shorter' };
+  if (committed >= state.position) return { kind: 'none' };
+  if (processed !== undefined && processed.created === state.created && processed.seq >= state.lastSeq)
+    return { kind: 'rewind', to: committed, reason: 'bytes were missing at the receiver' };
+  return state.quietMs >= STALLED_MS ? { kind: 'look', because: 'stalled' } : { kind: 'none' };
+}
+
+/** The subject's last message was read: `seq` is 0 when there is none. */
+export function afterLook(
+  state: Published,
+  observed: Observed,
+  because: 'stream-shorter' | 'stalled',
+  seq: number,
+): Repair {
+  const to = committedOffset(state, observed);
+  if (because === 'stream-shorter')
+    return { kind: 'rewind', to, expected: seq, reason: 'the stream lost its last messages' };
+  if (seq === 0 || seq < state.lastSeq)
+    return { kind: 'rewind', to, expected: seq, reason: 'the stream no longer has the last message' };
+  return { kind: 'none' };
+}
