@@ -1,0 +1,107 @@
+// The official nats-server release archive for this platform, checked against the table below before anything
+// of it is unpacked. Never run, kept or unpacked when a byte differs.
+
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { LogferryError, messageOf } from './errors.ts';
+import { onPath, run } from './nats-server-binary.ts';
+import type { ServerBinary } from './nats-server-binary.ts';
+import { placeInCache, withScratch } from './nats-server-cache.ts';
+
+const VERSION = '2.14.5';
+
+/**
+ * SHA-256 of nats-server-v2.14.5-<platform>.tar.gz, as in SHA256SUMS of that release. The Linux ones are also in the
+ * Dockerfiles of nats-io/nats-docker (2.14.x/alpine3.22). Windows has only a .zip, which needs a program or a library
+ * to unpack that is not always there.
+ */
+const SHA256: Readonly<Record<string, string>> = {
+  'linux-amd64': '5e3b603d47c447bda1f77f9ac16dbf91c90aac4ff3681f8fbbc7201e4ed99355',
+  'linux-arm64': '673a98d3faa79dde3f9ebf16d6dfac36a5f694e7ad2015e4954dd7939c85cd4c',
+  'darwin-amd64': 'f95c98d6b6ed2b63c5681b46b092c9585c99767d547cf495730c329234625e96',
+  'darwin-arm64': 'ddd907854d9a2de834af133fa396915fe6442fe6d8909ae31390d1ea7a0fea50',
+};
+
+export const RELEASES = 'https://github.com/nats-io/nats-server/releases';
+
+/** To the first byte of the answer, and to the last (ms). The archive is 7 MB. */
+const ANSWER_TIMEOUT_MS = 10_000;
+const TOTAL_TIMEOUT_MS = 120_000;
+const MAX_BYTES = 100_000_000;
+
+/**
+ * Fetches the pinned release into the cache. Throws `unreachable` when it cannot be had in time, `corrupt` when
+ * it is not what the table says; in both cases nothing is left behind.
+ */
+export async function fetchRelease(options: {
+  cacheDir: string;
+  env: NodeJS.ProcessEnv;
+  say: (line: string) => void;
+  signal?: AbortSignal | undefined;
+  /** Where releases lie, `<base>/v<version>/<archive>`. */
+  baseUrl?: string | undefined;
+}): Promise<ServerBinary> {
+  const platform = `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
+  const expected = SHA256[platform];
+  if (expected === undefined)
+    throw new LogferryError('failed', `no checksum is known of a nats-server release for ${platform}`);
+  const [tar] = await onPath('tar', options.env);
+  if (tar === undefined) throw new LogferryError('failed', 'no tar on the PATH to unpack the release with');
+
+  const name = `nats-server-v${VERSION}-${platform}`;
+  const url = `${options.baseUrl ?? `${RELEASES}/download`}/v${VERSION}/${name}.tar.gz`;
+  options.say(`fetching nats-server ${VERSION} from the official release`);
+  const archive = await download(url, options.signal);
+  const actual = createHash('sha256').update(archive).digest('hex');
+  if (actual !== expected)
+    throw new LogferryError(
+      'corrupt',
+      `${url} has SHA-256 ${actual} (${archive.length} bytes) instead of ${expected}`,
+    );
+
+  return withScratch(options.cacheDir, async (scratch) => {
+    const file = join(scratch, 'release.tar.gz');
+    await writeFile(file, archive);
+    await run(tar, ['-xzf', file, '-C', scratch, `${name}/nats-server`], {
+      env: options.env,
+      ...(options.signal && { signal: options.signal }),
+    });
+    return placeInCache(options.cacheDir, scratch, join(scratch, name, 'nats-server'), options.signal);
+  });
+}
+
+async function download(url: string, signal?: AbortSignal): Promise<Buffer> {
+  const late = new AbortController();
+  const answerTimer = setTimeout(() => {
+    late.abort(new Error(`no answer in ${ANSWER_TIMEOUT_MS / 1000} s`));
+  }, ANSWER_TIMEOUT_MS);
+  const signals = [
+    late.signal,
+    AbortSignal.timeout(TOTAL_TIMEOUT_MS),
+    ...(signal === undefined ? [] : [signal]),
+  ];
+  try {
+    const response = await fetch(url, { signal: AbortSignal.any(signals) });
+    clearTimeout(answerTimer);
+    if (!response.ok || response.body === null) throw new Error(`the answer was ${response.status}`);
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for await (const part of response.body) {
+      length += part.length;
+      if (length > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
+      parts.push(part);
+    }
+    return Buffer.concat(parts);
+  } catch (error) {
+    signal?.throwIfAborted();
+    // fetch() itself says only "fetch failed"; its cause says why.
+    const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    throw new LogferryError('unreachable', `cannot fetch ${url} (${messageOf(reason)})`, undefined, {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(answerTimer);
+  }
+}
