@@ -1,0 +1,353 @@
+// The laws of the ledger: what it claims it lists, what it lets go another holds, and its short form says the same.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { LogferryError } from '../common/errors.ts';
+import {
+  emptyRecord,
+  pushHolder,
+  type FileEntry,
+  type Holder,
+  type PartitionRecord,
+} from '../common/record.ts';
+import {
+  allRuns,
+  applyLine,
+  claimsOf,
+  compactLines,
+  cutsAllowed,
+  decodeLine,
+  emptyLedger,
+  encodeLine,
+  LEDGER_VERSION,
+  listedBytes,
+  relabelLines,
+  type Ledger,
+  type LedgerLine,
+  type RunLine,
+} from '../receiver/ledger.ts';
+
+const HERE = 'here';
+const MAX = 40;
+const DESTINATIONS = ['web1/x.log', 'web1/y.log'];
+const FILES = ['web1/f0-0', 'web1/f0-1', 'web1/f1-0'];
+const TERMS = ['here.1', 'there.1', 'here.2', 'there.2'];
+
+const file = fc.constantFrom(...FILES);
+const destination = fc.constantFrom(...DESTINATIONS);
+const myTerm = fc.constantFrom('here.1', 'here.2');
+const offset = fc.nat(MAX);
+
+type Step =
+  | {
+      readonly do: 'write';
+      term: string;
+      file: string;
+      destination: string;
+      start: number;
+      length: number;
+      before: boolean;
+    }
+  | { readonly do: 'goOn'; destination: string; length: number }
+  | { readonly do: 'rotate'; destination: string }
+  | { readonly do: 'cut'; destination: string; share: number }
+  | { readonly do: 'relabel'; file: string; start: number; term: string };
+
+const length = fc.integer({ min: 1, max: 12 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant('write' as const),
+    term: myTerm,
+    file,
+    destination,
+    start: offset,
+    length,
+    before: fc.boolean(),
+  }),
+  fc.record({ do: fc.constant('goOn' as const), destination, length }),
+  fc.record({ do: fc.constant('goOn' as const), destination, length }),
+  fc.record({ do: fc.constant('rotate' as const), destination }),
+  fc.record({
+    do: fc.constant('cut' as const),
+    destination,
+    share: fc.double({ min: 0, max: 1, noNaN: true }),
+  }),
+  fc.record({ do: fc.constant('relabel' as const), file, start: offset, term: myTerm }),
+);
+
+/** The lines that a receiver would have written on the way. */
+function linesOf(steps: readonly Step[]): LedgerLine[] {
+  const lines: LedgerLine[] = [{ version: LEDGER_VERSION, directory: HERE, partition: 7 }];
+  const active = new Map(
+    DESTINATIONS.map((name) => [name, { inode: 0, size: 0, last: undefined as RunLine | undefined }]),
+  );
+  for (const step of steps) {
+    if (step.do === 'relabel') {
+      lines.push({ relabel: step.file, start: step.start, term: step.term });
+      continue;
+    }
+    const disk = active.get(step.destination)!;
+    if (step.do === 'rotate') Object.assign(disk, { inode: disk.inode + 1, size: 0 });
+    else if (step.do === 'cut') {
+      disk.size = Math.floor(disk.size * step.share);
+      disk.last = undefined;
+      lines.push({ cut: step.destination, inode: String(disk.inode), to: disk.size });
+    } else {
+      if (step.do === 'goOn' && disk.last === undefined) continue;
+      const { term, file, start } = step.do === 'write' ? step : { ...disk.last!, start: disk.last!.end };
+      disk.last = {
+        term,
+        file,
+        path: '/var/log/x.log',
+        start,
+        end: start + step.length,
+        destination: step.destination,
+        inode: String(disk.inode),
+        from: disk.size,
+        to: disk.size + step.length,
+        tail: `${file} ${start + step.length}`,
+        checksum: '0badcafe',
+        ...(file === 'web1/f0-1' && { after: { file: 'f0-0', size: 30 } }),
+        ...(step.do === 'write' && step.before && { before: { 'web1/f0-0': 25 } }),
+      };
+      disk.size = disk.last.to;
+      lines.push(disk.last);
+    }
+  }
+  return lines;
+}
+
+function ledgerOf(lines: readonly LedgerLine[]): Ledger {
+  const ledger = emptyLedger(HERE, 7);
+  for (const line of lines) applyLine(ledger, line);
+  return ledger;
+}
+
+const lines = fc.array(step, { maxLength: 25 }).map(linesOf);
+const ledger = lines.map(ledgerOf);
+
+const held = fc
+  .array(fc.tuple(fc.constantFrom(null, ...TERMS, 'there.unknown'), offset), { maxLength: 5 })
+  .map((all) => all.reduce<Holder[]>((so, [term, from]) => pushHolder(so, term, from), []));
+const entry: fc.Arbitrary<FileEntry> = fc.record({
+  path: fc.constant('/var/log/x.log'),
+  offset: fc.nat(2 * MAX),
+  tail: fc.constant(null),
+  held,
+  after: fc.constant(null),
+  final: fc.constant(null),
+});
+const record: fc.Arbitrary<PartitionRecord> = fc
+  .tuple(fc.dictionary(file, entry), fc.shuffledSubarray(TERMS))
+  .map(([files, terms]) => ({ ...emptyRecord(64), terms, files: new Map(Object.entries(files)) }));
+
+/** Every listed byte of a destination, in the order in which it lies there. */
+function bytesOf(
+  ledger: Ledger,
+  destination: string,
+): { inode: string; at: number; file: string; byte: number; term: string }[] {
+  return (ledger.destinations.get(destination) ?? []).flatMap(({ inode, from, file, start, end, term }) =>
+    Array.from({ length: end - start }, (_, index) => ({
+      inode,
+      at: from + index,
+      file,
+      byte: start + index,
+      term,
+    })),
+  );
+}
+
+/** The rule for one byte, said once more in the words of the design. */
+function mayGo(
+  ledger: Ledger,
+  record: PartitionRecord,
+  at: { file: string; byte: number; term: string },
+): boolean {
+  const entry = record.files.get(at.file);
+  if (entry === undefined) return false;
+  for (const run of allRuns(ledger)) if (run.file === at.file && run.end > entry.offset) return false;
+  let holder: string | null = null;
+  for (const [term, from] of entry.held) if (from <= at.byte) holder = term;
+  if (holder === null || holder.startsWith(`${HERE}.`)) return false;
+  return record.terms.includes(at.term) && record.terms.indexOf(holder) > record.terms.indexOf(at.term);
+}
+
+test('a line read back is the line', () => {
+  const any = fc.string();
+  const other: fc.Arbitrary<LedgerLine> = fc.oneof(
+    any.map((bucket) => ({ bucket })),
+    fc.tuple(any, fc.nat(), any).map(([relabel, start, term]) => ({ relabel, start, term })),
+    fc.tuple(any, any, fc.nat()).map(([cut, inode, to]) => ({ cut, inode, to })),
+    fc
+      .tuple(any, fc.nat())
+      .map(([directory, partition]) => ({ version: LEDGER_VERSION, directory, partition })),
+  );
+  fc.assert(
+    fc.property(fc.oneof(lines, fc.array(other)), (lines) => {
+      for (const line of lines) {
+        const text = encodeLine(line);
+        assert.match(text, /^[^\n]*\n$/);
+        assert.deepEqual(decodeLine(text.slice(0, -1)), line);
+      }
+    }),
+  );
+});
+
+test('a torn line is refused, wherever it was torn', () => {
+  fc.assert(
+    fc.property(lines, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (lines, share) => {
+      for (const line of lines) {
+        const text = encodeLine(line).slice(0, -1);
+        assert.throws(() => decodeLine(text.slice(0, Math.floor(text.length * share))), { code: 'corrupt' });
+      }
+    }),
+  );
+});
+
+test('anything else is refused as corrupt, and a newer ledger as newer', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+      try {
+        decodeLine(text);
+        assert.fail(`taken for a line: ${text}`);
+      } catch (error) {
+        assert.ok(error instanceof LogferryError && error.code === 'corrupt', String(error));
+      }
+    }),
+  );
+  const newer = JSON.stringify({ version: LEDGER_VERSION + 1, directory: HERE, partition: 7, more: true });
+  assert.throws(() => decodeLine(newer), { code: 'newer' });
+});
+
+test('the runs of a destination list every byte of its files on disk once, in order', () => {
+  fc.assert(
+    fc.property(lines, (lines) => {
+      const ledger = ledgerOf(lines);
+      for (const destination of DESTINATIONS) {
+        const next = new Map<string, number>();
+        for (const { inode, at } of bytesOf(ledger, destination)) {
+          assert.equal(at, next.get(inode) ?? 0);
+          next.set(inode, at + 1);
+        }
+        for (const [inode, size] of next) assert.equal(listedBytes(ledger, destination, inode), size);
+      }
+      assert.equal(listedBytes(ledger, 'unknown', '0'), 0);
+    }),
+  );
+});
+
+test('a claim is listed whole, reaches the end of its file, and begins where the bytes before it are missing', () => {
+  fc.assert(
+    fc.property(ledger, (ledger) => {
+      const claims = claimsOf(ledger);
+      for (const file of FILES) {
+        const listed = new Set(
+          DESTINATIONS.flatMap((name) => bytesOf(ledger, name))
+            .filter((at) => at.file === file)
+            .map((at) => at.byte),
+        );
+        const claim = claims.get(file);
+        if (claim === undefined || claim.elsewhere) {
+          for (const byte of listed) assert.ok(claim !== undefined && byte < claim.end);
+          continue;
+        }
+        assert.equal(claim.end, Math.max(...listed) + 1);
+        for (let byte = claim.start; byte < claim.end; byte += 1) assert.ok(listed.has(byte));
+        assert.ok(!listed.has(claim.start - 1));
+      }
+    }),
+  );
+});
+
+test('an earlier generation that a line names is claimed as committed, but as lying elsewhere', () => {
+  fc.assert(
+    fc.property(ledger, (ledger) => {
+      const runs = [...allRuns(ledger)];
+      const named = Math.max(
+        0,
+        ...runs.map((run) => Math.max(run.after?.size ?? 0, run.before?.['web1/f0-0'] ?? 0)),
+      );
+      const listed = Math.max(0, ...runs.filter((run) => run.file === 'web1/f0-0').map((run) => run.end));
+      const claim = claimsOf(ledger).get('web1/f0-0');
+      assert.equal(claim?.end ?? 0, Math.max(named, listed));
+      if (claim !== undefined) assert.equal(claim.elsewhere, named > listed);
+    }),
+  );
+});
+
+test('only bytes that a later term of another directory holds, committed, are cut, only from the end, and all of them', () => {
+  let cutBytes = 0;
+  fc.assert(
+    fc.property(ledger, record, (ledger, record) => {
+      const before = DESTINATIONS.map((name) => bytesOf(ledger, name));
+      const may = before.map((bytes) => bytes.map((at) => mayGo(ledger, record, at)));
+      for (const cut of cutsAllowed(ledger, record))
+        applyLine(ledger, { cut: cut.destination, inode: cut.inode, to: cut.to });
+      DESTINATIONS.forEach((name, index) => {
+        const left = bytesOf(ledger, name);
+        const place = ({ inode, at, file, byte }: (typeof left)[number]): string =>
+          `${inode}:${at} ${file}:${byte}`;
+        const mustStay = may[index]!.lastIndexOf(false) + 1;
+        assert.deepEqual(left.map(place), before[index]!.slice(0, mustStay).map(place));
+        cutBytes += before[index]!.length - left.length;
+      });
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(cutBytes > 0, 'no example cut anything');
+});
+
+test('nothing is cut of what this directory or nobody holds', () => {
+  fc.assert(
+    fc.property(ledger, record, fc.constantFrom(null, 'here.1', 'here.2'), (ledger, record, holder) => {
+      const files = new Map(
+        [...record.files].map(([file, entry]) => [file, { ...entry, held: [[holder, 0] as const] }]),
+      );
+      assert.deepEqual(cutsAllowed(ledger, { ...record, files }), []);
+    }),
+  );
+});
+
+test('a relabelled run belongs to the new term, from the start that was named', () => {
+  fc.assert(
+    fc.property(lines, file, offset, (lines, file, start) => {
+      const plain = [...allRuns(ledgerOf(lines))];
+      const relabelled = [...allRuns(ledgerOf([...lines, ...relabelLines([{ file, start }], 'here.9')]))];
+      plain.forEach((run, index) => {
+        const term = run.file === file && run.start >= start ? 'here.9' : run.term;
+        assert.deepEqual(relabelled[index], { ...run, term });
+      });
+    }),
+  );
+});
+
+test('the compacted ledger says the same, also after a crash and more lines', () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 25 }), fc.nat(25), record, (steps, at, record) => {
+      const all = linesOf(steps);
+      const whole = ledgerOf(all);
+      const split = Math.min(at, all.length);
+      const compacted = compactLines(ledgerOf(all.slice(0, split))).map((line) =>
+        decodeLine(encodeLine(line).trimEnd()),
+      );
+      const resumed = ledgerOf([...compacted, ...all.slice(split)]);
+      assert.deepEqual(claimsOf(resumed), claimsOf(whole));
+      for (const name of DESTINATIONS) assert.deepEqual(bytesOf(resumed, name), bytesOf(whole, name));
+      const allowed = (ledger: Ledger): string[] => {
+        for (const { destination: cut, inode, to } of cutsAllowed(ledger, record))
+          applyLine(ledger, { cut, inode, to });
+        return DESTINATIONS.map((name) => JSON.stringify(bytesOf(ledger, name)));
+      };
+      assert.deepEqual(allowed(resumed), allowed(whole));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('the bucket that claims were merged into survives compaction', () => {
+  const ledger = ledgerOf([{ bucket: 'first' }, { bucket: 'second' }]);
+  assert.equal(ledgerOf(compactLines(ledger)).bucket, 'second');
+});
