@@ -43,7 +43,7 @@ export async function versionOf(path: string, signal?: AbortSignal): Promise<str
     signal?.throwIfAborted();
     return undefined;
   }
-  return /^nats-server: v(\d+\.\d+\.\d+\S*)/m.exec(answer)?.[1];
+  return /^nats-server: v(\d+\.\d+\.\d+[\w.+~-]*)/m.exec(answer)?.[1];
 }
 
 export function isNewEnough(version: string): boolean {

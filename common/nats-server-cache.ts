@@ -25,6 +25,7 @@ import type { ServerBinary } from './nats-server-binary.ts';
 
 const BINARY = 'nats-server';
 const RECORD = 'nats-server.sha256';
+const BROKEN = '.broken';
 const SCRATCH = 'fetching-';
 /** A scratch directory this old belongs to a process that was killed: a fetch gives up after minutes. */
 const SCRATCH_MAX_AGE_MS = 3_600_000;
@@ -105,15 +106,10 @@ export async function placeInCache(
   await sync(staged);
 
   const directory = join(cacheDir, `nats-server-${version}`);
-  if (!(await renamed(staged, directory)) && !(await matchesRecord(directory))) {
-    await setAside(directory);
-    await renamed(staged, directory);
-  }
+  while (!(await renamed(staged, directory)) && !(await matchesRecord(directory))) await setAside(directory);
   await sync(cacheDir);
   return { path: join(directory, BINARY), version };
 }
-
-const BROKEN = '.broken';
 
 /** Out of the way under a name that is never looked at; only the last one is kept. */
 async function setAside(directory: string): Promise<void> {

@@ -11,9 +11,9 @@ import { placeInCache, withScratch } from './nats-server-cache.ts';
 import { distributionSources, parseClassic, parseDeb822, stanzaFor } from './nats-server-sources.ts';
 import type { AptSource } from './nats-server-sources.ts';
 
-/** For one suite (its index is about 11 MB), and the time after which a failure means that no suite will answer. */
+/** For one suite (its index is about 11 MB); an update that fails after this long would for every suite. */
 const SUITE_TIMEOUT_MS = 120_000;
-const SILENT_MS = 9_000;
+const SILENT_MS = 7_000;
 
 interface Apt {
   readonly get: string;
@@ -41,7 +41,6 @@ export async function fetchDistribution(options: {
 
   for (const suite of system.suites)
     for (const source of sources) {
-      const started = performance.now();
       options.say(`fetching nats-server from the distribution's packages (${suite})`);
       try {
         return await withScratch(options.cacheDir, async (scratch) => {
@@ -52,15 +51,7 @@ export async function fetchDistribution(options: {
       } catch (error) {
         options.signal?.throwIfAborted();
         options.say(`not from ${suite}: ${lastLine(error)}`);
-        if (performance.now() - started > SILENT_MS)
-          throw new LogferryError(
-            'unreachable',
-            "the distribution's mirror does not answer in time",
-            undefined,
-            {
-              cause: error,
-            },
-          );
+        if (error instanceof LogferryError && error.code === 'unreachable') throw error;
       }
     }
   throw new LogferryError('failed', "none of the distribution's suites has a nats-server that runs here");
@@ -75,7 +66,16 @@ async function unpackPackage(apt: Apt, dpkg: string, scratch: string): Promise<s
     ...(apt.signal && { signal: apt.signal }),
   };
   const config = ['-q', '-c', join(scratch, 'apt.conf')];
-  await run(apt.get, [...config, 'update'], settings);
+  const started = performance.now();
+  try {
+    await run(apt.get, [...config, 'update'], settings);
+  } catch (error) {
+    apt.signal?.throwIfAborted();
+    if (performance.now() - started < SILENT_MS) throw error;
+    throw new LogferryError('unreachable', "the distribution's mirror does not answer in time", undefined, {
+      cause: error,
+    });
+  }
   await run(apt.get, [...config, 'download', 'nats-server'], settings);
   const file = (await readdir(scratch)).find((name) => name.endsWith('.deb'));
   if (file === undefined) throw new LogferryError('failed', 'apt has downloaded no package');
@@ -113,6 +113,7 @@ Dir::State::status ${path('status')};
 Dir::Cache ${path('cache')};
 Dir::Cache::Archives ${path('cache/archives')};
 APT::Sandbox::User "root"; // only matters to root: the user _apt could not write to the scratch directory
+APT::Update::Error-Mode "any"; // else apt ends with 0 when a mirror is not reached
 APT::Get::AllowUnauthenticated "false";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowWeakRepositories "false";
@@ -144,7 +145,11 @@ async function distribution(): Promise<{ codename: string; suites: string[]; com
   // Debian's mirrors know these aliases; Ubuntu's know `devel`, and nats-server is in its component universe.
   if (value('ID') === 'debian')
     return { codename, suites: ['unstable', 'testing', 'stable'], components: ['main'] };
-  return { codename, suites: ['devel', codename], components: ['main', 'universe'] };
+  return {
+    codename,
+    suites: ['devel', codename].filter((suite) => suite !== ''),
+    components: ['main', 'universe'],
+  };
 }
 
 /** Of a failed program the last line that it wrote, which says why; its message repeats the whole command. */

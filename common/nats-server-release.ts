@@ -10,23 +10,29 @@ import { onPath, run } from './nats-server-binary.ts';
 import type { ServerBinary } from './nats-server-binary.ts';
 import { placeInCache, withScratch } from './nats-server-cache.ts';
 
-const VERSION = '2.14.5';
+interface Release {
+  readonly version: string;
+  readonly sha256: Readonly<Record<string, string>>;
+}
 
 /**
- * SHA-256 of nats-server-v2.14.5-<platform>.tar.gz, as in SHA256SUMS of that release. The Linux ones are also in the
- * Dockerfiles of nats-io/nats-docker (2.14.x/alpine3.22). Windows has only a .zip, which needs a program or a library
- * to unpack that is not always there.
+ * SHA-256 of nats-server-v2.14.5-<platform>.tar.gz. Linux: from the Dockerfiles of nats-io/nats-docker
+ * (2.14.x/alpine3.22). Darwin: as two unrelated projects pin them, with the same Linux values beside them. Compare with
+ * SHA256SUMS of the release when changing the version. Windows has only a .zip, which nothing here can unpack.
  */
-const SHA256: Readonly<Record<string, string>> = {
-  'linux-amd64': '5e3b603d47c447bda1f77f9ac16dbf91c90aac4ff3681f8fbbc7201e4ed99355',
-  'linux-arm64': '673a98d3faa79dde3f9ebf16d6dfac36a5f694e7ad2015e4954dd7939c85cd4c',
-  'darwin-amd64': 'f95c98d6b6ed2b63c5681b46b092c9585c99767d547cf495730c329234625e96',
-  'darwin-arm64': 'ddd907854d9a2de834af133fa396915fe6442fe6d8909ae31390d1ea7a0fea50',
+const PINNED: Release = {
+  version: '2.14.5',
+  sha256: {
+    'linux-amd64': '5e3b603d47c447bda1f77f9ac16dbf91c90aac4ff3681f8fbbc7201e4ed99355',
+    'linux-arm64': '673a98d3faa79dde3f9ebf16d6dfac36a5f694e7ad2015e4954dd7939c85cd4c',
+    'darwin-amd64': 'f95c98d6b6ed2b63c5681b46b092c9585c99767d547cf495730c329234625e96',
+    'darwin-arm64': 'ddd907854d9a2de834af133fa396915fe6442fe6d8909ae31390d1ea7a0fea50',
+  },
 };
 
 export const RELEASES = 'https://github.com/nats-io/nats-server/releases';
 
-/** To the first byte of the answer, and to the last (ms). The archive is 7 MB. */
+/** To the first byte of the answer, and to the last (ms). */
 const ANSWER_TIMEOUT_MS = 10_000;
 const TOTAL_TIMEOUT_MS = 120_000;
 const MAX_BYTES = 100_000_000;
@@ -42,17 +48,19 @@ export async function fetchRelease(options: {
   signal?: AbortSignal | undefined;
   /** Where releases lie, `<base>/v<version>/<archive>`. */
   baseUrl?: string | undefined;
+  release?: Release | undefined;
 }): Promise<ServerBinary> {
-  const platform = `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
-  const expected = SHA256[platform];
+  const { version, sha256 } = options.release ?? PINNED;
+  const platform = releasePlatform();
+  const expected = sha256[platform];
   if (expected === undefined)
     throw new LogferryError('failed', `no checksum is known of a nats-server release for ${platform}`);
   const [tar] = await onPath('tar', options.env);
   if (tar === undefined) throw new LogferryError('failed', 'no tar on the PATH to unpack the release with');
 
-  const name = `nats-server-v${VERSION}-${platform}`;
-  const url = `${options.baseUrl ?? `${RELEASES}/download`}/v${VERSION}/${name}.tar.gz`;
-  options.say(`fetching nats-server ${VERSION} from the official release`);
+  const name = `nats-server-v${version}-${platform}`;
+  const url = `${options.baseUrl ?? `${RELEASES}/download`}/v${version}/${name}.tar.gz`;
+  options.say(`fetching nats-server ${version} from the official release`);
   const archive = await download(url, options.signal);
   const actual = createHash('sha256').update(archive).digest('hex');
   if (actual !== expected)
@@ -70,6 +78,11 @@ export async function fetchRelease(options: {
     });
     return placeInCache(options.cacheDir, scratch, join(scratch, name, 'nats-server'), options.signal);
   });
+}
+
+/** As the release archives are named: `linux-amd64`. */
+export function releasePlatform(): string {
+  return `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
 }
 
 async function download(url: string, signal?: AbortSignal): Promise<Buffer> {

@@ -17,7 +17,7 @@ export function parseDeb822(text: string): AptSource[] {
     const fields = new Map<string, string>();
     // A line that starts with a blank goes on with the field above it.
     for (const field of stanza.matchAll(/^([A-Za-z-]+):(.*(?:\n[ \t].*)*)/gm))
-      fields.set((field[1] ?? '').toLowerCase(), (field[2] ?? '').trim());
+      fields.set((field[1] ?? '').toLowerCase(), (field[2] ?? '').replace(/^[ \t]+|\s+$/g, ''));
     const words = (name: string): string[] =>
       (fields.get(name) ?? '').split(/\s+/).filter((word) => word !== '');
     if (

@@ -1,16 +1,17 @@
 // Starts a nats-server with JetStream on 127.0.0.1, for `local`, `demo` and the tests, and stops it again. Never
-// leaves it behind when this process ends normally.
+// leaves it behind when this process ends normally, and never runs two on one directory.
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { basename, join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { join, resolve } from 'node:path';
 
-import { LogferryError, messageOf, systemCode } from './errors.ts';
+import { LogferryError } from './errors.ts';
 import { findNatsServer, sayOnStderr } from './nats-server-find.ts';
-import { until } from './run.ts';
+import { clearLeftover, starterLine } from './nats-server-leftover.ts';
+import { freePort, isFree } from './nats-server-port.ts';
+import { isReady, portsFile } from './nats-server-ready.ts';
+import { sleep, until } from './run.ts';
 
 export { findNatsServer } from './nats-server-find.ts';
 export type { FindOptions, FoundServer } from './nats-server-find.ts';
@@ -34,12 +35,13 @@ export interface StartOptions {
   /** 0 or left out: a free one. */
   readonly port?: number | undefined;
   readonly say?: ((line: string) => void) | undefined;
-  /** nats-server configuration that is appended, so that it overrides. */
+  /** nats-server configuration that is appended, so that it overrides; it must leave the ports as they are. */
   readonly config?: string | undefined;
   /** Left out: the one that findNatsServer finds. */
   readonly binary?: string | undefined;
   /** Left out: `nats-server.log` in `dir`. */
   readonly logFile?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const READY_TIMEOUT_MS = 10_000;
@@ -48,123 +50,95 @@ const PORT_ATTEMPTS = 10;
 
 /**
  * Resolves once clients can connect and JetStream answers. Throws `busy` when something listens on the port that was
- * asked for, `failed` with the end of the log when the server does not get ready in 10 s.
+ * asked for or another process has a server on `dir`, `failed` with the end of the log when it is not ready in 10 s.
  */
 export async function startNatsServer(options: StartOptions): Promise<NatsServer> {
-  const binary = options.binary ?? (await findNatsServer({ say: options.say ?? sayOnStderr })).path;
-  const dir = resolve(options.dir);
-  await mkdir(dir, { recursive: true });
-  const files = {
-    dir,
-    config: join(dir, 'nats-server.conf'),
-    log: resolve(options.logFile ?? join(dir, 'nats-server.log')),
+  const { say = sayOnStderr, signal } = options;
+  const binary = options.binary ?? (await findNatsServer({ say, signal })).path;
+  const directory = resolve(options.dir);
+  await mkdir(directory, { recursive: true });
+  const configFile = join(directory, 'nats-server.conf');
+  const logFile = resolve(options.logFile ?? join(directory, 'nats-server.log'));
+  await clearLeftover(directory, configFile, say);
+
+  const start = async (port: number): Promise<NatsServer> => {
+    await writeFile(configFile, configuration(directory, port, options.config));
+    return launch({ binary, directory, configFile, logFile, port, signal });
   };
   if (options.port !== undefined && options.port !== 0) {
-    if (!(await isFree(options.port))) throw taken(options.port);
-    return launch(binary, files, options.port, options.config);
+    if (await isFree(options.port)) return start(options.port);
+    throw new LogferryError(
+      'busy',
+      `something listens on 127.0.0.1:${options.port} already`,
+      'stop it, or choose another port',
+    );
   }
   for (let attempt = 1; ; attempt += 1) {
-    const port = somePort();
-    if (!(await isFree(port))) {
-      if (attempt < PORT_ATTEMPTS * 10) continue;
-      throw new LogferryError('failed', 'found no free port on 127.0.0.1');
-    }
+    const port = await freePort();
     try {
-      return await launch(binary, files, port, options.config);
+      return await start(port);
     } catch (error) {
       // Somebody took the port in between: the one failure that another port cures.
-      if (attempt >= PORT_ATTEMPTS || (await isFree(port))) throw error;
+      if (attempt === PORT_ATTEMPTS || (await isFree(port))) throw error;
     }
   }
 }
 
-interface Files {
-  readonly dir: string;
-  readonly config: string;
-  readonly log: string;
-}
-
-async function launch(
-  binary: string,
-  files: Files,
-  port: number,
-  extra: string | undefined,
-): Promise<NatsServer> {
-  await writeFile(files.config, configuration(files.dir, port, extra));
-  const log = await open(files.log, 'a');
-  let child: ChildProcess;
-  try {
-    // A process group of its own: Ctrl-C is for this process, which still needs the server to stop in order.
-    child = spawn(binary, ['--config', files.config], {
-      detached: true,
-      stdio: ['ignore', log.fd, log.fd],
-    });
-  } finally {
-    await log.close();
-  }
-  const exited = goneOf(child);
-  const server = handleOf(child, port, exited, portsFile(files.dir, binary, child.pid));
-
-  let gone = false;
-  void exited.then(() => {
-    gone = true;
-  });
-  const ready = await until(async () => gone || (await isReady(portsFile(files.dir, binary, child.pid))), {
-    timeoutMs: READY_TIMEOUT_MS,
-    everyMs: 10,
-  });
-  if (ready && !gone) return server;
-  const reason = gone ? 'ended at once' : `was not ready in ${READY_TIMEOUT_MS / 1000} s`;
-  await server.kill();
-  throw new LogferryError(
-    'failed',
-    `${binary} on port ${port} ${reason}: ${await endOf(files.log)}`,
-    `see ${files.log} and ${files.config}`,
-  );
-}
-
-/** The monitoring port is for the readiness check alone; the server picks it and writes it to its ports file. */
-function configuration(dir: string, port: number, extra = ''): string {
-  return `listen: "127.0.0.1:${port}"
+/** The monitoring port is for the readiness check alone: the server picks it and writes it to its ports file. */
+function configuration(directory: string, port: number, extra = ''): string {
+  return `${starterLine(process.pid)}
+listen: "127.0.0.1:${port}"
 http: "127.0.0.1:-1"
-ports_file_dir: ${JSON.stringify(dir)}
+ports_file_dir: ${JSON.stringify(directory)}
 jetstream {
-  store_dir: ${JSON.stringify(dir)}
+  store_dir: ${JSON.stringify(directory)}
 }
 ${extra}
 `;
 }
 
-function portsFile(dir: string, binary: string, pid: number | undefined): string {
-  return join(dir, `${basename(binary)}_${pid ?? 0}.ports`);
-}
+async function launch(options: {
+  binary: string;
+  directory: string;
+  configFile: string;
+  logFile: string;
+  port: number;
+  signal: AbortSignal | undefined;
+}): Promise<NatsServer> {
+  const { binary, directory, configFile, logFile, port, signal } = options;
+  const log = await open(logFile, 'a');
+  let end: string | undefined;
+  let child: ChildProcess;
+  let exited: Promise<void>;
+  let logStart: number;
+  try {
+    logStart = (await log.stat()).size;
+    // A process group of its own: Ctrl-C is for this process, which still needs the server to stop in order.
+    child = spawn(binary, ['--config', configFile], { detached: true, stdio: ['ignore', log.fd, log.fd] });
+    exited = endOf(child).then((reason) => {
+      end = reason;
+    });
+  } finally {
+    await log.close();
+  }
+  const ports = portsFile(directory, binary, child.pid ?? 0);
+  const server = handleOf(child, port, exited, ports);
 
-/** The ports file appears when clients can connect; the health check says whether JetStream has its streams back. */
-async function isReady(file: string): Promise<boolean> {
-  let monitoring: string | undefined;
-  try {
-    const ports: unknown = JSON.parse(await readFile(file, 'utf8'));
-    if (
-      typeof ports === 'object' &&
-      ports !== null &&
-      'monitoring' in ports &&
-      Array.isArray(ports.monitoring)
-    )
-      monitoring = ports.monitoring.map(String)[0];
-  } catch (error) {
-    // Not there yet, or seen half written.
-    if (systemCode(error) === 'ENOENT' || error instanceof SyntaxError) return false;
-    throw error;
-  }
-  if (monitoring === undefined) return false;
-  try {
-    const response = await fetch(`${monitoring}/healthz`, { signal: AbortSignal.timeout(1_000) });
-    await response.body?.cancel();
-    return response.ok;
-  } catch (error) {
-    if (error instanceof TypeError || error instanceof DOMException) return false; // refused, or too slow
-    throw error;
-  }
+  const ready = await until(async () => end !== undefined || (await isReady(ports)), {
+    timeoutMs: READY_TIMEOUT_MS,
+    everyMs: 10,
+    ...(signal && { signal }),
+  });
+  if (ready && end === undefined) return server;
+  const reason = end ?? `was not ready in ${READY_TIMEOUT_MS / 1000} s`;
+  await server.kill();
+  signal?.throwIfAborted();
+  const lines = (await readFile(logFile)).subarray(logStart).toString().trimEnd().split('\n').slice(-5);
+  throw new LogferryError(
+    'failed',
+    `${binary} on port ${port} ${reason}: ${lines.join('\n')}`,
+    `see ${logFile} and ${configFile}`,
+  );
 }
 
 const running = new Set<ChildProcess>();
@@ -174,17 +148,22 @@ function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-function goneOf(child: ChildProcess): Promise<void> {
+/** Resolves when the process is gone (or could not be started), with what happened. */
+function endOf(child: ChildProcess): Promise<string> {
   if (running.size === 0) process.on('exit', killAll);
   running.add(child);
   return new Promise((done) => {
-    const finish = (): void => {
+    const finish = (reason: string): void => {
       running.delete(child);
       if (running.size === 0) process.off('exit', killAll);
-      done();
+      done(reason);
     };
-    child.once('exit', finish);
-    child.once('error', finish);
+    child.once('exit', (code, signal) => {
+      finish(`ended with ${signal ?? `code ${code}`}`);
+    });
+    child.once('error', (error) => {
+      finish(`could not be started (${error.message})`);
+    });
   });
 }
 
@@ -202,51 +181,10 @@ function handleOf(child: ChildProcess, port: number, exited: Promise<void>, port
     kill,
     async stop() {
       child.kill('SIGTERM');
-      const timer = new AbortController();
-      const late = delay(STOP_TIMEOUT_MS, undefined, { signal: timer.signal }).catch((error: unknown) => {
-        if (systemCode(error) !== 'ABORT_ERR') throw error;
-      });
-      await Promise.race([exited, late]);
-      timer.abort();
+      const gone = new AbortController();
+      await Promise.race([exited, sleep(STOP_TIMEOUT_MS, gone.signal)]);
+      gone.abort();
       await kill();
     },
   };
-}
-
-/**
- * Below the ports that systems give to outgoing connections (Linux from 32768, macOS from 49152): there a client that
- * tries to reconnect while the server is down could take its port, even by connecting to itself.
- */
-function somePort(): number {
-  return 20_000 + Math.floor(Math.random() * 12_000);
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer();
-  try {
-    await new Promise<void>((done, fail) => {
-      probe.once('error', fail);
-      probe.listen({ port, host: '127.0.0.1', exclusive: true }, done);
-    });
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'EADDRINUSE') return false;
-    throw new LogferryError('failed', `cannot listen on 127.0.0.1:${port} (${messageOf(error)})`, undefined, {
-      cause: error,
-    });
-  } finally {
-    await new Promise((done) => probe.close(done));
-  }
-}
-
-function taken(port: number): LogferryError {
-  return new LogferryError(
-    'busy',
-    `something listens on 127.0.0.1:${port} already`,
-    'stop it, or choose another port',
-  );
-}
-
-async function endOf(log: string): Promise<string> {
-  return (await readFile(log, 'utf8')).trimEnd().split('\n').slice(-5).join('\n');
 }
