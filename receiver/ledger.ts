@@ -48,6 +48,8 @@ export type LedgerLine =
   | { readonly relabel: string; readonly start: number; readonly term: string }
   /** From `to` on, nothing of this inode is listed any more. */
   | { readonly cut: string; readonly inode: string; readonly to: number }
+  /** Files of this destination may exist from now on, listed or not. */
+  | { readonly open: string }
   /** The creation of the bucket that this ledger's claims were merged into. */
   | { readonly bucket: string };
 
@@ -58,17 +60,20 @@ export interface Ledger {
   readonly directory: string;
   readonly partition: number;
   bucket: string | undefined;
+  /** Destinations that a file may have been created for. */
+  readonly opened: Set<string>;
   readonly destinations: Map<string, Run[]>;
 }
 
 export function emptyLedger(directory: string, partition: number): Ledger {
-  return { directory, partition, bucket: undefined, destinations: new Map() };
+  return { directory, partition, bucket: undefined, opened: new Set(), destinations: new Map() };
 }
 
 /** Applies one line, in the order of the file. */
 export function applyLine(ledger: Ledger, line: LedgerLine): void {
   if ('version' in line) return;
   if ('bucket' in line) ledger.bucket = line.bucket;
+  else if ('open' in line) ledger.opened.add(line.open);
   else if ('cut' in line) cutRuns(ledger, line.cut, line.inode, line.to);
   else if ('relabel' in line) {
     for (const run of allRuns(ledger))
@@ -221,6 +226,7 @@ export function compactLines(ledger: Ledger): LedgerLine[] {
   const { directory, partition, bucket } = ledger;
   const lines: LedgerLine[] = [{ version: LEDGER_VERSION, directory, partition }];
   if (bucket !== undefined) lines.push({ bucket });
+  for (const destination of ledger.opened) lines.push({ open: destination });
   for (const run of allRuns(ledger)) lines.push({ ...run, checksum: '' });
   return lines;
 }
@@ -245,6 +251,7 @@ const lineSchema = z.union([
   }),
   z.object({ relabel: z.string(), start: offset, term: z.string() }),
   z.object({ cut: z.string(), inode: z.string(), to: offset }),
+  z.object({ open: z.string() }),
   z.object({ bucket: z.string() }),
 ]);
 

@@ -1,0 +1,178 @@
+// Durable things on a local disk: whole files, directories, and the lock that proves that a predecessor is dead.
+
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import path from 'node:path';
+
+import { LogferryError, messageOf, systemCode } from './errors.ts';
+import { sleep } from './run.ts';
+
+/** Makes a directory's entries durable: a rename or a new file counts only after this. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Replaces a whole file: temporary file, fsync, rename, fsync of the directory. Mode 0600: it is state. */
+export async function writeFileDurably(file: string, data: string | Uint8Array): Promise<void> {
+  const temporary = `${file}.tmp`;
+  const handle = await open(temporary, 'w', 0o600);
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+  await syncDirectory(path.dirname(file));
+}
+
+/** The file's text, undefined when it is not there. */
+export async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Moves a file that does not parse out of the way, so that nothing of it is lost. Returns its new name. */
+export async function setAside(file: string): Promise<string> {
+  const aside = `${file}.corrupt-${new Date().toISOString().replaceAll(':', '')}`;
+  await rename(file, aside);
+  await syncDirectory(path.dirname(file));
+  return aside;
+}
+
+/** Creates a directory (0700) where missing, or throws one clear line. */
+export async function ensureDirectory(directory: string, what: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await (await open(directory, constants.O_RDONLY | constants.O_DIRECTORY)).close();
+  } catch (error) {
+    throw unusable(directory, what, error);
+  }
+}
+
+/** The error for a directory that cannot be written to. */
+export function unusable(directory: string, what: string, error: unknown): LogferryError {
+  const hint = `give another ${what}, or make it writable for this user`;
+  return new LogferryError('failed', `cannot use ${directory}: ${messageOf(error)}`, hint, { cause: error });
+}
+
+/** Reads until `length` bytes are there or the file ends; returns how many. */
+export async function readFully(
+  handle: FileHandle,
+  buffer: Uint8Array,
+  position: number,
+  length: number = buffer.length,
+): Promise<number> {
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await handle.read(buffer, done, length - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+/** Held for as long as the process lives; the kernel lets it go with the process. */
+export interface Lock {
+  release(): Promise<void>;
+}
+
+/** Unix socket paths end at about 100 bytes. */
+const MAX_SOCKET_PATH = 100;
+
+/** Long enough for a rival that saw the same dead socket to have bound its own. */
+const SETTLE_MS = 30;
+
+/**
+ * Takes the lock of a directory: a Unix socket that only a living holder answers (Node has no flock).
+ * Throws `busy` when a live process has it.
+ */
+export async function lockDirectory(directory: string, name: string): Promise<Lock> {
+  const socket = path.join(directory, name);
+  const handle = await open(directory, 'r');
+  const address = socket.length <= MAX_SOCKET_PATH ? socket : `/proc/self/fd/${handle.fd}/${name}`;
+  try {
+    for (let tries = 0; tries < 10; tries += 1) {
+      const server = await tryListen(address);
+      if (server !== undefined) {
+        const mine = (await stat(socket)).ino;
+        await sleep(SETTLE_MS);
+        if ((await inodeAt(socket)) === mine)
+          return {
+            release: async () => {
+              await new Promise((resolve) => server.close(resolve));
+              await handle.close();
+            },
+          };
+        server.close();
+      } else if (await answers(address))
+        throw new LogferryError(
+          'busy',
+          `${directory} is used by another running logferry`,
+          'stop that one, or give another directory',
+        );
+      else await unlinkIfThere(socket);
+    }
+    throw new LogferryError('busy', `${directory}: others keep taking the lock`, 'try again');
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function inodeAt(file: string): Promise<number | undefined> {
+  try {
+    return (await stat(file)).ino;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Deletes a file; it may be gone already. */
+export async function unlinkIfThere(file: string): Promise<void> {
+  try {
+    await unlink(file);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+async function tryListen(address: string): Promise<Server | undefined> {
+  const server = createServer((connection) => connection.destroy());
+  server.unref();
+  return await new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      if (systemCode(error) === 'EADDRINUSE') resolve(undefined);
+      else reject(error);
+    });
+    server.listen(address, () => {
+      resolve(server);
+    });
+  });
+}
+
+async function answers(address: string): Promise<boolean> {
+  return await new Promise((resolve, reject) => {
+    const connection = connect(address, () => {
+      connection.destroy();
+      resolve(true);
+    });
+    connection.once('error', (error) => {
+      const code = systemCode(error);
+      if (code === 'ECONNREFUSED' || code === 'ENOENT') resolve(false);
+      else if (code === 'EAGAIN') resolve(true);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,182 @@
+// Who is there: a key with a heartbeat in the members bucket, for receivers and shippers alike. A member is gone when
+// its key has not changed for a lease, measured on the clock of whoever looks.
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+
+import { z } from 'zod';
+
+import { type Bucket, isUnanswered, type BucketValue } from './bucket.ts';
+import { LogferryError, systemCode } from './errors.ts';
+import type { Logger } from './log.ts';
+import { parseJson } from './record.ts';
+import { sleep } from './run.ts';
+
+const schema = z.object({
+  /** Names the state or output directory: the same one restarted goes on at once. */
+  directory: z.string(),
+  /** Where it runs, for whoever has to find it. */
+  machine: z.string(),
+  pid: z.number(),
+  /** Changes with every start. */
+  run: z.string(),
+  since: z.string(),
+});
+
+type Member = z.infer<typeof schema>;
+
+export interface RegistrationOptions {
+  readonly bucket: Bucket;
+  readonly key: string;
+  /** What it is called in messages: `host web1`, `receiver r1`. */
+  readonly what: string;
+  /** How to choose another name. */
+  readonly hint: string;
+  readonly directory: string;
+  readonly leaseMs: number;
+  readonly log: Logger;
+}
+
+/** The name is ours while beat() says so. */
+export class Registration {
+  readonly #options: RegistrationOptions;
+  readonly #member: Member;
+  #revision = 0;
+  #epoch = -1;
+
+  private constructor(options: RegistrationOptions, member: Member) {
+    this.#options = options;
+    this.#member = member;
+  }
+
+  /**
+   * Takes the name. The same directory goes on at once (its lock proves that its predecessor is dead); another waits
+   * until the holder has been silent for a lease, saying who it is. Returns undefined when the signal fires first.
+   */
+  static async acquire(options: RegistrationOptions, signal: AbortSignal): Promise<Registration | undefined> {
+    const member: Member = {
+      directory: options.directory,
+      machine: hostname(),
+      pid: process.pid,
+      run: randomBytes(4).toString('hex'),
+      since: new Date().toISOString(),
+    };
+    const registration = new Registration(options, member);
+    let seen = { revision: -1, at: performance.now() };
+    let said = false;
+    while (!signal.aborted) {
+      const found = await registration.#tryTake(
+        performance.now() - seen.at > options.leaseMs ? seen.revision : -1,
+      );
+      if (found === 'taken') return registration;
+      if (found !== 'unknown') {
+        if (found.revision !== seen.revision) seen = { revision: found.revision, at: performance.now() };
+        if (!said && found.holder !== undefined) {
+          said = true;
+          const { machine, pid, since } = found.holder;
+          options.log.warn(
+            `${options.what} is held by a process on ${machine} (pid ${pid}, since ${since}); waiting until it is ` +
+              `silent for ${options.leaseMs / 1_000} s. ${options.hint}`,
+          );
+        }
+      }
+      await sleep(Math.min(500, options.leaseMs / 4), signal);
+    }
+    return undefined;
+  }
+
+  async #tryTake(
+    expiredRevision: number,
+  ): Promise<'taken' | 'unknown' | { revision: number; holder: Member | undefined }> {
+    const { bucket, key, directory } = this.#options;
+    try {
+      const read = await bucket.read(key);
+      const holder = parseMember(read);
+      const free =
+        holder === undefined || holder.directory === directory || read.revision === expiredRevision;
+      if (!free) return { revision: read.revision, holder };
+      const result = await bucket.set(key, JSON.stringify(this.#member), read);
+      if (typeof result !== 'object') return 'unknown';
+      this.#revision = result.revision;
+      this.#epoch = read.epoch;
+      return 'taken';
+    } catch (error) {
+      if (isUnanswered(error)) return 'unknown';
+      throw error;
+    }
+  }
+
+  /** The heartbeat. Throws `lost` when another has the name now; no answer is not an answer. */
+  async beat(): Promise<void> {
+    const { bucket, key, what } = this.#options;
+    const data = JSON.stringify(this.#member);
+    try {
+      const result = await bucket.set(key, data, { revision: this.#revision, epoch: this.#epoch });
+      if (typeof result === 'object') {
+        this.#revision = result.revision;
+        return;
+      }
+      const read = await bucket.read(key);
+      const holder = parseMember(read);
+      if (holder !== undefined && holder.run !== this.#member.run)
+        throw new LogferryError(
+          'lost',
+          `${what} was taken by a process on ${holder.machine} (pid ${holder.pid})`,
+        );
+      const again = await bucket.set(key, data, read);
+      if (typeof again === 'object') {
+        this.#revision = again.revision;
+        this.#epoch = read.epoch;
+      }
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+    }
+  }
+
+  /** Lets go of the name, so that another need not wait. */
+  async release(): Promise<void> {
+    const { bucket, key } = this.#options;
+    try {
+      await bucket.set(key, '{}', { revision: this.#revision, epoch: this.#epoch });
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+    }
+  }
+}
+
+function parseMember(read: BucketValue): Member | undefined {
+  if (read.data === undefined) return undefined;
+  try {
+    const parsed = schema.safeParse(parseJson(new TextDecoder().decode(read.data)));
+    return parsed.success ? parsed.data : undefined;
+  } catch (error) {
+    if (error instanceof LogferryError || systemCode(error) !== undefined) return undefined;
+    throw error;
+  }
+}
+
+/** Watches others' heartbeats on my own clock. */
+export class Roster {
+  readonly #bucket: Bucket;
+  readonly #leaseMs: number;
+  readonly #seen = new Map<string, { revision: number; at: number }>();
+
+  constructor(bucket: Bucket, leaseMs: number) {
+    this.#bucket = bucket;
+    this.#leaseMs = leaseMs;
+  }
+
+  /** Whether the key has changed within the lease. One that I have not watched for a lease counts as alive. */
+  async isAlive(key: string): Promise<boolean> {
+    const read = await this.#bucket.read(key);
+    const released = read.data !== undefined && parseMember(read) === undefined;
+    if (released) return false;
+    const known = this.#seen.get(key);
+    const now = performance.now();
+    if (known === undefined || known.revision !== read.revision) {
+      this.#seen.set(key, { revision: read.revision, at: now });
+      return true;
+    }
+    return now - known.at <= this.#leaseMs;
+  }
+}

@@ -1,0 +1,190 @@
+// The stream and the buckets: created with defaults where missing, compared with what was asked for, never altered
+// unless that is asked for.
+
+import { type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
+
+import { Bucket, isStreamMissing } from './bucket.ts';
+import { LogferryError } from './errors.ts';
+import { explain, type Link } from './nats.ts';
+import {
+  membersBucket,
+  partitionsBucket,
+  partitionsOfTransform,
+  publishedSubjects,
+  subjectTransform,
+  type Topology,
+} from './topology.ts';
+
+/** What `setup` may be asked for; what is undefined takes its default when created and is not compared. */
+export interface StreamWishes {
+  readonly partitions?: number | undefined;
+  readonly replicas?: number | undefined;
+  readonly maxAgeMs?: number | undefined;
+  readonly maxBytes?: number | undefined;
+}
+
+export const DEFAULT_MAX_AGE_MS = 7 * 86_400_000;
+
+/** Without a limit asked for: 80 % of what the account has left, but at most this. */
+const MOST_MAX_BYTES = 50 * 1024 ** 3;
+const LEAST_MAX_BYTES = 64 * 1024 ** 2;
+const SHARE_OF_ACCOUNT = 0.8;
+
+/** JetStream API error code: the account or the server has less storage left than asked for. */
+const INSUFFICIENT_STORAGE = 10_047;
+
+const NANOS = 1_000_000;
+
+export interface SetupReport {
+  readonly topology: Topology;
+  /** What was not there before. */
+  readonly created: string[];
+  /** Fields that were changed: `max_age: 7d → 3d`. */
+  readonly altered: string[];
+  /** The stream's configuration as it is now: what it is created again with, should it vanish. */
+  readonly wishes: Required<StreamWishes>;
+}
+
+/**
+ * Makes sure that stream and buckets are there. Idempotent. Throws `conflict`, naming the fields, when the stream
+ * differs from what was asked for and `alter` is not set, or when its subjects are not ours at all.
+ */
+export async function ensureStream(
+  link: Link,
+  names: { stream: string; prefix: string },
+  wishes: StreamWishes & { defaultPartitions: number },
+  alter = false,
+): Promise<SetupReport> {
+  const created: string[] = [];
+  let altered: string[] = [];
+  let info = await streamInfo(link, names.stream);
+  if (info === undefined) {
+    info = await create(link, names, wishes);
+    created.push(`stream ${names.stream}`);
+  } else altered = await reconcile(link, names, info, wishes, alter);
+  const topology = topologyOf(names, info.config);
+  for (const bucket of [partitionsBucket(names.stream), membersBucket(names.stream)])
+    if (await new Bucket(link, bucket).ensure(info.config.num_replicas)) created.push(`bucket ${bucket}`);
+  const { num_replicas, max_age, max_bytes } = info.config;
+  const seen = {
+    partitions: topology.partitions,
+    replicas: num_replicas,
+    maxAgeMs: max_age / NANOS,
+    maxBytes: max_bytes,
+  };
+  return { topology, created, altered, wishes: seen };
+}
+
+/** A function that creates the stream and the buckets again, as `report` saw them, when any of them has vanished. */
+export function restorer(link: Link, report: SetupReport, say: (line: string) => void): () => Promise<void> {
+  const { topology, wishes } = report;
+  const buckets = [partitionsBucket(topology.stream), membersBucket(topology.stream)];
+  return async () => {
+    const infos = [
+      streamInfo(link, topology.stream),
+      ...buckets.map(async (name) => await new Bucket(link, name).info()),
+    ];
+    if ((await Promise.all(infos)).every((info) => info !== undefined)) return;
+    const { created } = await ensureStream(link, topology, {
+      ...wishes,
+      defaultPartitions: topology.partitions,
+    });
+    if (created.length > 0) say(`created again what had vanished: ${created.join(', ')}`);
+  };
+}
+
+/** The stream as it is now, undefined when there is none of that name. */
+export async function streamInfo(link: Link, stream: string): Promise<StreamInfo | undefined> {
+  try {
+    return await link.jsm.streams.info(stream);
+  } catch (error) {
+    if (isStreamMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function topologyOf(names: { stream: string; prefix: string }, config: StreamConfig): Topology {
+  const partitions = partitionsOfTransform(names.prefix, config.subject_transform?.dest ?? '');
+  const wanted = publishedSubjects(names.prefix);
+  if (partitions === undefined || config.subjects.length !== 1 || config.subjects[0] !== wanted)
+    throw new LogferryError(
+      'conflict',
+      `stream ${names.stream} exists with subjects ${JSON.stringify(config.subjects)}` +
+        `${partitions === undefined ? ' and without the subject transform of logferry' : ''}, expected ["${wanted}"]`,
+      'give another --stream (and --prefix), or delete that one',
+    );
+  return { ...names, partitions };
+}
+
+async function create(
+  link: Link,
+  names: { stream: string; prefix: string },
+  wishes: StreamWishes & { defaultPartitions: number },
+): Promise<StreamInfo> {
+  const partitions = wishes.partitions ?? wishes.defaultPartitions;
+  const config = {
+    name: names.stream,
+    subjects: [publishedSubjects(names.prefix)],
+    subject_transform: subjectTransform({ ...names, partitions }),
+    storage: 'file' as const,
+    retention: 'limits' as const,
+    discard: 'old' as const,
+    allow_direct: true,
+    num_replicas: wishes.replicas ?? 1,
+    max_age: (wishes.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
+    compression: 'none' as const,
+  };
+  if (wishes.maxBytes !== undefined)
+    return await link.jsm.streams.add({ ...config, max_bytes: wishes.maxBytes });
+  for (let maxBytes = await defaultMaxBytes(link); ; maxBytes = Math.floor(maxBytes / 2))
+    try {
+      return await link.jsm.streams.add({ ...config, max_bytes: maxBytes });
+    } catch (error) {
+      const clear = explain(error, link.nc.getServer());
+      const full = error instanceof Error && 'code' in error && error.code === INSUFFICIENT_STORAGE;
+      if (!full || maxBytes / 2 < LEAST_MAX_BYTES) throw clear;
+    }
+}
+
+async function defaultMaxBytes(link: Link): Promise<number> {
+  const account = await link.jsm.getAccountInfo();
+  const limit = account.limits.max_storage;
+  if (limit <= 0) return MOST_MAX_BYTES;
+  const left = Math.max(limit - account.storage, LEAST_MAX_BYTES);
+  return Math.min(MOST_MAX_BYTES, Math.floor(left * SHARE_OF_ACCOUNT));
+}
+
+async function reconcile(
+  link: Link,
+  names: { stream: string; prefix: string },
+  info: StreamInfo,
+  wishes: StreamWishes,
+  alter: boolean,
+): Promise<string[]> {
+  const { partitions } = topologyOf(names, info.config);
+  if (wishes.partitions !== undefined && wishes.partitions !== partitions)
+    throw new LogferryError(
+      'conflict',
+      `stream ${names.stream} has ${partitions} partitions, not ${wishes.partitions}, and this cannot be altered`,
+      'make a new stream under another --stream, drain this one, then move the shippers',
+    );
+  const differing: string[] = [];
+  const changes: Partial<StreamConfig> = {};
+  const compare = (field: 'num_replicas' | 'max_age' | 'max_bytes', wanted: number | undefined): void => {
+    if (wanted === undefined || info.config[field] === wanted) return;
+    differing.push(`${field} is ${info.config[field]}, asked for ${wanted}`);
+    changes[field] = wanted;
+  };
+  compare('num_replicas', wishes.replicas);
+  compare('max_age', wishes.maxAgeMs === undefined ? undefined : wishes.maxAgeMs * NANOS);
+  compare('max_bytes', wishes.maxBytes);
+  if (differing.length === 0) return [];
+  if (!alter)
+    throw new LogferryError(
+      'conflict',
+      `stream ${names.stream} exists and differs: ${differing.join('; ')}`,
+      'run setup with --alter to change it, or leave these flags out',
+    );
+  await link.jsm.streams.update(names.stream, { ...info.config, ...changes });
+  return differing;
+}

@@ -1,0 +1,221 @@
+// One central file that is open for writing: appends, tells where the bytes lie, syncs, rotates into segments with
+// rotating-file-stream, and cuts itself back. Never decides what to write.
+
+import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+import { createStream, type RotatingFileStream } from 'rotating-file-stream';
+
+import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
+import { syncDirectory } from '../common/files.ts';
+import { segmentName } from './names.ts';
+import { inodeOf, removeFile } from './segments.ts';
+
+const datasync = promisify(fdatasync);
+
+export interface RotateOptions {
+  /** Bytes after which the active file becomes a segment; undefined for never. */
+  readonly sizeBytes: number | undefined;
+  /** As rotating-file-stream takes it (`1d`, `6h`); undefined for never. */
+  readonly interval: string | undefined;
+}
+
+/** Where one write lies. */
+export interface Place {
+  readonly inode: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A file on disk, by a descriptor of our own: rotating-file-stream keeps its private, and never syncs. */
+interface OpenFile {
+  readonly fd: number;
+  readonly inode: string;
+  /** What it is called now. */
+  name: string;
+  size: number;
+}
+
+/** Readable by the group that reads logs. */
+const FILE_MODE = 0o640;
+
+export class Destination {
+  readonly destination: string;
+  readonly #out: string;
+  readonly #stream: RotatingFileStream;
+  #current: OpenFile | undefined;
+  /** Rotated away since the last sync. */
+  #rotated: OpenFile[] = [];
+  #newEntries = true;
+  #failure: Error | undefined;
+
+  private constructor(out: string, destination: string, rotate: RotateOptions) {
+    this.#out = out;
+    this.destination = destination;
+    const active = path.join(out, destination);
+    const base = path.basename(active);
+    this.#stream = createStream(
+      (time, index) =>
+        time === null || time === undefined ? base : segmentName(base, new Date(), index ?? 1),
+      {
+        path: `${path.dirname(active)}/`,
+        mode: FILE_MODE,
+        intervalUTC: true,
+        ...(rotate.sizeBytes === undefined ? {} : { size: `${rotate.sizeBytes}B` as const }),
+        ...(rotate.interval === undefined ? {} : { interval: rotate.interval, initialRotation: true }),
+      },
+    );
+    this.#stream.on('error', (error) => {
+      this.#failure = error;
+    });
+    this.#stream.on('rotation', () => {
+      if (this.#current !== undefined) this.#rotated.push(this.#current);
+      this.#current = undefined;
+    });
+    this.#stream.on('rotated', (name) => {
+      const last = this.#rotated.at(-1);
+      if (last !== undefined) last.name = name;
+    });
+    this.#stream.on('open', () => {
+      this.#opened(active);
+    });
+  }
+
+  /** Opens the active file for appending, creating what is missing. Throws the system's error. */
+  static async open(out: string, destination: string, rotate: RotateOptions): Promise<Destination> {
+    await makeDirectories(out, path.dirname(destination));
+    const opened = new Destination(out, destination, rotate);
+    await new Promise<void>((resolve, reject) => {
+      opened.#stream.once('open', () => {
+        resolve();
+      });
+      opened.#stream.once('error', reject);
+    });
+    opened.#throwFailure();
+    return opened;
+  }
+
+  #opened(active: string): void {
+    try {
+      const fd = openSync(active, 'r+');
+      const stats = fstatSync(fd, { bigint: true });
+      this.#current = { fd, inode: inodeOf(stats), name: active, size: Number(stats.size) };
+      this.#newEntries = true;
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new Error(messageOf(error));
+    }
+  }
+
+  /**
+   * Appends one buffer as a whole and says where it lies. Not durable before sync(). Throws when the bytes are not
+   * all there: then only cutBack() and a new Destination help.
+   */
+  async write(data: Uint8Array): Promise<Place> {
+    this.#throwFailure();
+    const before = this.#current;
+    await new Promise<void>((resolve, reject) => {
+      this.#stream.write(data, (error) => {
+        if (error === null || error === undefined) resolve();
+        else reject(error);
+      });
+    });
+    this.#throwFailure();
+    for (const file of new Set([before, ...this.#rotated, this.#current])) {
+      if (file === undefined) continue;
+      const size = fstatSync(file.fd).size;
+      const from = file.size;
+      if (size === from) continue;
+      file.size = size;
+      // rotating-file-stream takes a short write for a whole one.
+      if (size !== from + data.length)
+        throw new LogferryError(
+          'failed',
+          `${this.destination}: ${size - from} of ${data.length} bytes were written`,
+        );
+      return { inode: file.inode, from, to: size };
+    }
+    throw new LogferryError('failed', `${this.destination}: none of ${data.length} bytes were written`);
+  }
+
+  /** Makes every byte written so far durable, those in segments that were rotated away too. */
+  async sync(): Promise<void> {
+    for (const file of this.#rotated) {
+      await datasync(file.fd);
+      closeSync(file.fd);
+    }
+    this.#rotated = [];
+    if (this.#current !== undefined) await datasync(this.#current.fd);
+    if (this.#newEntries) {
+      this.#newEntries = false;
+      await syncDirectory(path.join(this.#out, path.dirname(this.destination)));
+    }
+  }
+
+  /** Closes it and cuts every file written to since the last sync back to what is listed. */
+  async cutBack(listed: (inode: string) => number): Promise<void> {
+    const files = [...this.#rotated, ...(this.#current === undefined ? [] : [this.#current])];
+    this.#rotated = [];
+    this.#current = undefined;
+    await this.#end();
+    for (const file of files) {
+      const keep = listed(file.inode);
+      if (fstatSync(file.fd).size > keep) ftruncateSync(file.fd, keep);
+      await datasync(file.fd);
+      closeSync(file.fd);
+      if (keep === 0) await removeFile(file.name);
+    }
+  }
+
+  /** Closes it as it is. */
+  async close(): Promise<void> {
+    await this.#end();
+    for (const file of [...this.#rotated, ...(this.#current === undefined ? [] : [this.#current])])
+      closeSync(file.fd);
+    this.#rotated = [];
+    this.#current = undefined;
+  }
+
+  async #end(): Promise<void> {
+    if (this.#stream.destroyed) return;
+    await new Promise<void>((resolve) => {
+      this.#stream.once('close', resolve);
+      this.#stream.once('error', () => {
+        resolve();
+      });
+      this.#stream.destroy();
+    });
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}
+
+/** Creates the directories of a destination and makes each new entry durable. */
+async function makeDirectories(out: string, directory: string): Promise<void> {
+  let made = out;
+  for (const name of directory.split('/').filter((part) => part !== '' && part !== '.')) {
+    const parent = made;
+    made = path.join(made, name);
+    try {
+      await mkdir(made, 0o750);
+    } catch (error) {
+      if (systemCode(error) === 'EEXIST') continue;
+      throw error;
+    }
+    await syncDirectory(parent);
+  }
+}
+
+/** Whether an error says that a destination's plain place is taken by something of another kind. */
+export function isPlaceTaken(error: unknown): boolean {
+  const code = systemCode(error);
+  return (
+    code === 'ENOTDIR' ||
+    code === 'EISDIR' ||
+    code === 'EEXIST' ||
+    messageOf(error).includes('it is not a file')
+  );
+}

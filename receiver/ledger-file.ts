@@ -1,0 +1,146 @@
+// A ledger on disk: append and fsync, load, compact. Everything that it says is safe on this disk.
+
+import { type FileHandle, open, readdir } from 'node:fs/promises';
+import path from 'node:path';
+
+import { LogferryError } from '../common/errors.ts';
+import { readIfThere, setAside, writeFileDurably } from '../common/files.ts';
+import type { Logger } from '../common/log.ts';
+import { partitionKey } from '../common/topology.ts';
+import {
+  applyLine,
+  compactLines,
+  decodeLine,
+  emptyLedger,
+  encodeLine,
+  LEDGER_VERSION,
+  type Ledger,
+  type LedgerLine,
+} from './ledger.ts';
+import { STATE_DIRECTORY } from './names.ts';
+
+/** A ledger is rewritten at its opening when it has this many lines more than it needs. */
+const COMPACT_LINES = 10_000;
+
+export class LedgerFile {
+  readonly ledger: Ledger;
+  /** Lines were lost to damage: bytes that nothing lists may still be somebody's. */
+  readonly damaged: boolean;
+  readonly #handle: FileHandle;
+  /** Where the next line goes; a failed append is cut back to it. */
+  #size: number;
+
+  private constructor(handle: FileHandle, size: number, ledger: Ledger, damaged: boolean) {
+    this.#handle = handle;
+    this.#size = size;
+    this.ledger = ledger;
+    this.damaged = damaged;
+  }
+
+  /** Opens or creates the ledger of a partition. Throws `newer` for a later version's. */
+  static async open(out: string, directory: string, partition: number, log: Logger): Promise<LedgerFile> {
+    const file = ledgerPath(out, partition);
+    const loaded = await loadLedger(file, directory, partition);
+    if (loaded.damaged) {
+      const aside = await setAside(file);
+      log.error(
+        { partition, file: aside },
+        `${file} does not parse; set aside, rebuilt from the lines that do`,
+      );
+    }
+    const lines = compactLines(loaded.ledger);
+    const rewrite = loaded.damaged || loaded.lines === 0 || loaded.lines > lines.length + COMPACT_LINES;
+    if (rewrite) await writeFileDurably(file, lines.map(encodeLine).join(''));
+    const handle = await open(file, 'r+');
+    let size = (await handle.stat()).size;
+    if (!rewrite && size > loaded.bytes) {
+      await handle.truncate(loaded.bytes);
+      size = loaded.bytes;
+    }
+    return new LedgerFile(handle, size, loaded.ledger, loaded.damaged);
+  }
+
+  /** Appends durably, then applies. After an error the file says what it said before. */
+  async append(lines: readonly LedgerLine[]): Promise<void> {
+    if (lines.length === 0) return;
+    const size = this.#size;
+    await this.#write(lines);
+    try {
+      await this.#handle.datasync();
+    } catch (error) {
+      this.#size = size;
+      await this.#handle.truncate(size);
+      throw error;
+    }
+    for (const line of lines) applyLine(this.ledger, line);
+  }
+
+  /** Appends what only has to survive a killed process. */
+  async note(line: LedgerLine): Promise<void> {
+    await this.#write([line]);
+    applyLine(this.ledger, line);
+  }
+
+  async #write(lines: readonly LedgerLine[]): Promise<void> {
+    const data = Buffer.from(lines.map(encodeLine).join(''));
+    try {
+      const { bytesWritten } = await this.#handle.write(data, 0, data.length, this.#size);
+      if (bytesWritten < data.length)
+        throw new LogferryError(
+          'failed',
+          `the ledger took ${bytesWritten} of ${data.length} bytes`,
+          'make room on the disk',
+        );
+    } catch (error) {
+      await this.#handle.truncate(this.#size);
+      throw error;
+    }
+    this.#size += data.length;
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+export function ledgerPath(out: string, partition: number): string {
+  return path.join(out, STATE_DIRECTORY, `${partitionKey(partition)}.ledger`);
+}
+
+/** The partitions that have a ledger in an output directory. */
+export async function ledgersIn(out: string): Promise<number[]> {
+  const names = await readdir(path.join(out, STATE_DIRECTORY));
+  return names
+    .map((name) => /^p(\d{2,5})\.ledger$/.exec(name)?.[1])
+    .filter((digits) => digits !== undefined)
+    .map(Number)
+    .toSorted((a, b) => a - b);
+}
+
+/**
+ * Reads a ledger without changing it. A torn last line is none: `bytes` ends before it. `damaged` when a whole line
+ * does not parse.
+ */
+export async function loadLedger(
+  file: string,
+  directory: string,
+  partition: number,
+): Promise<{ ledger: Ledger; lines: number; bytes: number; damaged: boolean }> {
+  const text = (await readIfThere(file)) ?? '';
+  const end = text.lastIndexOf('\n') + 1;
+  const lines = text.slice(0, end).split('\n').slice(0, -1);
+  let ledger = emptyLedger(directory, partition);
+  let damaged = false;
+  for (const line of lines) {
+    try {
+      const parsed = decodeLine(line);
+      if ('version' in parsed && parsed.version <= LEDGER_VERSION)
+        ledger = emptyLedger(directory === '' ? parsed.directory : directory, partition);
+      applyLine(ledger, parsed);
+    } catch (error) {
+      if (!(error instanceof LogferryError) || error.code !== 'corrupt') throw error;
+      damaged = true;
+    }
+  }
+  return { ledger, lines: lines.length, bytes: Buffer.byteLength(text.slice(0, end)), damaged };
+}

@@ -1,0 +1,69 @@
+// Where a source file's bytes go below the output directory, and what its segments are called. Pure.
+// Two sources never share a file, and a segment's name is never another destination's.
+
+import { hash } from 'node:crypto';
+import path from 'node:path';
+
+/** The directory of everything that is not data. */
+export const STATE_DIRECTORY = '.logferry';
+
+/** What file systems allow for one name. */
+const MAX_NAME_BYTES = 255;
+
+/** What a segment adds to a destination's name. */
+const SEGMENT_SUFFIX = /\.\d{8}T\d{9}Z(?:-\d+)?$/;
+const LONGEST_SUFFIX = '.20260101T000000000Z-999.zst'.length;
+
+/**
+ * `<host>/<absolute source path>`, relative to the output directory. What a name cannot be stays percent-encoded:
+ * `.`, `..`, a leading `.logferry`, a percent sign, slashes and control characters in a host, a name that looks
+ * like a segment's, and (as a hash) what is too long with a segment's suffix.
+ */
+export function destinationOf(host: string, source: string): string {
+  const parts = source.split('/').filter((part) => part !== '');
+  const absolute =
+    source.startsWith('/') && parts.length > 0 && !source.endsWith('/') && !source.includes('//');
+  // Anything but a plain absolute path goes under a name that no component of one can have.
+  const names = absolute
+    ? parts.map(safeName)
+    : [`%2F${encodeURIComponent(source).slice(0, 100)}-${shortHash(source)}`];
+  return path.posix.join(safeName(host), ...names);
+}
+
+/** The same for a source whose plain place is taken by a directory or lies below a file. */
+export function flatDestinationOf(host: string, source: string): string {
+  return path.posix.join(
+    safeName(host),
+    `%2F${encodeURIComponent(source).slice(0, 100)}-${shortHash(source)}`,
+  );
+}
+
+function safeName(name: string): string {
+  let safe = '';
+  for (const char of name) {
+    const code = char.charCodeAt(0);
+    safe += char === '%' || char === '/' || code < 0x20 || code === 0x7f ? encodeURIComponent(char) : char;
+  }
+  if (safe === '.' || safe === '..' || safe.startsWith(STATE_DIRECTORY) || SEGMENT_SUFFIX.test(safe))
+    safe = safe.replace('.', '%2E');
+  if (Buffer.byteLength(safe) + LONGEST_SUFFIX <= MAX_NAME_BYTES) return safe;
+  const kept = Buffer.from(safe).subarray(0, 120).toString('utf8').replaceAll('\uFFFD', '');
+  return `${kept}%~${shortHash(name)}`;
+}
+
+function shortHash(name: string): string {
+  return hash('sha256', name, 'hex').slice(0, 24);
+}
+
+/** The name of a segment that was rotated away at this time; names sort by time. `index` tells apart what a millisecond cannot. */
+export function segmentName(base: string, time: Date, index: number): string {
+  const stamp = time.toISOString().replaceAll(/[-:.]/g, '');
+  return `${base}.${stamp}${index > 1 ? `-${index}` : ''}`;
+}
+
+/** Whether a name in a destination's directory is one of its segments. */
+export function isSegmentOf(base: string, name: string): boolean {
+  return (
+    name.startsWith(`${base}.`) && SEGMENT_SUFFIX.test(name) && name.replace(SEGMENT_SUFFIX, '') === base
+  );
+}

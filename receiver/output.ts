@@ -1,0 +1,123 @@
+// One receiver's output directory: its identity, its lock, its ledgers.
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import path from 'node:path';
+
+import { z } from 'zod';
+
+import { LogferryError, messageOf } from '../common/errors.ts';
+import {
+  ensureDirectory,
+  lockDirectory,
+  type Lock,
+  readIfThere,
+  setAside,
+  unusable,
+  writeFileDurably,
+} from '../common/files.ts';
+import type { Logger } from '../common/log.ts';
+import { parseJson, refuseNewer } from '../common/record.ts';
+import { LedgerFile, ledgersIn } from './ledger-file.ts';
+import { STATE_DIRECTORY } from './names.ts';
+
+const IDENTITY_VERSION = 1;
+
+const schema = z.object({
+  version: z.literal(IDENTITY_VERSION),
+  directory: z.string().min(1),
+  id: z.string().min(1),
+});
+
+export interface Output {
+  readonly out: string;
+  /** Names the directory for ever: terms begin with it. */
+  readonly directory: string;
+  /** The receiver's name among the members. */
+  readonly id: string;
+  readonly lock: Lock;
+  readonly ledgers: Map<number, LedgerFile>;
+}
+
+/** Opens (or creates) an output directory. Throws `failed` when it is not writable, `busy` when another has it. */
+export async function openOutput(out: string, wantedId: string | undefined, log: Logger): Promise<Output> {
+  const state = path.join(out, STATE_DIRECTORY);
+  await ensureDirectory(out, '--out');
+  await ensureDirectory(state, '--out');
+  let lock: Lock;
+  try {
+    lock = await lockDirectory(state, 'lock');
+  } catch (error) {
+    throw error instanceof LogferryError ? error : unusable(out, '--out', error);
+  }
+  try {
+    const { directory, id } = await identity(state, wantedId, log);
+    const output: Output = { out, directory, id, lock, ledgers: new Map() };
+    for (const partition of await ledgersIn(out)) await ledgerOf(output, partition, log);
+    return output;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function identity(
+  state: string,
+  wantedId: string | undefined,
+  log: Logger,
+): Promise<{ directory: string; id: string }> {
+  const file = path.join(state, 'directory.json');
+  const text = await readIfThere(file);
+  let known: { directory: string; id: string } | undefined;
+  if (text !== undefined)
+    try {
+      const value = parseJson(text);
+      refuseNewer(value, IDENTITY_VERSION, file);
+      known = schema.parse(value);
+    } catch (error) {
+      if (error instanceof LogferryError && error.code === 'newer') throw error;
+      const aside = await setAside(file);
+      log.error(
+        { file: aside },
+        `${file} does not parse (${messageOf(error).split('\n')[0] ?? ''}); set aside, rebuilt`,
+      );
+      known = { directory: await directoryInLedgers(state), id: '' };
+    }
+  const directory = known?.directory ?? '';
+  const fresh = {
+    directory: directory === '' ? randomBytes(4).toString('hex') : directory,
+    id:
+      wantedId ??
+      (known?.id === undefined || known.id === ''
+        ? `${hostname()}-${randomBytes(2).toString('hex')}`
+        : known.id),
+  };
+  if (fresh.directory !== known?.directory || fresh.id !== known.id)
+    await writeFileDurably(file, `${JSON.stringify({ version: IDENTITY_VERSION, ...fresh })}\n`);
+  return fresh;
+}
+
+/** The identity that the ledgers beside it were written under, '' when there are none. */
+async function directoryInLedgers(state: string): Promise<string> {
+  const out = path.dirname(state);
+  for (const partition of await ledgersIn(out)) {
+    const text = (await readIfThere(path.join(state, `p${String(partition).padStart(2, '0')}.ledger`))) ?? '';
+    const match = /"directory":"([0-9a-f]+)"/.exec(text.split('\n')[0] ?? '');
+    if (match?.[1] !== undefined) return match[1];
+  }
+  return '';
+}
+
+/** The ledger of a partition, opened once. */
+export async function ledgerOf(output: Output, partition: number, log: Logger): Promise<LedgerFile> {
+  const known = output.ledgers.get(partition);
+  if (known !== undefined) return known;
+  const file = await LedgerFile.open(output.out, output.directory, partition, log);
+  output.ledgers.set(partition, file);
+  return file;
+}
+
+export async function closeOutput(output: Output): Promise<void> {
+  for (const file of output.ledgers.values()) await file.close();
+  await output.lock.release();
+}

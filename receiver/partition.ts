@@ -1,0 +1,326 @@
+// One term of one partition: take it, consume and commit, let it go. Every step that could lose or repeat bytes is
+// in the order that the model proves; see docs/design.md.
+
+import { randomBytes } from 'node:crypto';
+
+import { isUnanswered } from '../common/bucket.ts';
+import { LogferryError, messageOf } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { Link } from '../common/nats.ts';
+import {
+  emptyRecord,
+  type PartitionRecord,
+  releaseRecord,
+  type StreamPosition,
+  streamPosition,
+  takeRecord,
+  termOf,
+} from '../common/record.ts';
+import type { RecordStore, StoredRecord } from '../common/record-store.ts';
+import { sleep } from '../common/run.ts';
+import { streamInfo } from '../common/stream.ts';
+import { partitionFilter, partitionKey, type Topology } from '../common/topology.ts';
+import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
+import type { RotateOptions } from './destination.ts';
+import { claimsOf, relabelLines } from './ledger.ts';
+import type { LedgerFile } from './ledger-file.ts';
+import type { Output } from './output.ts';
+import { Puller, type PullMemory } from './pull.ts';
+import { cutHeldElsewhere } from './segments.ts';
+import { type Group, type ReceiverStats, Writer } from './writer.ts';
+
+/** Everything that a receiver's partitions share. */
+export interface ReceiverContext {
+  readonly link: Link;
+  readonly topology: Topology;
+  readonly store: RecordStore;
+  readonly output: Output;
+  readonly rotate: RotateOptions;
+  readonly log: Logger;
+  readonly stats: ReceiverStats;
+  readonly memory: PullMemory;
+  /** Creates the stream and the buckets again, with the configuration last seen, when they have vanished. */
+  readonly restoreVanished: () => Promise<void>;
+}
+
+/** Under load a commit covers this much time, or this many bytes. */
+const COMMIT_EVERY_MS = 1_000;
+const COMMIT_BYTES = 64 * 1024 * 1024;
+/** When nothing more comes, a commit need not wait. */
+const COMMIT_QUIET_MS = 20;
+
+const IDLE_WAIT_MS = 5_000;
+/** A redelivery costs nothing but time: it is a duplicate. */
+const ACK_WAIT_MS = 60_000;
+const MAX_ACK_PENDING = 20_000;
+/** The server forgets a consumer that nobody pulls from. */
+const CONSUMER_IDLE_MS = 300_000;
+const RETRY_MS = 300;
+/** A clean stop waits this long for answers; what they would have said is found again at the next start. */
+const STOP_MS = 5_000;
+const BACK_OFF_MS = [500, 1_000, 2_000, 5_000];
+
+const NANOS = 1_000_000;
+
+export class Partition {
+  readonly partition: number;
+  readonly #context: ReceiverContext;
+  readonly #ledgerFile: LedgerFile;
+  readonly #held: Held;
+  readonly #term: string;
+  readonly #writer: Writer;
+  #position: StreamPosition;
+  #puller: Puller | undefined;
+  #consumer = '';
+  #consumers = 0;
+  #epoch = -1;
+  #bucket: string | undefined;
+  /** Fires when a stop has waited long enough for answers. */
+  readonly #hardStop = new AbortController();
+  #lastCommit = performance.now();
+
+  private constructor(
+    context: ReceiverContext,
+    partition: number,
+    ledgerFile: LedgerFile,
+    held: Held,
+    term: string,
+  ) {
+    this.#context = context;
+    this.partition = partition;
+    this.#ledgerFile = ledgerFile;
+    this.#held = held;
+    this.#term = term;
+    this.#position = held.record.stream;
+    const { output, topology, rotate, log, stats } = context;
+    const options = { out: output.out, prefix: topology.prefix, ledgerFile, rotate, log, stats };
+    this.#writer = new Writer(options, held.record, term);
+  }
+
+  /**
+   * Takes the partition (design §5.2): cut what others hold, then a new term by compare-and-set, with the larger of
+   * the record's offsets and the ledger's. Undefined when somebody else was faster.
+   */
+  static async take(
+    context: ReceiverContext,
+    partition: number,
+    ledgerFile: LedgerFile,
+    stored: StoredRecord,
+  ): Promise<Partition | undefined> {
+    const { output, store, topology, log } = context;
+    const previous = stored.record ?? emptyRecord(topology.partitions);
+    if (stored.record !== undefined) await cutHeldElsewhere(output.out, ledgerFile, stored.record, log);
+    const info = await streamInfo(context.link, topology.stream);
+    if (info === undefined) return undefined;
+    const term = termOf(output.directory, randomBytes(4).toString('hex'));
+    const { record, relabels } = takeRecord(previous, {
+      owner: output.id,
+      term,
+      claims: claimsOf(ledgerFile.ledger),
+      stream: { created: info.created, lastSeq: info.state.last_seq },
+    });
+    const result = await store.set(partition, record, stored);
+    if (typeof result !== 'object') return undefined;
+    await ledgerFile.append(relabelLines(relabels, term));
+    log.debug({ partition, term }, 'took a partition');
+    const held = { record, revision: result.revision, epoch: stored.epoch };
+    return new Partition(context, partition, ledgerFile, held, term);
+  }
+
+  get record(): PartitionRecord {
+    return this.#held.record;
+  }
+
+  /** The stream sequence up to which everything is committed, and of which stream. */
+  get committed(): StreamPosition {
+    return this.#held.record.stream;
+  }
+
+  /** With the heartbeat: look whether the record is still mine, at the next opportunity. */
+  lookAtRecord(bucket: string): void {
+    this.#bucket = bucket;
+    this.#puller?.wake();
+  }
+
+  /** Consumes until the signal fires, then commits and releases. Throws `lost` when another's term took over. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => {
+      this.#puller?.wake();
+      setTimeout(() => {
+        this.#hardStop.abort();
+      }, STOP_MS).unref();
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+    try {
+      await this.#consume(signal);
+      await this.#commit();
+      await setRecord(this.#context.store, this.partition, this.#held, releaseRecord, this.#hardStop.signal);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      this.#puller?.close();
+      this.#context.memory.forget(this.partition);
+      await this.#writer.close();
+      await this.#deleteConsumer();
+    }
+  }
+
+  async #consume(signal: AbortSignal): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        if (
+          this.#puller === undefined ||
+          this.#puller.failure !== undefined ||
+          this.#epoch !== this.#context.link.epoch()
+        )
+          await this.#renew(signal);
+        else if (this.#bucket !== undefined) await this.#checkRecord(this.#bucket);
+        else await this.#step(this.#puller, signal);
+        failures = 0;
+      } catch (error) {
+        if (error instanceof LogferryError && (error.code === 'lost' || error.code === 'newer')) throw error;
+        if (!isUnanswered(error)) await this.#afterWriteError(error, failures);
+        failures += 1;
+        this.#dropPuller();
+        await sleep(BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length) - 1] ?? RETRY_MS, signal);
+      }
+    }
+  }
+
+  async #step(puller: Puller, signal: AbortSignal): Promise<void> {
+    const group = this.#writer.group;
+    const idle = group.replies.length === 0;
+    const deliveries = await puller.next(
+      idle ? IDLE_WAIT_MS : COMMIT_QUIET_MS,
+      this.#context.memory.share(this.partition, !idle),
+      signal,
+    );
+    if (deliveries.length > 0) await this.#writer.process(deliveries);
+    if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
+  }
+
+  #commitIsDue(quiet: boolean): boolean {
+    const { group } = this.#writer;
+    if (group.replies.length === 0) return false;
+    return quiet || group.bytes >= COMMIT_BYTES || performance.now() - this.#lastCommit >= COMMIT_EVERY_MS;
+  }
+
+  async #commit(): Promise<void> {
+    const group = this.#writer.takeGroup();
+    this.#lastCommit = performance.now();
+    if (group.replies.length === 0) return;
+    await this.#commitGroup(group);
+    this.#writer.record = this.#held.record;
+    this.#position = this.#held.record.stream;
+  }
+
+  /** Before the ledger says so, a failure is undone; after it, only a new take knows what counts. */
+  async #commitGroup(group: Group): Promise<void> {
+    const { link, store, topology } = this.#context;
+    try {
+      await makeDurable(this.#ledgerFile, group);
+    } catch (error) {
+      await this.#writer.cutBack(group);
+      throw error;
+    }
+    const options = {
+      link,
+      store,
+      prefix: topology.prefix,
+      partition: this.partition,
+      signal: this.#hardStop.signal,
+    };
+    const position = { created: this.#position.created, seq: Math.max(group.seq, this.#position.seq) };
+    try {
+      await announce(options, this.#held, position, group);
+    } catch (error) {
+      if (error instanceof LogferryError && error.code === 'lost') throw error;
+      throw new LogferryError(
+        'lost',
+        `partition ${this.partition}: cannot commit (${messageOf(error)})`,
+        undefined,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  /** A disk that is full, or any other write error: back to what the ledger lists, then from the record on again. */
+  async #afterWriteError(error: unknown, failures: number): Promise<void> {
+    const text = `partition ${this.partition}: cannot write (${messageOf(error)}); cut back to what is committed, trying again`;
+    if (failures === 0) this.#context.log.error({ partition: this.partition }, text);
+    await this.#writer.cutBack();
+  }
+
+  async #checkRecord(bucket: string): Promise<void> {
+    this.#bucket = undefined;
+    const { store } = this.#context;
+    const { revision } = this.#held;
+    await refresh(store, this.partition, this.#held, this.#hardStop.signal);
+    this.#writer.record = this.#held.record;
+    // The bucket was lost or rolled back: say again what stood there.
+    if (this.#held.revision !== revision)
+      await setRecord(store, this.partition, this.#held, (record) => record, this.#hardStop.signal);
+    if (this.#ledgerFile.ledger.bucket !== bucket) await this.#ledgerFile.append([{ bucket }]);
+  }
+
+  /** A consumer of my own under a fresh name, from where the record says; after every reconnect too. */
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { link, store, topology } = this.#context;
+    if (this.#epoch >= 0) {
+      await this.#commit();
+      await refresh(store, this.partition, this.#held, this.#hardStop.signal);
+      this.#writer.record = this.#held.record;
+    }
+    this.#dropPuller();
+    await this.#deleteConsumer();
+    const epoch = link.epoch();
+    const info = await streamInfo(link, topology.stream);
+    if (info === undefined) {
+      await sleep(RETRY_MS, signal);
+      return;
+    }
+    this.#position = streamPosition(this.#held.record.stream, {
+      created: info.created,
+      lastSeq: info.state.last_seq,
+    });
+    this.#consumers += 1;
+    const name = `${partitionKey(this.partition)}-${this.#term.replace('.', '-')}-${this.#consumers}`;
+    await link.jsm.consumers.add(topology.stream, {
+      name,
+      filter_subject: partitionFilter(topology, this.partition),
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: this.#position.seq + 1,
+      ack_policy: 'explicit',
+      ack_wait: ACK_WAIT_MS * NANOS,
+      max_ack_pending: MAX_ACK_PENDING,
+      max_deliver: -1,
+      inactive_threshold: CONSUMER_IDLE_MS * NANOS,
+      num_replicas: 1,
+    });
+    this.#consumer = name;
+    this.#puller = new Puller(link, topology.stream, name);
+    this.#epoch = epoch;
+    if (signal.aborted) this.#puller.wake();
+  }
+
+  #dropPuller(): void {
+    this.#puller?.close();
+    this.#puller = undefined;
+  }
+
+  async #deleteConsumer(): Promise<void> {
+    const { link, topology } = this.#context;
+    if (this.#consumer === '' || !link.isConnected()) return;
+    const name = this.#consumer;
+    this.#consumer = '';
+    try {
+      await link.jsm.consumers.delete(topology.stream, name);
+    } catch (error) {
+      // The server drops an idle consumer by itself.
+      this.#context.log.debug({ consumer: name }, `could not delete a consumer: ${messageOf(error)}`);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+// A receiver from start to stop: the output directory, the connection, the name, the partitions.
+
+import { Bucket } from '../common/bucket.ts';
+import { LogferryError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import { Registration, Roster } from '../common/members.ts';
+import { openLink, type ServerOptions } from '../common/nats.ts';
+import { RecordStore } from '../common/record-store.ts';
+import { sleep } from '../common/run.ts';
+import { ensureStream, restorer, streamInfo } from '../common/stream.ts';
+import { DEFAULT_PARTITIONS, membersBucket, partitionFilter, receiverKey } from '../common/topology.ts';
+import type { RotateOptions } from './destination.ts';
+import { closeOutput, openOutput, type Output } from './output.ts';
+import { Ownership } from './ownership.ts';
+import type { ReceiverContext } from './partition.ts';
+import { PullMemory } from './pull.ts';
+import { dropUnlisted } from './segments.ts';
+import type { ReceiverStats } from './writer.ts';
+
+export interface ReceiveOptions {
+  readonly server: ServerOptions;
+  readonly stream: string;
+  readonly prefix: string;
+  readonly out: string;
+  /** The receiver's name; kept in the output directory. */
+  readonly id: string | undefined;
+  readonly leaseMs: number;
+  readonly rotate: RotateOptions;
+  /** End when everything in the stream is committed. */
+  readonly once: boolean;
+  readonly log: Logger;
+  /** Told about progress, for whoever shows it. */
+  readonly onStats?: (stats: Readonly<ReceiverStats>) => void;
+}
+
+/** All pulls of a receiver together. */
+const PULL_BYTES = 64 * 1024 * 1024;
+const ONCE_GIVE_UP_MS = 30_000;
+const ONCE_LOOK_MS = 200;
+
+/** Receives until the signal fires (or, with `once`, until all is committed). */
+export async function receive(options: ReceiveOptions, signal: AbortSignal): Promise<void> {
+  const { log } = options;
+  const output = await openOutput(options.out, options.id, log);
+  try {
+    for (const file of output.ledgers.values())
+      for (const destination of [...file.ledger.opened])
+        await dropUnlisted(output.out, file, destination, log);
+    const link = await openLink(options.server, {
+      name: `logferry receiver ${output.id}`,
+      log,
+      signal,
+      giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
+    });
+    try {
+      const report = await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
+      for (const thing of report.created) log.info(`created ${thing}`);
+      const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
+      const context: ReceiverContext = {
+        link,
+        topology: report.topology,
+        store: new RecordStore(link, options.stream, log),
+        output,
+        rotate: options.rotate,
+        log,
+        stats,
+        memory: new PullMemory(PULL_BYTES, link.maxPayload),
+        restoreVanished: restorer(link, report, (line) => {
+          log.warn(line);
+        }),
+      };
+      await whileRegistered(options, context, signal);
+    } finally {
+      await link.close();
+    }
+  } finally {
+    await closeOutput(output);
+  }
+}
+
+/** Holds the receiver's name and works under it; waits for it again when it was lost. */
+async function whileRegistered(
+  options: ReceiveOptions,
+  context: ReceiverContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log } = options;
+  const { output, link } = context;
+  const bucket = new Bucket(link, membersBucket(options.stream));
+  while (!signal.aborted) {
+    const registration = await register(options, output, bucket, signal);
+    if (registration === undefined) return;
+    log.info({ id: output.id, out: output.out }, `receiving as ${output.id} into ${output.out}`);
+    const done = new AbortController();
+    const stop = AbortSignal.any([signal, done.signal]);
+    const roster = new Roster(bucket, options.leaseMs);
+    const ownership = new Ownership({
+      context,
+      registration,
+      roster,
+      heartbeatMs: Math.min(1_000, options.leaseMs / 4),
+    });
+    try {
+      const watching = options.once ? watchOnce(context, done, stop) : undefined;
+      await ownership.run(stop);
+      await watching;
+    } catch (error) {
+      if (!(error instanceof LogferryError) || error.code !== 'lost') throw error;
+      log.error(error.message);
+      continue;
+    }
+    return;
+  }
+}
+
+async function register(
+  options: ReceiveOptions,
+  output: Output,
+  bucket: Bucket,
+  signal: AbortSignal,
+): Promise<Registration | undefined> {
+  return await Registration.acquire(
+    {
+      bucket,
+      key: receiverKey(output.id),
+      what: `the receiver name ${output.id}`,
+      hint: 'Give this one another --id to run both.',
+      directory: output.directory,
+      leaseMs: options.leaseMs,
+      log: options.log,
+    },
+    signal,
+  );
+}
+
+/** Ends the run when every partition's last message is committed, by whoever owns it. */
+async function watchOnce(
+  context: ReceiverContext,
+  done: AbortController,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(ONCE_LOOK_MS, signal);
+    if (await allCommitted(context)) done.abort();
+  }
+}
+
+async function allCommitted(context: ReceiverContext): Promise<boolean> {
+  const { link, store, topology } = context;
+  const info = await streamInfo(link, topology.stream);
+  if (info === undefined) return false;
+  for (let partition = 0; partition < topology.partitions; partition += 1) {
+    const filter = partitionFilter(topology, partition);
+    const last = await lastSequence(context, filter);
+    if (last === 0) continue;
+    const { record } = await store.read(partition);
+    if (record?.stream.created !== info.created || record.stream.seq < last) return false;
+  }
+  return true;
+}
+
+async function lastSequence(context: ReceiverContext, filter: string): Promise<number> {
+  const message = await context.link.jsm.streams.getMessage(context.topology.stream, {
+    last_by_subj: filter,
+  });
+  return message?.seq ?? 0;
+}

@@ -1,0 +1,169 @@
+// The files of a destination on disk: the active one and its segments, found by inode whatever they are called now,
+// and cutting them back to what the ledger lists.
+
+import { type BigIntStats, constants } from 'node:fs';
+import { mkdir, open, readdir, rename, stat, truncate, unlink } from 'node:fs/promises';
+import path from 'node:path';
+
+import { systemCode } from '../common/errors.ts';
+import { syncDirectory } from '../common/files.ts';
+import type { Logger } from '../common/log.ts';
+import { type Cut, cutsAllowed, listedBytes } from './ledger.ts';
+import type { LedgerFile } from './ledger-file.ts';
+import type { PartitionRecord } from '../common/record.ts';
+import { isSegmentOf, STATE_DIRECTORY } from './names.ts';
+
+/** One file on disk that belongs to a destination. */
+export interface Segment {
+  /** Relative to the output directory. */
+  readonly name: string;
+  readonly inode: string;
+  readonly size: number;
+  readonly active: boolean;
+}
+
+/** Names a file on disk for as long as it exists: an inode number alone is used again. */
+export function inodeOf(stats: BigIntStats): string {
+  return `${stats.ino.toString(36)}-${stats.birthtimeNs.toString(36)}`;
+}
+
+/** The files of a destination, oldest segment first, the active file last. */
+export async function segmentsOf(out: string, destination: string): Promise<Segment[]> {
+  const directory = path.dirname(destination);
+  const base = path.basename(destination);
+  const names = (await entries(path.join(out, directory)))
+    .filter((name) => isSegmentOf(base, name))
+    .toSorted();
+  const segments: Segment[] = [];
+  for (const name of [...names, base]) {
+    const file = path.join(directory, name);
+    const stats = await statIfThere(path.join(out, file));
+    if (stats?.isFile() === true)
+      segments.push({ name: file, inode: inodeOf(stats), size: Number(stats.size), active: name === base });
+  }
+  return segments;
+}
+
+async function entries(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
+    throw error;
+  }
+}
+
+async function statIfThere(file: string): Promise<BigIntStats | undefined> {
+  try {
+    return await stat(file, { bigint: true });
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Cuts what no ledger lists from the files of one destination (design §5.7). When files that the ledger does list
+ * are missing, somebody has moved or copied things here: then whole files that are not listed are set aside, not
+ * deleted.
+ */
+export async function dropUnlisted(
+  out: string,
+  file: LedgerFile,
+  destination: string,
+  log: Logger,
+): Promise<void> {
+  const segments = await segmentsOf(out, destination);
+  const present = new Set(segments.map((segment) => segment.inode));
+  const runs = file.ledger.destinations.get(destination) ?? [];
+  const strange = file.damaged || runs.some((run) => !present.has(run.inode));
+  for (const segment of segments) {
+    const listed = listedBytes(file.ledger, destination, segment.inode);
+    const where = path.join(out, segment.name);
+    if (segment.size > listed && strange) await keepAside(out, segment, listed, log);
+    if (listed === 0) {
+      if (await isStill(where, segment.inode)) await removeFile(where);
+    } else if (segment.size > listed) await cutFile(where, listed);
+    else if (segment.size < listed) {
+      log.error(
+        { file: where, missing: listed - segment.size },
+        `${where} is ${listed - segment.size} bytes shorter than was committed: its bytes are gone from this disk`,
+      );
+      await file.append([{ cut: destination, inode: segment.inode, to: segment.size }]);
+    }
+  }
+}
+
+async function isStill(file: string, inode: string): Promise<boolean> {
+  const stats = await statIfThere(file);
+  return stats !== undefined && inodeOf(stats) === inode;
+}
+
+async function keepAside(out: string, segment: Segment, listed: number, log: Logger): Promise<void> {
+  const aside = path.join(out, STATE_DIRECTORY, 'aside', `${segment.inode}-${path.basename(segment.name)}`);
+  await mkdir(path.dirname(aside), { recursive: true, mode: 0o700 });
+  const where = path.join(out, segment.name);
+  if (listed === 0) await rename(where, aside);
+  else {
+    const source = await open(where, constants.O_RDONLY);
+    const target = await open(aside, 'w', 0o600);
+    try {
+      for await (const data of source.createReadStream({ start: listed, autoClose: false }))
+        await target.write(data);
+      await target.sync();
+    } finally {
+      await source.close();
+      await target.close();
+    }
+  }
+  await syncDirectory(path.dirname(aside));
+  log.error(
+    { file: where, aside },
+    `${where} holds ${segment.size - listed} bytes that no ledger lists; set aside`,
+  );
+}
+
+/** Cuts a file and makes that durable. */
+export async function cutFile(file: string, size: number): Promise<void> {
+  await truncate(file, size);
+  const handle = await open(file, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Deletes a file and makes that durable. */
+export async function removeFile(file: string): Promise<void> {
+  await unlink(file);
+  await syncDirectory(path.dirname(file));
+}
+
+/**
+ * Cuts the listed bytes that another directory's later term holds, committed. The ledger says so first: a crash in
+ * between leaves bytes that nothing lists, which the next recovery cuts.
+ *
+ * @returns the cuts that were made
+ */
+export async function cutHeldElsewhere(
+  out: string,
+  file: LedgerFile,
+  record: PartitionRecord,
+  log: Logger,
+): Promise<readonly Cut[]> {
+  const cuts = cutsAllowed(file.ledger, record);
+  for (const cut of cuts) {
+    await file.append([{ cut: cut.destination, inode: cut.inode, to: cut.to }]);
+    const segment = (await segmentsOf(out, cut.destination)).find(({ inode }) => inode === cut.inode);
+    if (segment === undefined) continue;
+    const where = path.join(out, segment.name);
+    log.info(
+      { file: where, from: cut.to, to: segment.size },
+      'cut bytes that another receiver holds, committed',
+    );
+    if (cut.to > 0) await cutFile(where, cut.to);
+    else await removeFile(where);
+  }
+  return cuts;
+}

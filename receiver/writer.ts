@@ -1,0 +1,423 @@
+// What one partition's term writes: decides by accept, appends to destinations, and gathers what a commit must say.
+// Nothing that it wrote counts before commit.ts has said so.
+
+import { zstdDecompress } from 'node:zlib';
+import { promisify } from 'node:util';
+
+import { type After, type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
+import { crc32, hex32 } from '../common/digest.ts';
+import { LogferryError, messageOf } from '../common/errors.ts';
+import { type Logger, Throttle } from '../common/log.ts';
+import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
+import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
+import { accept } from './accept.ts';
+import { Destination, isPlaceTaken, type RotateOptions } from './destination.ts';
+import { listedBytes, type RunLine } from './ledger.ts';
+import type { LedgerFile } from './ledger-file.ts';
+import { destinationOf, flatDestinationOf } from './names.ts';
+import type { Delivery } from './pull.ts';
+import { dropUnlisted } from './segments.ts';
+
+const decompress = promisify(zstdDecompress);
+
+/** Small chunks of one destination are joined up to about this before they are written. */
+const JOIN_BYTES = 1024 * 1024;
+
+/** Chunks that are decompressed ahead of the one being written. */
+const AHEAD = 2;
+
+/** What was written, or decided, since the last commit. */
+export interface Group {
+  /** Highest stream sequence processed. */
+  seq: number;
+  readonly replies: string[];
+  readonly changes: Map<string, FileChange[]>;
+  readonly lines: RunLine[];
+  readonly destinations: Set<Destination>;
+  /** By host: the file ids whose shipper wants to know. */
+  readonly touched: Map<string, Set<string>>;
+  bytes: number;
+}
+
+/** Counters of one receiver, for status and progress. */
+export interface ReceiverStats {
+  bytes: number;
+  duplicates: number;
+  missing: number;
+  foreign: number;
+}
+
+export interface WriterOptions {
+  readonly out: string;
+  readonly prefix: string;
+  readonly ledgerFile: LedgerFile;
+  readonly rotate: RotateOptions;
+  readonly log: Logger;
+  readonly stats: ReceiverStats;
+}
+
+/** A message that parsed; `data` settles to undefined when the payload is not what its header says. */
+interface Parsed {
+  readonly delivery: Delivery;
+  readonly source: SourceName;
+  readonly chunk: Chunk;
+  data: Promise<Uint8Array | undefined> | undefined;
+}
+
+/** Bytes of one destination that wait to be joined into one write. */
+interface Joined {
+  readonly source: SourceName;
+  readonly parts: Uint8Array[];
+  readonly pieces: {
+    readonly start: number;
+    readonly end: number;
+    readonly chunk: DataChunk;
+    readonly file: string;
+  }[];
+  bytes: number;
+}
+
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #term: string;
+  #record: PartitionRecord;
+  /** Offsets beyond the record's: written or decided, not yet committed. */
+  readonly #pending = new Map<string, { offset: number; after: string | null }>();
+  /** Generations that this term has a ledger line for. */
+  readonly #begun = new Set<string>();
+  readonly #destinations = new Map<string, Destination>();
+  readonly #joined = new Map<string, Joined>();
+  readonly #throttle = new Throttle();
+  #group: Group = emptyGroup();
+
+  constructor(options: WriterOptions, record: PartitionRecord, term: string) {
+    this.#options = options;
+    this.#record = record;
+    this.#term = term;
+  }
+
+  get group(): Group {
+    return this.#group;
+  }
+
+  /** The record that offsets are measured against, after a commit or a new look at it. */
+  set record(record: PartitionRecord) {
+    this.#record = record;
+    for (const [file, pending] of this.#pending)
+      if ((record.files.get(file)?.offset ?? 0) >= pending.offset) this.#pending.delete(file);
+  }
+
+  /** Processes deliveries in order and writes what they bring. Throws the disk's error: then call cutBack. */
+  async process(deliveries: readonly Delivery[]): Promise<void> {
+    const parsed = deliveries.map((delivery) => this.#parse(delivery));
+    let ahead = 0;
+    for (const [index, item] of parsed.entries()) {
+      for (; ahead < parsed.length && ahead <= index + AHEAD; ahead += 1) this.#startDecoding(parsed[ahead]);
+      const delivery = deliveries[index];
+      if (delivery !== undefined) {
+        this.#group.seq = Math.max(this.#group.seq, delivery.seq);
+        this.#group.replies.push(delivery.reply);
+      }
+      if (item !== undefined) await this.#apply(item);
+    }
+    await this.#flushAll();
+  }
+
+  #parse(delivery: Delivery): Parsed | undefined {
+    const source = parseStoredSubject(this.#options.prefix, delivery.subject);
+    try {
+      if (source === undefined) throw new LogferryError('corrupt', 'the subject is not one of logferry');
+      const chunk = parseChunk(delivery.header, delivery.data.length);
+      return { delivery, source, chunk, data: undefined };
+    } catch (error) {
+      this.#options.stats.foreign += 1;
+      this.#throttle.run('foreign', (held) => {
+        this.#options.log.warn(
+          { subject: delivery.subject.slice(0, 200), seq: delivery.seq, repeated: held },
+          `skipped a message that logferry did not write: ${messageOf(error)}`,
+        );
+      });
+      return undefined;
+    }
+  }
+
+  /** Decompresses ahead, but only what will be needed: a duplicate costs nothing. */
+  #startDecoding(item: Parsed | undefined): void {
+    if (item === undefined || item.chunk.kind !== 'data') return;
+    const { chunk, delivery, source } = item;
+    if (chunk.end <= (this.#offsetOf(fileKey(source.host, source.file))?.offset ?? 0)) return;
+    item.data = decode(chunk, delivery.data);
+  }
+
+  #offsetOf(file: string): { offset: number; after: string | null } | undefined {
+    return this.#pending.get(file) ?? this.#record.files.get(file);
+  }
+
+  async #apply(item: Parsed): Promise<void> {
+    const { chunk, source, delivery } = item;
+    const { stats, log } = this.#options;
+    const file = fileKey(source.host, source.file);
+    const known = this.#offsetOf(file)?.offset;
+    const before =
+      chunk.after === undefined ? undefined : this.#offsetOf(fileKey(source.host, chunk.after.file))?.offset;
+    const verdict = accept(chunk, known, before);
+    const after = chunk.after?.file ?? null;
+    switch (verdict.kind) {
+      case 'duplicate':
+        stats.duplicates += 1;
+        return;
+      case 'missing':
+        this.#missing(source, chunk, known);
+        return;
+      case 'end':
+        this.#change(file, {
+          start: chunk.end,
+          end: chunk.end,
+          path: source.path,
+          tail: null,
+          after,
+          final: chunk.end,
+          gap: false,
+        });
+        return;
+      case 'gap':
+        log.error(
+          { host: source.host, path: source.path, from: verdict.from, to: verdict.to },
+          `${source.host}: ${source.path}: bytes ${verdict.from} to ${verdict.to} are lost (${chunk.kind === 'gap' ? chunk.reason : ''})`,
+        );
+        await this.#flushSource(source);
+        this.#pending.set(file, { offset: verdict.to, after });
+        this.#change(file, {
+          start: verdict.from,
+          end: verdict.to,
+          path: source.path,
+          tail: null,
+          after,
+          final: null,
+          gap: true,
+        });
+        this.#touch(source);
+        return;
+      case 'write': {
+        if (chunk.kind !== 'data') throw new Error('BUG: only data is written');
+        const data = await (item.data ?? decode(chunk, delivery.data));
+        if (data === undefined) {
+          this.#throttle.run('damaged', (held) => {
+            log.warn(
+              { subject: delivery.subject, seq: delivery.seq, repeated: held },
+              'a chunk does not match its checksum; waiting for it to be sent again',
+            );
+          });
+          this.#missing(source, chunk, known);
+          return;
+        }
+        await this.#join(source, file, chunk, verdict.from, data);
+      }
+    }
+  }
+
+  #missing(source: SourceName, chunk: Chunk, known: number | undefined): void {
+    this.#options.stats.missing += 1;
+    this.#touch(source);
+    this.#options.log.debug(
+      { ...source, start: chunk.start, end: chunk.end, known },
+      'bytes before this chunk are missing',
+    );
+  }
+
+  #touch(source: SourceName): void {
+    const files = this.#group.touched.get(source.host);
+    if (files === undefined) this.#group.touched.set(source.host, new Set([source.file]));
+    else files.add(source.file);
+  }
+
+  #change(file: string, change: FileChange): void {
+    const changes = this.#group.changes.get(file);
+    const last = changes?.at(-1);
+    if (changes === undefined) this.#group.changes.set(file, [change]);
+    else if (
+      last !== undefined &&
+      last.gap === change.gap &&
+      last.end === change.start &&
+      change.end > change.start
+    )
+      changes[changes.length - 1] = { ...change, start: last.start };
+    else changes.push(change);
+  }
+
+  async #join(
+    source: SourceName,
+    file: string,
+    chunk: DataChunk,
+    from: number,
+    data: Uint8Array,
+  ): Promise<void> {
+    const key = `${source.host}\n${source.path}`;
+    let joined = this.#joined.get(key);
+    if (joined === undefined) this.#joined.set(key, (joined = { source, parts: [], pieces: [], bytes: 0 }));
+    const part = from === chunk.start ? data : data.subarray(from - chunk.start);
+    joined.parts.push(part);
+    joined.pieces.push({ start: from, end: chunk.end, chunk, file });
+    joined.bytes += part.length;
+    this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
+    if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
+  }
+
+  async #flushAll(): Promise<void> {
+    for (const { source } of [...this.#joined.values()]) await this.#flushSource(source);
+  }
+
+  async #flushSource(source: SourceName): Promise<void> {
+    const key = `${source.host}\n${source.path}`;
+    const joined = this.#joined.get(key);
+    if (joined === undefined) return;
+    this.#joined.delete(key);
+    const destination = await this.#open(source);
+    this.#group.destinations.add(destination);
+    const [first] = joined.parts;
+    const data = joined.parts.length === 1 && first !== undefined ? first : Buffer.concat(joined.parts);
+    const place = await destination.write(data);
+    this.#options.stats.bytes += data.length;
+    this.#group.bytes += data.length;
+    let at = 0;
+    for (const { start, end, chunk, file } of joined.pieces) {
+      this.#touch({ ...source, file: file.slice(file.lastIndexOf('/') + 1) });
+      const bytes = data.subarray(at, at + end - start);
+      const from = place.from + at;
+      at += bytes.length;
+      const after = chunk.after?.file ?? null;
+      this.#change(file, { start, end, path: source.path, tail: chunk.tail, after, final: null, gap: false });
+      this.#line(
+        source,
+        file,
+        { start, end, tail: chunk.tail, after: chunk.after },
+        destination.destination,
+        place.inode,
+        from,
+        bytes,
+      );
+    }
+  }
+
+  /** Lengthens the group's last line of the destination where it goes on, or begins one. */
+  #line(
+    source: SourceName,
+    file: string,
+    piece: { start: number; end: number; tail: string; after: After | undefined },
+    destination: string,
+    inode: string,
+    from: number,
+    bytes: Uint8Array,
+  ): void {
+    const { lines } = this.#group;
+    const index = lines.findLastIndex((line) => line.destination === destination);
+    const last = lines[index];
+    const to = from + bytes.length;
+    if (last?.file === file && last.inode === inode && last.end === piece.start && last.to === from) {
+      const checksum = hex32(crc32(bytes, Number.parseInt(last.checksum, 16)));
+      lines[index] = { ...last, end: piece.end, to, tail: piece.tail, checksum };
+      return;
+    }
+    const begins = !this.#begun.has(file);
+    this.#begun.add(file);
+    const before = begins
+      ? offsetsBefore(
+          (key) => this.#offsetOf(key),
+          source.host,
+          piece.after?.file ?? this.#record.files.get(file)?.after ?? null,
+        )
+      : {};
+    lines.push({
+      term: this.#term,
+      file,
+      path: source.path,
+      start: piece.start,
+      end: piece.end,
+      destination,
+      inode,
+      from,
+      to,
+      tail: piece.tail,
+      checksum: hex32(crc32(bytes)),
+      ...(piece.after === undefined || !begins ? {} : { after: piece.after }),
+      ...(Object.keys(before).length === 0 ? {} : { before }),
+    });
+  }
+
+  async #open(source: SourceName): Promise<Destination> {
+    const plain = destinationOf(source.host, source.path);
+    const flat = flatDestinationOf(source.host, source.path);
+    const known = this.#destinations.get(plain) ?? this.#destinations.get(flat);
+    if (known !== undefined) return known;
+    const { ledger } = this.#options.ledgerFile;
+    if (ledger.opened.has(flat)) return await this.#openAt(flat);
+    try {
+      return await this.#openAt(plain);
+    } catch (error) {
+      if (!isPlaceTaken(error)) throw error;
+      return await this.#openAt(flat);
+    }
+  }
+
+  async #openAt(destination: string): Promise<Destination> {
+    const { out, ledgerFile, log, rotate } = this.#options;
+    if (ledgerFile.ledger.opened.has(destination)) await dropUnlisted(out, ledgerFile, destination, log);
+    else await ledgerFile.note({ open: destination });
+    const opened = await Destination.open(out, destination, rotate);
+    this.#destinations.set(destination, opened);
+    return opened;
+  }
+
+  /** Hands over the group for a commit; what is written from now on belongs to the next. */
+  takeGroup(): Group {
+    const group = this.#group;
+    this.#group = emptyGroup();
+    return group;
+  }
+
+  /** After a write error: everything that the ledger does not list goes, and nothing of the group is remembered. */
+  async cutBack(group?: Group): Promise<void> {
+    const { ledger } = this.#options.ledgerFile;
+    this.#joined.clear();
+    this.#pending.clear();
+    for (const destination of group?.destinations ?? [])
+      this.#destinations.set(destination.destination, destination);
+    for (const destination of this.#destinations.values())
+      await destination.cutBack((inode) => listedBytes(ledger, destination.destination, inode));
+    this.#destinations.clear();
+    this.#begun.clear();
+    this.#group = emptyGroup();
+  }
+
+  /** Closes the destinations; what was not committed stays for the next recovery to cut. */
+  async close(): Promise<void> {
+    for (const destination of this.#destinations.values()) await destination.close();
+    this.#destinations.clear();
+  }
+}
+
+function emptyGroup(): Group {
+  return {
+    seq: 0,
+    replies: [],
+    changes: new Map(),
+    lines: [],
+    destinations: new Set(),
+    touched: new Map(),
+    bytes: 0,
+  };
+}
+
+/** The source bytes of a chunk; undefined when the payload is not what its headers say. Never makes more room than the range. */
+async function decode(chunk: DataChunk, payload: Uint8Array): Promise<Uint8Array | undefined> {
+  const length = chunk.end - chunk.start;
+  if (crc32(payload) !== chunk.crc32) return undefined;
+  if (chunk.encoding === 'none') return payload;
+  try {
+    const data = await decompress(payload, { maxOutputLength: length, chunkSize: Math.max(64, length) });
+    return data.length === length ? data : undefined;
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+}
