@@ -1,7 +1,27 @@
-// A shipper from start to stop.
+// A shipper from start to stop: the state, the connection, the host's name, the files, and what the broker says.
 
-import type { Logger } from '../common/log.ts';
-import type { ServerOptions } from '../common/nats.ts';
+import path from 'node:path';
+
+import type { FSWatcher } from 'chokidar';
+
+import { Bucket, isUnanswered } from '../common/bucket.ts';
+import { LogferryError, messageOf } from '../common/errors.ts';
+import { type Logger, Throttle } from '../common/log.ts';
+import { Registration } from '../common/members.ts';
+import { openLink, type ServerOptions } from '../common/nats.ts';
+import { RecordStore } from '../common/record-store.ts';
+import { Bell, sleep } from '../common/run.ts';
+import { ensureStream, restorer } from '../common/stream.ts';
+import { DEFAULT_PARTITIONS, membersBucket, shipperKey } from '../common/topology.ts';
+import { formatBytes, formatDuration } from '../common/units.ts';
+import { Buffers } from './buffers.ts';
+import { expand, type Found, look, watchPaths } from './discover.ts';
+import type { Generation, ShipperContext } from './generation.ts';
+import { Host, type HostView, type Notice } from './host.ts';
+import { baseOf, isRotationOf } from './identity.ts';
+import { shouldHoldBack } from './progress.ts';
+import { type Known, Source } from './source.ts';
+import { State } from './state.ts';
 
 export interface ShipOptions {
   readonly server: ServerOptions;
@@ -37,7 +57,399 @@ export interface ShipProgress {
   readonly committed: number;
 }
 
+/** Source bytes of one chunk; the server's max_payload bounds it too. */
+const CHUNK_BYTES = 1024 * 1024;
+/** Chunks that are read or compressed at once, over all files: what bounds the memory. */
+const BUFFERS = 12;
+
 /** Ships until the signal fires (or, with `once`, until all is committed). */
-export async function ship(_options: ShipOptions, _signal: AbortSignal): Promise<void> {
-  await Promise.reject(new Error('BUG: not there yet'));
+export async function ship(options: ShipOptions, signal: AbortSignal): Promise<void> {
+  const { log } = options;
+  const state = await State.open(options.state, options.host, log);
+  try {
+    const link = await openLink(options.server, {
+      name: `logferry shipper ${options.host}`,
+      log,
+      signal,
+      giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
+    });
+    try {
+      const report = await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
+      for (const thing of report.created) log.info(`created ${thing}`);
+      const restore = restorer(link, report, (line) => {
+        log.warn(line);
+      });
+      const host = new Host(link, report.topology, new RecordStore(link, options.stream, log), options.host);
+      while (!signal.aborted) if (await shipWhileRegistered(options, state, host, restore, signal)) break;
+    } finally {
+      await link.close();
+    }
+  } finally {
+    await state.close();
+  }
+}
+
+/** Ships under the host's name; false when the name was lost and must be had again. */
+async function shipWhileRegistered(
+  options: ShipOptions,
+  state: State,
+  host: Host,
+  restore: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { log } = options;
+  const registration = await Registration.acquire(
+    {
+      bucket: new Bucket(host.link, membersBucket(options.stream)),
+      key: shipperKey(options.host),
+      what: `the host name ${options.host}`,
+      hint: 'Give this shipper another --host to run both.',
+      directory: state.directory,
+      leaseMs: options.leaseMs,
+      log,
+    },
+    signal,
+  );
+  if (registration === undefined) return true;
+  const session = new Session(options, state, host, restore, registration);
+  try {
+    await session.run(signal);
+    return true;
+  } catch (error) {
+    if (!(error instanceof LogferryError) || error.code !== 'lost') throw error;
+    log.error(error.message);
+    return false;
+  } finally {
+    await session.stop();
+    await registration.release();
+  }
+}
+
+const ONCE_GIVE_UP_MS = 30_000;
+/** How often the registration is renewed, progress is reported and due looks are made. */
+const TICK_MS = 500;
+/** Files that changed lately are looked at this often, idle ones and the globs at the other pace. */
+const SWEEP_MS = 1_000;
+const IDLE_SWEEP_MS = 10_000;
+/** A file counts as idle after this long. */
+const IDLE_MS = 30_000;
+/** How often record and stream are read while something is not committed, and while all is. */
+const VIEW_MS = 1_000;
+const IDLE_VIEW_MS = 10_000;
+/** An event is followed by a look after this long: several come together. */
+const EVENT_MS = 20;
+const SAY_EVERY_MS = 10_000;
+
+/** Everything that a shipper does while the host's name is its own. */
+class Session {
+  readonly #options: ShipOptions;
+  readonly #state: State;
+  readonly #host: Host;
+  readonly #restore: () => Promise<void>;
+  readonly #registration: Registration;
+  readonly #context: ShipperContext;
+  readonly #sources = new Map<string, Source>();
+  readonly #stop = new AbortController();
+  readonly #bell = new Bell();
+  readonly #changed = new Set<string>();
+  #held = false;
+  #wantView = true;
+  #files = new Map<string, Generation>();
+
+  constructor(
+    options: ShipOptions,
+    state: State,
+    host: Host,
+    restore: () => Promise<void>,
+    registration: Registration,
+  ) {
+    this.#options = options;
+    this.#state = state;
+    this.#host = host;
+    this.#restore = restore;
+    this.#registration = registration;
+    this.#context = {
+      host,
+      state,
+      log: options.log,
+      throttle: new Throttle(),
+      buffers: new Buffers(CHUNK_BYTES, BUFFERS),
+      compression: options.compression,
+      isHeld: () => this.#held,
+      pace: pacer(options.maxRate),
+      once: options.once,
+    };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => {
+      this.#stop.abort();
+      this.#bell.ring();
+    };
+    if (signal.aborted) return;
+    signal.addEventListener('abort', stop, { once: true });
+    const unsubscribe = this.#host.onCommitted((notice) => {
+      this.#noticed(notice);
+    });
+    const watcher = this.#options.once ? undefined : this.#watch();
+    try {
+      await this.#firstSweep();
+      await (this.#options.once ? this.#untilCommitted() : this.#forever());
+    } finally {
+      unsubscribe();
+      await watcher?.close();
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Stop reading, wait for what is in flight, save. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all([...this.#sources.values()].map(async (source) => await source.stop()));
+    await this.#state.save();
+  }
+
+  // --- files ----------------------------------------------------------------------------------------------------
+
+  async #firstSweep(): Promise<void> {
+    const { log, globs, once, from } = this.#options;
+    const known = this.#state.fresh ? await this.#known() : undefined;
+    for (const file of this.#state.sources.keys())
+      await this.#begin(file, (found) => (from === 'end' ? found.size : 0), known);
+    const files = await expand(globs, this.#options.exclude);
+    for (const file of files) await this.#begin(file, (found) => (from === 'end' ? found.size : 0), known);
+    if (this.#sources.size > 0) return;
+    const what = `no file matches ${globs.join(' ')}`;
+    if (once)
+      throw new LogferryError(
+        'failed',
+        what,
+        'check the path, and quote the glob so that the shell leaves it alone',
+      );
+    log.warn(`${what}; waiting for one`);
+  }
+
+  /** What stream and record know of this host, for a shipper that has lost its state. */
+  async #known(): Promise<Known> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        const view = await this.#host.view();
+        if (view !== undefined) {
+          const known = await this.#host.knownGenerations(view);
+          return (base) => known.get(base);
+        }
+      } catch (error) {
+        if (!isUnanswered(error)) throw error;
+      }
+      await sleep(TICK_MS, this.#stop.signal);
+    }
+    return () => undefined;
+  }
+
+  async #begin(file: string, begin: (found: Found) => number, known: Known | undefined): Promise<void> {
+    if (this.#sources.has(file) || this.#stop.signal.aborted) return;
+    try {
+      const found = await look(file);
+      if (found !== undefined && !this.#state.sources.has(file)) {
+        if ([...this.#sources.values()].some((source) => source.owns(found.stamp))) return;
+        const elsewhere = known?.(baseOf(found.stamp) ?? '')?.path ?? file;
+        const rotated = elsewhere !== '' && path.dirname(elsewhere) === path.dirname(file);
+        if (rotated && isRotationOf(path.basename(elsewhere), path.basename(file))) {
+          await this.#begin(elsewhere, begin, known);
+          return;
+        }
+      }
+      if (found === undefined && !this.#state.sources.has(file) && known === undefined) return;
+      const source = new Source(this.#context, file, this.#stop.signal);
+      await source.start(found, begin, known ?? (() => undefined));
+      this.#sources.set(file, source);
+      if (this.#options.once)
+        for (const generation of source.generations) generation.limitTo(generation.currentSize());
+      this.#wantView = true;
+    } catch (error) {
+      if (error instanceof LogferryError && error.code === 'newer') throw error;
+      this.#context.throttle.run(`begin ${file}`, (repeated) => {
+        this.#options.log.warn({ repeated }, `cannot ship ${file} (${messageOf(error)}); trying again`);
+      });
+    }
+  }
+
+  #watch(): FSWatcher {
+    return watchPaths(
+      this.#options.globs,
+      (file) => {
+        this.#sources.get(file)?.wake();
+        this.#changed.add(file);
+        this.#bell.ring();
+      },
+      (error) => {
+        this.#context.throttle.run('watch', () => {
+          this.#options.log.warn(
+            `cannot watch for changes (${messageOf(error)}); looking at the files instead`,
+          );
+        });
+      },
+    );
+  }
+
+  async #sweep(everything: boolean): Promise<void> {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    for (const file of changed)
+      if (this.#sources.has(file)) await this.#lookAt(file);
+      else if ((await expand(this.#options.globs, this.#options.exclude)).includes(file))
+        await this.#begin(file, () => 0, undefined);
+    for (const [file, source] of this.#sources)
+      if (everything || (source.current?.quietMs ?? 0) < IDLE_MS) await this.#lookAt(file);
+    if (!everything) return;
+    for (const file of await expand(this.#options.globs, this.#options.exclude))
+      await this.#begin(file, () => 0, undefined);
+  }
+
+  async #lookAt(file: string): Promise<void> {
+    try {
+      await this.#sources.get(file)?.look();
+    } catch (error) {
+      this.#context.throttle.run(`look ${file}`, (repeated) => {
+        this.#options.log.warn({ repeated }, `cannot look at ${file} (${messageOf(error)}); trying again`);
+      });
+    }
+  }
+
+  // --- the broker -----------------------------------------------------------------------------------------------
+
+  #generations(): Generation[] {
+    return [...this.#sources.values()].flatMap((source) => [...source.generations]);
+  }
+
+  #noticed(notice: Notice): void {
+    for (const [file, offset] of Object.entries(notice.files)) {
+      const generation = this.#files.get(file) ?? this.#fileOf(file);
+      if (generation === undefined || offset === null) continue;
+      generation.noticed(offset);
+      const { position, lastSeq, created } = generation.snapshot();
+      const passed = notice.stream.created === created && notice.stream.seq >= lastSeq;
+      if (passed && offset < position) this.#wantView = true;
+    }
+    this.#bell.ring();
+  }
+
+  #fileOf(file: string): Generation | undefined {
+    this.#files = new Map(this.#generations().map((generation) => [generation.entry.file, generation]));
+    return this.#files.get(file);
+  }
+
+  /** Record and stream are read after what every generation knew: a decision about that is never premature. */
+  async #observe(): Promise<void> {
+    await this.#restore();
+    const generations = this.#generations();
+    const snapshots = generations.map((generation) => generation.snapshot());
+    const view = await this.#host.view();
+    if (view === undefined) return;
+    generations.forEach((generation, index) => {
+      const snapshot = snapshots[index];
+      if (snapshot !== undefined) generation.observed(snapshot, view);
+    });
+    this.#holdBack(generations, view);
+  }
+
+  #holdBack(generations: readonly Generation[], view: HostView): void {
+    let oldest: number | undefined;
+    for (const { oldestUncommitted: seq } of generations)
+      if (seq !== undefined && seq >= view.extent.firstSeq && (oldest === undefined || seq < oldest))
+        oldest = seq;
+    const held = shouldHoldBack(view.extent, oldest);
+    if (held !== this.#held) {
+      const { bytes, maxBytes } = view.extent;
+      const full = `the stream is nearly full (${formatBytes(bytes)} of ${formatBytes(maxBytes)})`;
+      if (held) this.#options.log.warn(`${full} and would drop what no receiver has committed: holding back`);
+      else this.#options.log.info('publishing again');
+    }
+    this.#held = held;
+    if (!held) for (const generation of generations) generation.wake();
+  }
+
+  get #progress(): ShipProgress {
+    const generations = this.#generations();
+    const sum = (of: (generation: Generation) => number): number =>
+      generations.reduce((total, generation) => total + of(generation), 0);
+    return {
+      files: this.#sources.size,
+      size: sum(({ entry }) => entry.size),
+      published: sum(({ position }) => position),
+      committed: sum(({ committed }) => committed),
+    };
+  }
+
+  /** The heart: beats, sweeps, views, each at its pace. Returns when `finished` says so or the session is stopped. */
+  async #beat(finished: () => boolean): Promise<void> {
+    const due = { tick: 0, sweep: performance.now() + SWEEP_MS, everything: 0, view: 0 };
+    const { signal } = this.#stop;
+    while (!signal.aborted && !finished()) {
+      const now = performance.now();
+      if (now >= due.tick) {
+        due.tick = now + TICK_MS;
+        await this.#registration.beat();
+        this.#options.onProgress?.(this.#progress);
+      }
+      if (this.#changed.size > 0 || now >= due.sweep) {
+        const everything = now >= due.everything;
+        if (now >= due.sweep) due.sweep = now + SWEEP_MS;
+        if (everything) due.everything = now + IDLE_SWEEP_MS;
+        if (!this.#options.once) await this.#sweep(everything);
+      }
+      if (this.#wantView || now >= due.view) {
+        this.#wantView = false;
+        await this.#observe();
+        const behind = this.#held || this.#generations().some((generation) => !generation.isCommitted);
+        due.view = performance.now() + (behind ? VIEW_MS : IDLE_VIEW_MS);
+      }
+      await this.#bell.wait(Math.max(1, Math.min(due.tick, due.sweep, due.view) - performance.now()), signal);
+      if (this.#changed.size > 0 || this.#wantView) await sleep(EVENT_MS, signal);
+    }
+  }
+
+  async #forever(): Promise<void> {
+    await this.#beat(() => false);
+  }
+
+  /** With --once: until every source is committed to where it ended at the start. */
+  async #untilCommitted(): Promise<void> {
+    const began = performance.now();
+    let saidAt = began;
+    const { timeoutMs, log } = this.#options;
+    await this.#beat(() => {
+      if ([...this.#sources.values()].every((source) => source.isCommitted)) return true;
+      const now = performance.now();
+      if (timeoutMs !== undefined && now - began > timeoutMs) {
+        const { committed, size } = this.#progress;
+        const what = `${formatBytes(committed)} of ${formatBytes(size)} are committed after ${formatDuration(timeoutMs)}`;
+        throw new LogferryError(
+          'failed',
+          what,
+          'is a receiver running? It goes on where it stopped when started again',
+        );
+      }
+      if (now - saidAt > SAY_EVERY_MS) {
+        saidAt = now;
+        const { committed, published } = this.#progress;
+        if (committed < published)
+          log.warn(
+            `${formatBytes(published - committed)} are in the stream and wait for a receiver to commit them`,
+          );
+      }
+      return false;
+    });
+  }
+}
+
+/** At most so many bytes a second, with at most a second's worth at once. */
+function pacer(maxRate: number | undefined): ShipperContext['pace'] {
+  if (maxRate === undefined) return async () => {};
+  let freeAt = performance.now();
+  return async (bytes, signal) => {
+    const now = performance.now();
+    freeAt = Math.max(freeAt, now - 1_000) + (bytes / maxRate) * 1_000;
+    if (freeAt > now) await sleep(freeAt - now, signal);
+  };
 }

@@ -1,0 +1,176 @@
+// What the broker says about this host: the record and the stream, read together; commit notices; the last message of
+// a subject. Everything that a repair is decided on comes from here.
+
+import type { JetStreamManager } from '@nats-io/jetstream';
+import { z } from 'zod';
+
+import { isUnanswered } from '../common/bucket.ts';
+import { type Chunk, parseChunk } from '../common/chunk.ts';
+import { LogferryError } from '../common/errors.ts';
+import type { Link } from '../common/nats.ts';
+import { type FileEntry, parseJson } from '../common/record.ts';
+import type { RecordStore } from '../common/record-store.ts';
+import { encodeToken, fileKey, parseStoredSubject, partitionOf, storedSubject } from '../common/subjects.ts';
+import { streamInfo } from '../common/stream.ts';
+import { committedSubject, type Topology } from '../common/topology.ts';
+import { splitFileId } from './identity.ts';
+import type { StreamExtent } from './progress.ts';
+import type { Observed } from './repair.ts';
+
+/** The record and the stream as they were read. */
+export interface HostView {
+  readonly created: string;
+  readonly extent: StreamExtent;
+  readonly processed: { readonly created: string; readonly seq: number } | undefined;
+  readonly entry: (file: string) => FileEntry | undefined;
+  /** File ids of this host that the record knows. */
+  readonly files: () => Iterable<string>;
+}
+
+/** A commit notice: offsets by file id, null when the record does not know the file. */
+export interface Notice {
+  readonly stream: { readonly created: string; readonly seq: number };
+  readonly files: Readonly<Record<string, number | null>>;
+}
+
+/** The last message of a generation's subject. */
+export interface LastMessage {
+  /** 0 when there is none. */
+  readonly seq: number;
+  /** Undefined when there is none, or when it is not one of ours. */
+  readonly chunk: Chunk | undefined;
+}
+
+const noticeSchema = z.object({
+  stream: z.object({ created: z.string(), seq: z.int().min(0) }),
+  files: z.record(z.string(), z.int().min(0).nullable()),
+});
+
+export class Host {
+  readonly name: string;
+  readonly topology: Topology;
+  readonly link: Link;
+  readonly #store: RecordStore;
+  readonly #partition: number;
+
+  constructor(link: Link, topology: Topology, store: RecordStore, name: string) {
+    this.link = link;
+    this.topology = topology;
+    this.name = name;
+    this.#store = store;
+    this.#partition = partitionOf(name, topology.partitions);
+  }
+
+  /** Reads record and stream. Undefined when there is no answer, or no stream. */
+  async view(): Promise<HostView | undefined> {
+    try {
+      const info = await streamInfo(this.link, this.topology.stream);
+      if (info === undefined) return undefined;
+      const { record } = await this.#store.read(this.#partition);
+      const { state, config } = info;
+      const prefix = fileKey(this.name, '');
+      return {
+        created: info.created,
+        extent: {
+          firstSeq: state.first_seq,
+          lastSeq: state.last_seq,
+          bytes: state.bytes,
+          maxBytes: config.max_bytes,
+          messages: state.messages,
+          maxMessages: config.max_msgs,
+        },
+        processed: record?.stream,
+        entry: (file) => record?.files.get(prefix + file),
+        files: function* files() {
+          for (const key of record?.files.keys() ?? [])
+            if (key.startsWith(prefix)) yield key.slice(prefix.length);
+        },
+      };
+    } catch (error) {
+      if (isUnanswered(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The newest message of a generation, from the stream's leader. Throws when there is no answer. */
+  async lastMessage(source: string, file: string): Promise<LastMessage> {
+    const { topology, name } = this;
+    const subject = storedSubject(topology.prefix, topology.partitions, { host: name, path: source, file });
+    const message = await leader(this.link.jsm, topology.stream, subject);
+    if (message === null) return { seq: 0, chunk: undefined };
+    try {
+      return {
+        seq: message.seq,
+        chunk: parseChunk((header) => message.header.get(header), message.data.length),
+      };
+    } catch (error) {
+      if (error instanceof LogferryError && error.code === 'corrupt')
+        return { seq: message.seq, chunk: undefined };
+      throw error;
+    }
+  }
+
+  /**
+   * The generations that stream and record know of this host: for a shipper that has lost its state. By base; a
+   * path is only known from the stream, or from the record's entry.
+   */
+  async knownGenerations(view: HostView): Promise<Map<string, { number: number; path: string }>> {
+    const known = new Map<string, { number: number; path: string }>();
+    const add = (file: string, path: string): void => {
+      const split = splitFileId(file);
+      if (split === undefined) return;
+      const before = known.get(split.base);
+      if (before === undefined || before.number < split.number)
+        known.set(split.base, { number: split.number, path });
+    };
+    for (const file of view.files()) add(file, view.entry(file)?.path ?? '');
+    const { prefix, stream } = this.topology;
+    const filter = `${prefix}.${this.#partition}.${encodeToken(this.name)}.>`;
+    const info = await this.link.jsm.streams.info(stream, { subjects_filter: filter });
+    for (const subject of Object.keys(info.state.subjects ?? {})) {
+      const source = parseStoredSubject(prefix, subject);
+      if (source !== undefined) add(source.file, source.path);
+    }
+    return known;
+  }
+
+  /** Calls back for every commit notice; returns how to stop. Notices that do not parse are nobody's. */
+  onCommitted(notify: (notice: Notice) => void): () => void {
+    const subscription = this.link.nc.subscribe(committedSubject(this.topology.prefix, this.name), {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const notice = parseNotice(message.string());
+        if (notice !== undefined) notify(notice);
+      },
+    });
+    return () => {
+      subscription.unsubscribe();
+    };
+  }
+}
+
+function parseNotice(text: string): Notice | undefined {
+  try {
+    return noticeSchema.safeParse(parseJson(text)).data;
+  } catch (error) {
+    if (error instanceof LogferryError) return undefined;
+    throw error;
+  }
+}
+
+async function leader(
+  jsm: JetStreamManager,
+  stream: string,
+  subject: string,
+): Promise<Awaited<ReturnType<JetStreamManager['streams']['getMessage']>>> {
+  return await jsm.streams.getMessage(stream, { last_by_subj: subject });
+}
+
+/** What decideRepair needs of a view, for one file. */
+export function observedOf(view: HostView, file: string): Observed {
+  return {
+    offset: view.entry(file)?.offset,
+    processed: view.processed,
+    stream: { created: view.created, lastSeq: view.extent.lastSeq },
+  };
+}

@@ -1,0 +1,71 @@
+// What names one generation of a file, and which names a rotation gives. Pure.
+
+import { tailOf } from '../common/digest.ts';
+
+/** What the file system says of a file that stays when it is renamed. `birth` is '0' where it keeps none. */
+export interface FileStamp {
+  readonly ino: string;
+  /** Nanoseconds since 1970. */
+  readonly birth: string;
+}
+
+/** The first bytes of a file, as a hash of that many. */
+export interface Head {
+  readonly length: number;
+  readonly hash: string;
+}
+
+/** Heads are compared over at most this many bytes. */
+export const HEAD_BYTES = 1024;
+
+/**
+ * The part of a file id that a shipper without state finds again: inode and birth time. Undefined where the file
+ * system has no birth time; then the base is random and kept in the state.
+ */
+export function baseOf(stamp: FileStamp): string | undefined {
+  if (stamp.birth === '0') return undefined;
+  return `${BigInt(stamp.ino).toString(36)}-${BigInt(stamp.birth).toString(36)}`;
+}
+
+/** A file truncated in place begins a new generation: the base stays, the number counts. */
+export function fileIdOf(base: string, number: number): string {
+  return `${base}-${number}`;
+}
+
+export function splitFileId(file: string): { base: string; number: number } | undefined {
+  const match = /^(.+)-(\d{1,9})$/.exec(file);
+  return match?.[1] === undefined ? undefined : { base: match[1], number: Number(match[2]) };
+}
+
+/** Birth times are compared where both are known: a device number may change with a reboot, an inode is used again. */
+export function isSameFile(a: FileStamp, b: FileStamp): boolean {
+  return a.ino === b.ino && a.birth === b.birth;
+}
+
+export function headOf(first: Uint8Array): Head {
+  const head = first.subarray(0, HEAD_BYTES);
+  return { length: head.length, hash: tailOf(head) };
+}
+
+/** Whether a file that begins with these bytes can be the one the head was taken from. */
+export function headMatches(head: Head, first: Uint8Array): boolean {
+  return first.length >= head.length && headOf(first.subarray(0, head.length)).hash === head.hash;
+}
+
+/** A count or a time, as rotators write them. */
+const STAMP = String.raw`[-_.]?\d[-\d_.T:Z]*`;
+
+/**
+ * Whether a name is what a rotation makes of `base` in the same directory: `app.log.1`, `app.log-20261121`,
+ * `app-2026-11-21.log`, `app.1.log`. Not `app.log.err`: that is another log.
+ */
+export function isRotationOf(base: string, name: string): boolean {
+  if (name === base || name.length <= base.length) return false;
+  const dot = base.lastIndexOf('.');
+  if (new RegExp(`^${STAMP}$`).test(name.slice(base.length)) && name.startsWith(base)) return true;
+  if (dot <= 0) return false;
+  const stem = base.slice(0, dot);
+  const extension = base.slice(dot);
+  const middle = name.slice(stem.length, name.length - extension.length);
+  return name.startsWith(stem) && name.endsWith(extension) && new RegExp(`^${STAMP}$`).test(middle);
+}

@@ -1,0 +1,69 @@
+// What was published and is not committed yet, and whether to hold back. Pure.
+
+/** Marks beyond this many are joined two by two. */
+const MAX_MARKS = 2_000;
+
+/** Published chunks that are not committed, in bounded memory: a mark stands for one chunk or several. */
+export class Uncommitted {
+  /** `seq` is the first message's of a mark, `end` the last one's range end. */
+  #marks: { end: number; seq: number }[] = [];
+
+  /** A chunk was acknowledged by the stream. */
+  published(end: number, seq: number): void {
+    this.#marks.push({ end, seq });
+    if (this.#marks.length <= MAX_MARKS) return;
+    const joined: { end: number; seq: number }[] = [];
+    for (let index = 0; index < this.#marks.length; index += 2) {
+      const first = this.#marks[index];
+      const last = this.#marks[index + 1] ?? first;
+      if (first !== undefined && last !== undefined) joined.push({ end: last.end, seq: first.seq });
+    }
+    this.#marks = joined;
+  }
+
+  committed(offset: number): void {
+    let done = 0;
+    while ((this.#marks[done]?.end ?? Number.POSITIVE_INFINITY) <= offset) done += 1;
+    if (done > 0) this.#marks = this.#marks.slice(done);
+  }
+
+  /** After a rewind: what lies beyond is published again. */
+  rewound(): void {
+    this.#marks = [];
+  }
+
+  /** Stream sequence of the oldest chunk that is not committed, undefined for none. */
+  get oldest(): number | undefined {
+    return this.#marks[0]?.seq;
+  }
+}
+
+/** The stream's extent and limits as they were read. */
+export interface StreamExtent {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly bytes: number;
+  /** -1 for none. */
+  readonly maxBytes: number;
+  readonly messages: number;
+  /** -1 for none. */
+  readonly maxMessages: number;
+}
+
+/** A stream this full drops its oldest messages soon. */
+const FULL = 0.9;
+/** Within this share of its length from its beginning, a message is about to be dropped. */
+const ABOUT_TO_DROP = 0.1;
+
+/**
+ * Whether to stop publishing: the stream is nearly full, and what it would drop next is mine and not committed. What
+ * was dropped already does not count (it is repaired), nor does age: publishing less would not help.
+ */
+export function shouldHoldBack(extent: StreamExtent, oldestUncommitted: number | undefined): boolean {
+  if (oldestUncommitted === undefined || oldestUncommitted < extent.firstSeq) return false;
+  const full =
+    (extent.maxBytes > 0 && extent.bytes >= extent.maxBytes * FULL) ||
+    (extent.maxMessages > 0 && extent.messages >= extent.maxMessages * FULL);
+  const length = extent.lastSeq - extent.firstSeq + 1;
+  return full && oldestUncommitted - extent.firstSeq < length * ABOUT_TO_DROP;
+}

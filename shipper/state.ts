@@ -1,0 +1,164 @@
+// What a shipper must not forget: which file is which generation. Offsets are not here: the stream and the records
+// know those, and nothing else is believed. A state that does not parse is set aside, and nothing is shipped twice.
+
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+
+import { z } from 'zod';
+
+import { LogferryError, messageOf } from '../common/errors.ts';
+import {
+  ensureDirectory,
+  lockDirectory,
+  type Lock,
+  readIfThere,
+  setAside,
+  writeFileDurably,
+} from '../common/files.ts';
+import type { Logger } from '../common/log.ts';
+import { parseJson, refuseNewer } from '../common/record.ts';
+
+const VERSION = 1;
+const SAVE_EVERY_MS = 1_000;
+
+const offset = z.int().min(0);
+const generationSchema = z.object({
+  file: z.string(),
+  ino: z.string(),
+  birth: z.string(),
+  head: z.object({ length: offset, hash: z.string() }),
+  begin: offset,
+  after: z.object({ file: z.string(), size: offset }).nullable(),
+  /** The size last seen: what was lost can be named when the file is gone. */
+  size: offset,
+  /** Nothing follows: rotated, truncated or deleted, and read to its end. */
+  closed: z.enum(['rotated', 'truncated', 'deleted']).nullable(),
+  /** Everything up to its final size was committed. */
+  done: z.boolean(),
+});
+const schema = z.object({
+  version: z.literal(VERSION),
+  /** Names this state directory: the holder of a host name. */
+  directory: z.string(),
+  host: z.string(),
+  sources: z.record(z.string(), z.array(generationSchema)),
+});
+
+/** One generation as it is kept. */
+export type GenerationState = z.infer<typeof generationSchema>;
+
+export class State {
+  readonly directory: string;
+  /** Nothing was kept from an earlier run: the stream is asked what is known. */
+  readonly fresh: boolean;
+  readonly sources: Map<string, GenerationState[]>;
+  readonly #file: string;
+  readonly #host: string;
+  readonly #lock: Lock;
+  readonly #log: Logger;
+  #dirty = false;
+  #saving: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  private constructor(
+    file: string,
+    host: string,
+    lock: Lock,
+    log: Logger,
+    kept: { directory: string; sources: Map<string, GenerationState[]> } | undefined,
+  ) {
+    this.#file = file;
+    this.#host = host;
+    this.#lock = lock;
+    this.#log = log;
+    this.fresh = kept === undefined;
+    this.directory = kept?.directory ?? randomBytes(8).toString('hex');
+    this.sources = kept?.sources ?? new Map();
+  }
+
+  /**
+   * Opens (or creates) a state directory and locks it. Throws `busy` when another shipper has it, `newer` for a later
+   * version's state.
+   */
+  static async open(directory: string, host: string, log: Logger): Promise<State> {
+    await ensureDirectory(directory, '--state');
+    const lock = await lockDirectory(directory, 'lock');
+    try {
+      const file = path.join(directory, 'state.json');
+      const state = new State(file, host, lock, log, await load(file, host, log));
+      if (state.fresh) await state.save();
+      return state;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Something changed: saved within about a second. */
+  touch(): void {
+    this.#dirty = true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (!this.#dirty) return;
+      this.save().catch((error: unknown) => {
+        this.#log.warn(`cannot save the state (${messageOf(error)}); trying again`);
+        this.touch();
+      });
+    }, SAVE_EVERY_MS);
+  }
+
+  /** Resolves when everything that was known at the call is durable; callers at once share one fsync. */
+  async save(): Promise<void> {
+    this.#dirty = true;
+    await Promise.allSettled([this.#saving]);
+    if (this.#dirty) this.#saving = this.#write();
+    await this.#saving;
+  }
+
+  async #write(): Promise<void> {
+    this.#dirty = false;
+    const { directory } = this;
+    const sources = Object.fromEntries(this.sources);
+    try {
+      const data = JSON.stringify({ version: VERSION, directory, host: this.#host, sources });
+      await writeFileDurably(this.#file, `${data}\n`);
+    } catch (error) {
+      this.#dirty = true;
+      throw error;
+    } finally {
+      this.#saving = undefined;
+    }
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.save();
+    await this.#lock.release();
+  }
+}
+
+async function load(
+  file: string,
+  host: string,
+  log: Logger,
+): Promise<{ directory: string; sources: Map<string, GenerationState[]> } | undefined> {
+  const text = await readIfThere(file);
+  if (text === undefined) return undefined;
+  try {
+    const value = parseJson(text);
+    refuseNewer(value, VERSION, file);
+    const kept = schema.parse(value);
+    if (kept.host !== host)
+      throw new LogferryError('corrupt', `it belongs to host ${kept.host}, this one ships as ${host}`);
+    return { directory: kept.directory, sources: new Map(Object.entries(kept.sources)) };
+  } catch (error) {
+    if (error instanceof LogferryError && error.code === 'newer') throw error;
+    const aside = await setAside(file);
+    const why = messageOf(error).split('\n')[0] ?? '';
+    log.error(
+      { file: aside },
+      `${file} cannot be used (${why}); set aside, rebuilt from the stream and the records`,
+    );
+    return undefined;
+  }
+}
