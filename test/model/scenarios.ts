@@ -1,0 +1,119 @@
+// What can go wrong together in one run of the model.
+
+export type Fault =
+  | 'crashReceiver'
+  | 'pauseReceiver'
+  | 'fillReceiver'
+  | 'crashShipper'
+  | 'rollBackStream'
+  | 'wipeStream'
+  | 'loseMessage'
+  | 'dropOldest'
+  | 'rollBackBucket'
+  | 'wipeBucket'
+  | 'rollBackBoth'
+  | 'wipeBoth'
+  | 'loseSource';
+
+export interface Scenario {
+  readonly hosts: number;
+  readonly partitions: number;
+  readonly receivers: number;
+  readonly faults: readonly Fault[];
+  /** How often a request arrives long after its sender has given up. */
+  readonly lateRequests: number;
+  readonly lostAnswers: number;
+  /** How often a read of the bucket, other than from its leader, is old. */
+  readonly oldReads: number;
+  /** How often a destination is rotated before a write. */
+  readonly rotations: number;
+  /** How often a commit waits for one more pull. */
+  readonly longGroups: number;
+  /** How often a source file is rotated when it grows, and how often the next generation stays empty. */
+  readonly sourceRotations: number;
+  readonly emptyGenerations: number;
+  /** Where the first generation's shipping begins, at most. */
+  readonly begin: number;
+  /** Two directories may list the same bytes: the bucket was rolled back or lost. The joins drop them. */
+  readonly mayOverlap: boolean;
+}
+
+const basic: Scenario = {
+  hosts: 2,
+  partitions: 1,
+  receivers: 2,
+  faults: ['crashReceiver', 'pauseReceiver', 'crashShipper'],
+  lateRequests: 0,
+  lostAnswers: 0.03,
+  oldReads: 0,
+  rotations: 0,
+  longGroups: 0,
+  sourceRotations: 0.06,
+  emptyGenerations: 0,
+  begin: 0,
+  mayOverlap: false,
+};
+
+const crashes: readonly Fault[] = ['crashReceiver', 'crashShipper'];
+const stream: readonly Fault[] = ['rollBackStream', 'wipeStream', 'loseMessage', 'dropOldest'];
+const bucket: readonly Fault[] = ['rollBackBucket', 'wipeBucket'];
+const both: readonly Fault[] = ['rollBackBoth', 'wipeBoth'];
+const large = { hosts: 4, partitions: 2, receivers: 3 };
+
+const all: Scenario = {
+  ...basic,
+  ...large,
+  lateRequests: 0.03,
+  oldReads: 0.15,
+  rotations: 0.05,
+  longGroups: 0.4,
+  faults: [...basic.faults, 'crashReceiver', 'pauseReceiver', 'fillReceiver', ...stream, ...bucket, ...both],
+  mayOverlap: true,
+};
+
+export const SCENARIOS = {
+  basic,
+  late: { ...basic, lateRequests: 0.03 },
+  old: { ...basic, oldReads: 0.15 },
+  rotate: { ...basic, rotations: 0.1 },
+  group: { ...basic, longGroups: 0.5, rotations: 0.05 },
+  handOver: { ...basic, ...large, faults: [...basic.faults, 'fillReceiver', 'fillReceiver'] },
+  stream: { ...basic, faults: [...basic.faults, ...stream] },
+  streamAndCrash: { ...basic, faults: [...crashes, 'crashShipper', ...stream] },
+  lostMessage: { ...basic, faults: [...crashes, 'loseMessage'] },
+  bucket: { ...basic, faults: [...basic.faults, ...bucket], mayOverlap: true },
+  bucketRollBack: { ...basic, faults: [...crashes, 'rollBackBucket'], mayOverlap: true },
+  both: {
+    ...basic,
+    faults: [...basic.faults, ...both, ...bucket, 'rollBackStream', 'wipeStream'],
+    mayOverlap: true,
+  },
+  generations: {
+    ...basic,
+    sourceRotations: 0.3,
+    emptyGenerations: 0.2,
+    faults: [...basic.faults, ...stream, ...bucket],
+    mayOverlap: true,
+  },
+  begin: {
+    ...basic,
+    begin: 40,
+    sourceRotations: 0.2,
+    emptyGenerations: 0.2,
+    faults: [...crashes, ...stream, 'rollBackBucket'],
+    mayOverlap: true,
+  },
+  gone: {
+    ...basic,
+    sourceRotations: 0.2,
+    faults: [...crashes, ...stream, 'loseSource', 'loseSource'],
+  },
+  all,
+  allGone: { ...all, faults: [...all.faults, 'loseSource'], sourceRotations: 0.2, emptyGenerations: 0.1 },
+} satisfies Record<string, Scenario>;
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+export function isScenario(name: string): name is ScenarioName {
+  return Object.hasOwn(SCENARIOS, name);
+}
