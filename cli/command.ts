@@ -1,0 +1,63 @@
+// How a command is built from its flags, and how one that runs until it is stopped ends. Never knows what a command does.
+
+import { Command } from 'commander';
+import type { z } from 'zod';
+
+import { LogferryError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import { stopSignal } from '../common/run.ts';
+import { addFlags, readFlags } from './flag.ts';
+
+export interface CommandSpec<S extends z.ZodObject> {
+  readonly name: string;
+  /** What follows the name, as commander takes it: `<glob...>`. */
+  readonly arguments?: readonly { readonly name: string; readonly help: string }[];
+  /** The usage line after the name. */
+  readonly usage: string;
+  readonly description: string;
+  readonly examples: readonly { readonly does: string; readonly line: string }[];
+  readonly flags: S;
+  readonly run: (flags: z.output<S>, args: readonly string[]) => Promise<void>;
+}
+
+export function buildCommand<S extends z.ZodObject>(spec: CommandSpec<S>): Command {
+  const command = new Command(spec.name)
+    .description(spec.description)
+    .usage(spec.usage)
+    .helpOption('-h, --help', 'print this help');
+  for (const { name, help } of spec.arguments ?? []) command.argument(name, help);
+  addFlags(command, spec.flags);
+  const examples = spec.examples.map(({ does, line }) => `  # ${does}\n  ${line}`);
+  command.addHelpText('after', `\nExamples:\n${examples.join('\n\n')}`);
+  command.action(async () => {
+    await spec.run(readFlags(spec.flags, command, process.env), command.args);
+  });
+  return command;
+}
+
+/**
+ * Runs until it is done or the first SIGINT or SIGTERM; the latter is a clean end, unless the command was to end by
+ * itself: then `unfinished` says what it has not done, and is thrown. Throws what `run` throws.
+ */
+export async function runUntilStopped(
+  log: Logger,
+  unfinished: string | undefined,
+  run: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const signal = stopSignal((name) => {
+    log.info(`${name}: stopping; a second one ends at once`);
+  });
+  try {
+    await run(signal);
+  } catch (error) {
+    // Stopped while it still tried to connect.
+    const unconnected = error instanceof LogferryError && error.code === 'unreachable';
+    if (!signal.aborted || !unconnected) throw error;
+  }
+  if (unfinished !== undefined && signal.aborted)
+    throw new LogferryError(
+      'failed',
+      `stopped before ${unfinished}`,
+      'run it again, it goes on where it stopped',
+    );
+}

@@ -1,0 +1,178 @@
+// Flags: one declaration is the type, the default and the line in the help. Precedence: flag, environment, default.
+// Never reads a file; the values it makes are checked one by one, contradictions between them by the command.
+
+import { type Command, Option } from 'commander';
+import { z } from 'zod';
+
+import { LogferryError } from '../common/errors.ts';
+import { formatBytes, parseBytes, parseDuration } from '../common/units.ts';
+
+export interface FlagText {
+  readonly help: string;
+  /** As a user would write it. */
+  readonly default?: string;
+  /** What happens without the flag, where that is no fixed value. */
+  readonly otherwise?: string;
+  readonly env?: string;
+  readonly required?: true;
+}
+
+/** Makes the schema of a value; given the flag's name, for its messages. Throws `usage` for a wrong value. */
+export type Kind<S extends z.ZodType> = (name: string) => S;
+
+interface Declared extends FlagText {
+  readonly flags: string;
+  readonly name: string;
+  readonly repeats: boolean;
+}
+
+const declared = z.registry<Declared>();
+
+type Given = FlagText & ({ readonly default: string } | { readonly required: true });
+
+/** Declares a flag, written as commander takes it: `--lease <duration>`, `--out <dir...>`. */
+export function flag<S extends z.ZodType>(flags: string, text: Given, kind: Kind<S>): S;
+export function flag<S extends z.ZodType>(flags: string, text: FlagText, kind: Kind<S>): z.ZodOptional<S>;
+export function flag(flags: string, text: FlagText, kind: Kind<z.ZodType>): z.ZodType {
+  const name = flags.split(' ')[0] ?? flags;
+  const value = kind(name);
+  const schema = text.default === undefined && text.required !== true ? value.optional() : value;
+  declared.add(schema, { ...text, flags, name, repeats: false });
+  return schema;
+}
+
+/** Declares a flag without a value. */
+export function toggle(flags: string, help: string): z.ZodDefault<z.ZodBoolean> {
+  const schema = z.boolean().default(false);
+  declared.add(schema, { help, flags, name: flags, repeats: false });
+  return schema;
+}
+
+/** Declares a flag that may be given several times, one value each. */
+export function repeated<S extends z.ZodType>(
+  flags: string,
+  help: string,
+  kind: Kind<S>,
+): z.ZodDefault<z.ZodArray<S>> {
+  const name = flags.split(' ')[0] ?? flags;
+  const schema = z.array(kind(name)).default([]);
+  declared.add(schema, { help, flags, name, repeats: true });
+  return schema;
+}
+
+/** Adds every flag of a schema to a command. */
+export function addFlags(command: Command, schema: z.ZodObject): void {
+  for (const value of Object.values(schema.shape)) {
+    const { flags, help, repeats, ...text } = declarationOf(value);
+    const option = new Option(flags, `${help}${defaultText(text)}`);
+    if (repeats) option.argParser((one: string, before: string[] | undefined) => [...(before ?? []), one]);
+    command.addOption(option);
+  }
+}
+
+function defaultText(text: Omit<FlagText, 'help'>): string {
+  const parts: string[] = [];
+  if (text.required === true) parts.push('required');
+  if (text.default !== undefined) parts.push(`default: ${text.default}`);
+  if (text.otherwise !== undefined) parts.push(`default: ${text.otherwise}`);
+  if (text.env !== undefined) parts.push(`env: ${text.env}`);
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
+}
+
+/** The values of a command's flags. Throws `usage`, naming the flag, its value and what was expected. */
+export function readFlags<S extends z.ZodObject>(
+  schema: S,
+  command: Command,
+  env: NodeJS.ProcessEnv,
+): z.output<S> {
+  const given: Record<string, unknown> = { ...command.opts() };
+  for (const [key, value] of Object.entries(schema.shape)) {
+    const { name, env: variable, default: fallback, required } = declarationOf(value);
+    // An empty variable counts as unset.
+    const fromEnv = variable === undefined || env[variable] === '' ? undefined : env[variable];
+    given[key] ??= fromEnv ?? fallback;
+    if (given[key] === undefined) {
+      if (required === true)
+        throw new LogferryError('usage', `${name} is missing`, `see logferry ${command.name()} --help`);
+      delete given[key];
+    }
+    refuseSwallowed(name, given[key], command);
+  }
+  return schema.parse(given);
+}
+
+/** commander takes whatever follows for the value: `--out --once` would make a directory of that name. */
+function refuseSwallowed(name: string, value: unknown, command: Command): void {
+  for (const text of Array.isArray(value) ? value : [value])
+    if (command.options.some(({ long }) => long === text))
+      throw new LogferryError('usage', `${name} has no value, the flag ${text} follows`, 'give the value');
+}
+
+function declarationOf(schema: unknown): Declared {
+  const found = schema instanceof z.ZodType ? declared.get(schema) : undefined;
+  if (found === undefined) throw new Error('BUG: a flag that was not declared');
+  return found;
+}
+
+/** The error for a value that does not do. */
+export function wrongValue(name: string, value: string, expected: string): LogferryError {
+  return new LogferryError('usage', `${name} is ${JSON.stringify(value)}, expected ${expected}`);
+}
+
+/** A text that is not empty. */
+export function text(expected: string): Kind<z.ZodString> {
+  return (name) =>
+    z.string().check((context) => {
+      if (context.value.trim() === '') throw wrongValue(name, context.value, expected);
+    });
+}
+
+/** Anything that `read` makes of the text; it throws `usage`. */
+export function parsed<T>(
+  read: (value: string, name: string) => T,
+): Kind<z.ZodPipe<z.ZodString, z.ZodTransform<T, string>>> {
+  return (name) => z.string().transform((value) => read(value, name));
+}
+
+/** One of these words. */
+export function oneOf<const T extends string>(...words: readonly T[]): ReturnType<typeof parsed<T>> {
+  return parsed((value, name) => {
+    const found = words.find((word) => word === value);
+    if (found === undefined) throw wrongValue(name, value, words.join(' or '));
+    return found;
+  });
+}
+
+export function integer(least: number, most: number): ReturnType<typeof parsed<number>> {
+  return parsed((value, name) => {
+    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (number >= least && number <= most) return number;
+    throw wrongValue(name, value, `a whole number from ${least} to ${most}`);
+  });
+}
+
+/** Milliseconds, both bounds included. */
+export function duration(least: string, most?: string): ReturnType<typeof parsed<number>> {
+  const leastMs = parseDuration(least, 'BUG');
+  const mostMs = most === undefined ? Number.MAX_SAFE_INTEGER : parseDuration(most, 'BUG');
+  const range = most === undefined ? `at least ${least}` : `from ${least} to ${most}`;
+  return parsed((value, name) => {
+    const ms = parseDuration(value, name);
+    if (ms >= leastMs && ms <= mostMs) return ms;
+    throw wrongValue(name, value, `a duration ${range}`);
+  });
+}
+
+/** Bytes. */
+export function size(least: number): ReturnType<typeof parsed<number>> {
+  return parsed((value, name) => {
+    const bytes = parseBytes(value, name);
+    if (bytes >= least) return bytes;
+    throw wrongValue(name, value, `a size of at least ${formatBytes(least)}`);
+  });
+}
+
+/** `off` for undefined. */
+export function orOff<T>(kind: Kind<z.ZodType<T, string>>): ReturnType<typeof parsed<T | undefined>> {
+  return parsed((value, name) => (value === 'off' ? undefined : kind(name).parse(value)));
+}

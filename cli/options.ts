@@ -1,0 +1,128 @@
+// The options that the commands share: which server and who one is there, which stream, which log. Never connects.
+
+import { z } from 'zod';
+
+import { LogferryError, messageOf } from '../common/errors.ts';
+import { createLogger, type Logger } from '../common/log.ts';
+import { DEFAULT_SERVER, type ServerOptions } from '../common/nats.ts';
+import { DEFAULT_STREAM } from '../common/topology.ts';
+import { flag, oneOf, parsed, text, wrongValue } from './flag.ts';
+import { readServers } from './servers.ts';
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** Bounds from nats-server: a stream's name is a directory's, and a bucket's is `<stream>_partitions`. */
+const STREAM_NAME = /^[A-Za-z0-9_-]{1,200}$/;
+
+/** A token of a subject: no blanks, no wildcards, nothing that is not printed. */
+const PREFIX_TOKEN = /^[^\s.*>\p{C}]+$/u;
+
+const file = text('a path');
+
+export const serverFlags = {
+  server: flag(
+    '--server <url>',
+    {
+      help: 'where nats-server is, several separated by commas',
+      default: DEFAULT_SERVER,
+      env: 'NATS_URL',
+    },
+    parsed(readServers),
+  ),
+  creds: flag('--creds <file>', { help: 'log in with a credentials file' }, file),
+  nkey: flag('--nkey <file>', { help: 'log in with an NKey seed file' }, file),
+  user: flag('--user <name>', { help: 'log in with a user name' }, text('a user name')),
+  password: flag('--password <text>', { help: 'and its password' }, text('a password')),
+  token: flag('--token <text>', { help: 'log in with a token' }, text('a token')),
+  tlsCa: flag('--tls-ca <file>', { help: "trust servers by this authority's certificate" }, file),
+  tlsCert: flag('--tls-cert <file>', { help: 'show this certificate to the server' }, file),
+  tlsKey: flag('--tls-key <file>', { help: 'and this is its key' }, file),
+};
+
+export const streamFlags = {
+  stream: flag(
+    '--stream <name>',
+    { help: 'the JetStream stream', default: DEFAULT_STREAM },
+    parsed(readStream),
+  ),
+  prefix: flag(
+    '--prefix <subject>',
+    { help: 'what its subjects begin with', otherwise: "the stream's name in lower case" },
+    parsed(readPrefix),
+  ),
+};
+
+export const logFlags = {
+  logLevel: flag('--log-level <level>', { help: LEVELS.join(', '), default: 'info' }, oneOf(...LEVELS)),
+  logFile: flag('--log-file <file>', { help: 'write the log here', otherwise: 'stderr' }, file),
+};
+
+/** What every command that talks to a server takes. */
+export const commonFlags = { ...serverFlags, ...streamFlags, ...logFlags };
+
+const serverSchema = z.strictObject(serverFlags);
+const streamSchema = z.strictObject(streamFlags);
+const logSchema = z.strictObject(logFlags);
+
+/** Throws `usage` for more than one way to log in, and for halves of one. */
+export function serverOptions(flags: z.output<typeof serverSchema>): ServerOptions {
+  const { server, creds, nkey, tlsCa, tlsCert, tlsKey } = flags;
+  const ways = [
+    server.login === undefined ? undefined : 'a user in --server (or NATS_URL)',
+    creds === undefined ? undefined : '--creds',
+    nkey === undefined ? undefined : '--nkey',
+    flags.user === undefined && flags.password === undefined ? undefined : '--user and --password',
+    flags.token === undefined ? undefined : '--token',
+  ].filter((way) => way !== undefined);
+  if (ways.length > 1)
+    throw new LogferryError('usage', `${ways.join(' and ')} contradict each other`, 'give only one of them');
+  needBoth('--user', flags.user, '--password', flags.password);
+  needBoth('--tls-cert', tlsCert, '--tls-key', tlsKey);
+  const { user, password, token } = server.login ?? flags;
+  return { server: server.urls, creds, nkey, user, password, token, tlsCa, tlsCert, tlsKey };
+}
+
+function needBoth(one: string, a: string | undefined, other: string, b: string | undefined): void {
+  if ((a === undefined) === (b === undefined)) return;
+  const [given, missing] = a === undefined ? [other, one] : [one, other];
+  throw new LogferryError('usage', `${given} needs ${missing}`, 'give both, or neither');
+}
+
+/** The stream and what its subjects begin with. */
+export function streamNames(flags: z.output<typeof streamSchema>): { stream: string; prefix: string } {
+  const { stream } = flags;
+  return { stream, prefix: flags.prefix ?? readPrefix(stream.toLowerCase(), '--prefix (from --stream)') };
+}
+
+function readStream(value: string, name: string): string {
+  if (STREAM_NAME.test(value)) return value;
+  throw wrongValue(name, value, 'a name of letters, digits, _ and -, at most 200');
+}
+
+function readPrefix(value: string, name: string): string {
+  const tokens = value.split('.');
+  // The notices are logferry.committed.…: a stream over them would store its own.
+  const reserved = tokens[0] === 'logferry' || tokens[0]?.startsWith('$') === true || tokens[0] === '_INBOX';
+  if (reserved || value.length > 200 || !tokens.every((token) => PREFIX_TOKEN.test(token)))
+    throw wrongValue(
+      name,
+      value,
+      'a subject without blanks, * and >, at most 200 bytes, that does not begin with logferry, $ or _INBOX',
+    );
+  return value;
+}
+
+/** Throws `failed` when the log file cannot be written. */
+export function openLog(flags: z.output<typeof logSchema>): Logger {
+  try {
+    return createLogger({ level: flags.logLevel, file: flags.logFile });
+  } catch (error) {
+    const where = flags.logFile ?? 'stderr';
+    throw new LogferryError(
+      'failed',
+      `cannot write the log to ${where}: ${messageOf(error)}`,
+      'give another --log-file',
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,100 @@
+// `logferry receive`: flags to ReceiveOptions.
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+
+import { receive, type ReceiveOptions } from '../receiver/receive.ts';
+import { buildCommand, runUntilStopped } from './command.ts';
+import { duration, flag, orOff, parsed, size, text, toggle, wrongValue } from './flag.ts';
+import { inClearWords } from './nats-errors.ts';
+import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
+
+/** Below this a busy file would be cut into thousands of segments a second. */
+const LEAST_SEGMENT = 1_024;
+
+const flags = z.strictObject({
+  out: flag(
+    '--out <dir>',
+    { help: 'write below this directory, made when missing', required: true },
+    text('a directory'),
+  ),
+  id: flag(
+    '--id <name>',
+    { help: "this receiver's name", otherwise: 'made at the first start and kept in --out' },
+    parsed(readName),
+  ),
+  lease: flag(
+    '--lease <duration>',
+    { help: 'another receiver takes over when this one has been silent for so long', default: '6s' },
+    duration('2s', '10m'),
+  ),
+  rotateSize: flag(
+    '--rotate-size <size>',
+    { help: 'a file of this size becomes a segment, or off', default: '100MiB' },
+    orOff(size(LEAST_SEGMENT)),
+  ),
+  rotateInterval: flag(
+    '--rotate-interval <time>',
+    { help: 'so does one of this age: 30m, 6h, 1d, 1M (a month), UTC, or off', default: '1d' },
+    orOff(parsed(readInterval)),
+  ),
+  once: toggle('--once', 'end when everything in the stream is committed'),
+  ...commonFlags,
+});
+
+export function receiveCommand(): Command {
+  return buildCommand({
+    name: 'receive',
+    usage: '--out <dir> [options]',
+    description:
+      'Writes what hosts ship into files below a directory: <dir>/<host>/<path there>. A byte counts as delivered ' +
+      'when it is on this disk and recorded; killed at any moment, it goes on at the exact byte.',
+    examples: [
+      { does: 'receive everything into ./central', line: 'logferry receive --out ./central' },
+      {
+        does: 'segments of 1 GiB or six hours, whichever comes first',
+        line: 'logferry receive --out /srv/logs --rotate-size 1GiB --rotate-interval 6h',
+      },
+      { does: 'fetch what is there, then end', line: 'logferry receive --out ./central --once' },
+    ],
+    flags,
+    run,
+  });
+}
+
+async function run(options: z.output<typeof flags>): Promise<void> {
+  const server = serverOptions(options);
+  const names = streamNames(options);
+  const log = openLog(options);
+  const settings: ReceiveOptions = {
+    server,
+    ...names,
+    out: options.out,
+    id: options.id,
+    leaseMs: options.lease,
+    rotate: { sizeBytes: options.rotateSize, interval: options.rotateInterval },
+    once: options.once,
+    log,
+  };
+  await runUntilStopped(log, options.once ? 'all was committed' : undefined, (signal) =>
+    inClearWords(server, receive(settings, signal)),
+  );
+}
+
+function readName(value: string, name: string): string {
+  if (value.trim() !== '' && value.isWellFormed() && Buffer.byteLength(value) <= 200) return value;
+  throw wrongValue(name, value, 'a name of at most 200 bytes');
+}
+
+/** As rotating-file-stream takes it: days and months at will, the rest only in parts of a day, an hour, a minute. */
+function readInterval(value: string, name: string): string {
+  const match = /^([1-9]\d{0,3})([Mdhms])$/.exec(value);
+  if (match === null)
+    throw wrongValue(name, value, 'a number and s, m, h, d or M (months), like 6h or 1d, or off');
+  const amount = Number(match[1]);
+  const [whole, what] =
+    match[2] === 'h' ? [24, 'a day'] : match[2] === 'm' ? [60, 'an hour'] : [60, 'a minute'];
+  const divides = match[2] === 'd' || match[2] === 'M' || whole % amount === 0;
+  if (!divides) throw wrongValue(name, value, `a part of ${what}: ${whole} is no multiple of ${amount}`);
+  return value;
+}

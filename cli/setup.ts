@@ -1,0 +1,111 @@
+// `logferry setup`: the stream and the buckets, created where missing, altered only when asked to.
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+
+import { openLink } from '../common/nats.ts';
+import { ensureStream, type SetupReport } from '../common/stream.ts';
+import { DEFAULT_PARTITIONS } from '../common/topology.ts';
+import { formatBytes, formatDuration } from '../common/units.ts';
+import { buildCommand, runUntilStopped } from './command.ts';
+import { duration, flag, integer, size, toggle } from './flag.ts';
+import { inClearWords } from './nats-errors.ts';
+import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
+
+/** A stream that holds less than a few chunks cannot carry anything. */
+const LEAST_BYTES = 16 * 1024 ** 2;
+
+/** As long as `--once` waits for a server. */
+const GIVE_UP_MS = 30_000;
+
+const flags = z.strictObject({
+  partitions: flag(
+    '--partitions <n>',
+    {
+      help: 'shares that the hosts are divided into; cannot be altered',
+      otherwise: `${DEFAULT_PARTITIONS} when created`,
+    },
+    integer(1, 4_096),
+  ),
+  replicas: flag(
+    '--replicas <n>',
+    { help: 'copies of the stream in the cluster', otherwise: '1 when created' },
+    integer(1, 5),
+  ),
+  maxAge: flag(
+    '--max-age <duration>',
+    { help: 'the stream forgets messages after this', otherwise: '7d when created' },
+    duration('1m'),
+  ),
+  maxBytes: flag(
+    '--max-bytes <size>',
+    {
+      help: 'the stream forgets its oldest messages beyond this',
+      otherwise: '80 % of what the account has left when created, at most 50GiB',
+    },
+    size(LEAST_BYTES),
+  ),
+  alter: toggle('--alter', 'change what exists to what is asked for here'),
+  json: toggle('--json', 'print one JSON object'),
+  ...commonFlags,
+});
+
+export function setupCommand(): Command {
+  return buildCommand({
+    name: 'setup',
+    usage: '[options]',
+    description:
+      'Creates the stream and its buckets where they are missing, and says what it did. What exists is left as it ' +
+      'is: it exits 1 when that differs from what is asked for, unless --alter is given. ship and receive do the ' +
+      'same with the defaults.',
+    examples: [
+      { does: 'on one server, with the defaults', line: 'logferry setup' },
+      {
+        does: 'in a cluster, kept for three days',
+        line: 'logferry setup --server nats://n1,nats://n2,nats://n3 --replicas 3 --max-age 3d',
+      },
+      { does: 'give an existing stream more room', line: 'logferry setup --max-bytes 200GiB --alter' },
+    ],
+    flags,
+    run,
+  });
+}
+
+async function run(options: z.output<typeof flags>): Promise<void> {
+  const server = serverOptions(options);
+  const names = streamNames(options);
+  const log = openLog(options);
+  await runUntilStopped(log, 'all was there', async (signal) => {
+    const link = await openLink(server, { name: 'logferry setup', log, signal, giveUpMs: GIVE_UP_MS });
+    try {
+      const { partitions, replicas, maxAge: maxAgeMs, maxBytes } = options;
+      const wishes = { partitions, replicas, maxAgeMs, maxBytes, defaultPartitions: DEFAULT_PARTITIONS };
+      const report = await inClearWords(server, ensureStream(link, names, wishes, options.alter));
+      process.stdout.write(options.json ? `${JSON.stringify(asJson(report))}\n` : inLines(report));
+    } finally {
+      await link.close();
+    }
+  });
+}
+
+function asJson(report: SetupReport): object {
+  const { topology, created, altered, wishes } = report;
+  return { ...topology, ...wishes, created, altered };
+}
+
+function inLines(report: SetupReport): string {
+  const { topology, created, altered, wishes } = report;
+  const lines = [
+    ...created.map((thing) => `created ${thing}`),
+    ...altered.map((change) => `altered ${change}`),
+  ];
+  if (lines.length === 0) lines.push('nothing to do');
+  const room =
+    wishes.maxBytes === undefined || wishes.maxBytes < 0 ? 'no limit' : formatBytes(wishes.maxBytes);
+  const age = (wishes.maxAgeMs ?? 0) === 0 ? 'for ever' : formatDuration(wishes.maxAgeMs ?? 0);
+  lines.push(
+    `stream ${topology.stream}: subjects ${topology.prefix}.*.*.*, ${topology.partitions} partitions, ` +
+      `${wishes.replicas ?? 1} replica${wishes.replicas === 1 ? '' : 's'}, kept ${age}, at most ${room}`,
+  );
+  return `${lines.join('\n')}\n`;
+}

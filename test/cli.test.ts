@@ -1,0 +1,217 @@
+// The command line as users meet it: real processes, what they print, where, and what they exit with.
+
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = path.resolve(import.meta.dirname, '..');
+const ENTRY = path.join(ROOT, 'logferry.ts');
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs logferry to its end. Whatever happens, nothing of it is a stack trace. */
+async function logferry(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
+  const result = await new Promise<Result>((resolve) => {
+    const options = { env: { ...process.env, NATS_URL: '', ...env }, timeout: 60_000 };
+    const child = execFile(process.execPath, [ENTRY, ...args], options, (_error, stdout, stderr) => {
+      resolve({ code: child.exitCode, stdout, stderr });
+    });
+  });
+  assert.doesNotMatch(result.stdout + result.stderr, /^\s+at /m, 'a stack trace');
+  return result;
+}
+
+/** Wrong usage: exit 2, nothing on stdout, one line on stderr, with each of these in it. */
+async function refused(args: readonly string[], ...parts: string[]): Promise<void> {
+  const { code, stdout, stderr } = await logferry(args);
+  const said = `logferry ${args.join(' ')} said: ${stderr}`;
+  assert.equal(code, 2, said);
+  assert.equal(stdout, '', said);
+  assert.match(stderr, /^logferry: [^\n]+\n$/, said);
+  for (const part of parts) assert.ok(stderr.includes(part), `${part} is missing, ${said}`);
+}
+
+/** A port with nobody behind it. */
+async function closedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+async function commandNames(): Promise<string[]> {
+  const { stdout } = await logferry(['--help']);
+  const commands = stdout.slice(stdout.indexOf('Commands:')).split('\n');
+  return commands.map((line) => /^ {2}([a-z]+) /.exec(line)?.[1] ?? '').filter((name) => name !== '');
+}
+
+test('--version is the package version', async () => {
+  const manifest: unknown = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
+  assert.ok(typeof manifest === 'object' && manifest !== null && 'version' in manifest);
+  assert.deepEqual(await logferry(['--version']), {
+    code: 0,
+    stdout: `${String(manifest.version)}\n`,
+    stderr: '',
+  });
+});
+
+test('--help lists the commands on stdout', async () => {
+  const { code, stderr } = await logferry(['--help']);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  const names = await commandNames();
+  for (const name of ['setup', 'ship', 'receive', 'help']) assert.ok(names.includes(name), name);
+});
+
+test('every command explains itself with two examples', async () => {
+  for (const name of await commandNames()) {
+    if (name === 'help') continue;
+    const asked = await logferry([name, '--help']);
+    assert.deepEqual([asked.code, asked.stderr], [0, ''], name);
+    const examples = asked.stdout.slice(asked.stdout.indexOf('Examples:'));
+    assert.ok((examples.match(new RegExp(`^  logferry ${name} ?`, 'gm')) ?? []).length >= 2, asked.stdout);
+    assert.equal((await logferry(['help', name])).stdout, asked.stdout);
+  }
+});
+
+test('without a command: the help on stderr, exit 2', async () => {
+  const { code, stdout, stderr } = await logferry([]);
+  assert.deepEqual([code, stdout], [2, '']);
+  assert.match(stderr, /^Usage: logferry/);
+});
+
+test('wrong usage is one line and exit 2', async (t) => {
+  const out = ['receive', '--out', 'never-made'];
+  const cases: readonly (readonly [readonly string[], ...string[]])[] = [
+    [['sip'], 'sip', 'ship'],
+    [['ship', 'x', '--compresion', 'none'], '--compresion', '--compression'],
+    [['setup', 'extra'], 'too many arguments'],
+    [['ship'], 'glob'],
+    [['receive'], '--out is missing'],
+    [['receive', '--out'], '--out'],
+    [['receive', '--out', '--once'], '--out', '--once'],
+    [['receive', '--out', ''], '--out'],
+    [[...out, '--lease', '1s'], '--lease', '"1s"', 'from 2s to 10m'],
+    [[...out, '--lease', '6'], '--lease', '"6"', 'like 30s'],
+    [[...out, '--rotate-size', 'big'], '--rotate-size', '"big"', 'like 100MiB'],
+    [[...out, '--rotate-size', '1B'], '--rotate-size', '"1B"', 'at least'],
+    [[...out, '--rotate-interval', '7h'], '--rotate-interval', '"7h"', '24'],
+    [[...out, '--rotate-interval', '45m'], '--rotate-interval', '"45m"', '60'],
+    [[...out, '--rotate-interval', '1w'], '--rotate-interval', '"1w"', 'off'],
+    [[...out, '--log-level', 'loud'], '--log-level', '"loud"', 'debug'],
+    [['ship', 'x', '--timeout', '9s'], '--timeout', '--once'],
+    [['ship', 'x', '--from', 'middle'], '--from', '"middle"', 'beginning or end'],
+    [['ship', 'x', '--max-rate', '10'], '--max-rate', '"10"'],
+    [['ship', 'x', '--host', ' '], '--host'],
+    [['ship', '-'], '"-"', 'glob'],
+    [['setup', '--partitions', '0'], '--partitions', '"0"', '4096'],
+    [['setup', '--replicas', '1.5'], '--replicas', '"1.5"'],
+    [['setup', '--max-age', '1s'], '--max-age', '"1s"', '1m'],
+    [['setup', '--stream', 'a.b'], '--stream', '"a.b"'],
+    [['setup', '--stream', 'a b'], '--stream', '"a b"'],
+    [['setup', '--stream', 'logferry'], '--prefix', '--stream'],
+    [['setup', '--prefix', 'a.*'], '--prefix', '"a.*"'],
+    [['setup', '--server', 'http://x'], '--server', 'http://x', 'nats://host:4222'],
+    [['setup', '--server', 'nats://h:99999'], '--server', 'nats://h:99999'],
+    [['setup', '--server', 'nats://a:b@h', '--token', 'c'], '--server', '--token'],
+    [['setup', '--server', 'nats://a:b@h,nats://c:d@h'], '--server', 'different users'],
+    [['setup', '--creds', 'x', '--nkey', 'y'], '--creds', '--nkey'],
+    [['setup', '--user', 'me'], '--user', '--password'],
+    [['setup', '--tls-key', 'x'], '--tls-key', '--tls-cert'],
+    [['setup', '--creds', '/no/such.creds'], '--creds', '/no/such.creds'],
+  ];
+  for (const [args, ...parts] of cases)
+    await t.test(args.join(' '), async () => {
+      await refused(args, ...parts);
+    });
+});
+
+test('a password in a URL is never shown', async () => {
+  const { stderr } = await logferry(['setup', '--server', 'nats://me:hunter2@host:port']);
+  assert.doesNotMatch(stderr, /hunter2/);
+});
+
+test('NATS_URL counts when --server is not given, and is checked the same', async () => {
+  const wrong = { NATS_URL: 'gopher://x' };
+  assert.match((await logferry(['setup'], wrong)).stderr, /gopher:\/\/x/);
+  const ignored = await logferry(['setup', '--server', 'http://y'], wrong);
+  assert.match(ignored.stderr, /http:\/\/y/);
+});
+
+test('a log file that cannot be written is one line and exit 1', async () => {
+  const { code, stderr } = await logferry(['setup', '--log-file', path.join(ENTRY, 'below-a-file')]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^logferry: cannot write the log to [^\n]+--log-file\n$/);
+});
+
+test('an output directory that cannot be made is one line and exit 1', async () => {
+  const { code, stderr } = await logferry(['receive', '--out', path.join(ENTRY, 'below-a-file')]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^logferry: cannot use [^\n]+--out[^\n]+\n$/);
+});
+
+test('a daemon without a server says what it tries, and stops cleanly at SIGTERM', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-cli-'));
+  const server = `nats://127.0.0.1:${await closedPort()}`;
+  for (const args of [
+    ['receive', '--out', directory],
+    ['ship', '/no/such/*.log', '--state', path.join(directory, 'state')],
+  ]) {
+    const child = spawn(process.execPath, [ENTRY, ...args, '--server', server], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+    });
+    let said = '';
+    child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+    child.stderr.on('data', (data: Buffer) => {
+      said += data.toString();
+      if (!child.killed && said.includes(`${server} `) && said.includes('trying again'))
+        child.kill('SIGTERM');
+    });
+    await once(child, 'close');
+    assert.deepEqual([child.exitCode, child.signalCode], [0, null], said);
+    assert.doesNotMatch(said, /^\s+at /m);
+  }
+  await rm(directory, { recursive: true });
+});
+
+test('stopping what was to end by itself is a failure', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-cli-'));
+  const server = `nats://127.0.0.1:${await closedPort()}`;
+  const child = spawn(
+    process.execPath,
+    [ENTRY, 'receive', '--out', directory, '--once', '--server', server],
+    { stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000, killSignal: 'SIGKILL' },
+  );
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => {
+    said += data.toString();
+    if (!child.killed && said.includes('trying again')) child.kill('SIGINT');
+  });
+  await once(child, 'close');
+  assert.equal(child.exitCode, 1, said);
+  assert.match(said, /logferry: stopped before all was committed: [^\n]+\n$/);
+  await rm(directory, { recursive: true });
+});
+
+test('a reader that goes away ends the command quietly', async () => {
+  const child = spawn('sh', ['-c', '"$0" "$1" ship --help | true', process.execPath, ENTRY], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  await once(child, 'close');
+  assert.equal(said, '');
+});
