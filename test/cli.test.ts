@@ -7,7 +7,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+
+import { startNatsServer } from '../common/nats-server.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const ENTRY = path.join(ROOT, 'logferry.ts');
@@ -38,6 +40,16 @@ async function refused(args: readonly string[], ...parts: string[]): Promise<voi
   assert.equal(stdout, '', said);
   assert.match(stderr, /^logferry: [^\n]+\n$/, said);
   for (const part of parts) assert.ok(stderr.includes(part), `${part} is missing, ${said}`);
+}
+
+/** A directory of the test's own; kept, and named, when it fails. */
+async function scratch(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-cli-'));
+  t.after(async () => {
+    if ('passed' in t && t.passed === true) await rm(directory, { recursive: true, force: true });
+    else t.diagnostic(`kept ${directory}`);
+  });
+  return directory;
 }
 
 /** A port with nobody behind it. */
@@ -161,8 +173,8 @@ test('an output directory that cannot be made is one line and exit 1', async () 
   assert.match(stderr, /^logferry: cannot use [^\n]+--out[^\n]+\n$/);
 });
 
-test('a daemon without a server says what it tries, and stops cleanly at SIGTERM', async () => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-cli-'));
+test('a daemon without a server says what it tries, and stops cleanly at SIGTERM', async (t) => {
+  const directory = await scratch(t);
   const server = `nats://127.0.0.1:${await closedPort()}`;
   for (const args of [
     ['receive', '--out', directory],
@@ -184,11 +196,10 @@ test('a daemon without a server says what it tries, and stops cleanly at SIGTERM
     assert.deepEqual([child.exitCode, child.signalCode], [0, null], said);
     assert.doesNotMatch(said, /^\s+at /m);
   }
-  await rm(directory, { recursive: true });
 });
 
-test('stopping what was to end by itself is a failure', async () => {
-  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-cli-'));
+test('stopping what was to end by itself is a failure', async (t) => {
+  const directory = await scratch(t);
   const server = `nats://127.0.0.1:${await closedPort()}`;
   const child = spawn(
     process.execPath,
@@ -203,7 +214,6 @@ test('stopping what was to end by itself is a failure', async () => {
   await once(child, 'close');
   assert.equal(child.exitCode, 1, said);
   assert.match(said, /logferry: stopped before all was committed: [^\n]+\n$/);
-  await rm(directory, { recursive: true });
 });
 
 test('a reader that goes away ends the command quietly', async () => {
@@ -214,4 +224,33 @@ test('a reader that goes away ends the command quietly', async () => {
   child.stderr.on('data', (data: Buffer) => (said += data.toString()));
   await once(child, 'close');
   assert.equal(said, '');
+});
+
+test('setup says what it created and alters only when asked to', async (t) => {
+  const directory = await scratch(t);
+  const server = await startNatsServer({ dir: directory, say: () => undefined });
+  t.after(async () => {
+    await server.stop();
+  });
+  const env = { NATS_URL: server.url };
+  const first = await logferry(['setup', '--stream', 'APP', '--max-bytes', '64MiB'], env);
+  assert.deepEqual([first.code, first.stderr], [0, '']);
+  assert.equal(
+    first.stdout,
+    'created stream APP\ncreated bucket APP_partitions\ncreated bucket APP_members\n' +
+      'stream APP: subjects app.*.*.*, 64 partitions, 1 replica, kept 7d, at most 64.0 MiB\n',
+  );
+  const again = await logferry(['setup', '--stream', 'APP'], env);
+  assert.match(again.stdout, /^nothing to do\nstream APP/);
+  const differs = await logferry(['setup', '--stream', 'APP', '--max-age', '3d'], env);
+  assert.deepEqual([differs.code, differs.stdout], [1, '']);
+  assert.match(differs.stderr, /^logferry: [^\n]*APP[^\n]*max_age[^\n]*--alter[^\n]*\n$/);
+  const altered = await logferry(['setup', '--stream', 'APP', '--max-age', '3d', '--alter', '--json'], env);
+  assert.equal(altered.code, 0, altered.stderr);
+  assert.match(altered.stdout, /^\{"stream":"APP",.*"created":\[\],"altered":\["max_age [^\]]*"\]\}\n$/);
+  const asked = await logferry(['setup', '--stream', 'APP', '--max-age', '3d'], env);
+  assert.match(asked.stdout, /^nothing to do\nstream APP: .*kept 3d/);
+  const partitions = await logferry(['setup', '--stream', 'APP', '--partitions', '8', '--alter'], env);
+  assert.deepEqual([partitions.code, partitions.stdout], [1, '']);
+  assert.match(partitions.stderr, /^logferry: [^\n]*64 partitions, not 8[^\n]*\n$/);
 });
