@@ -53,7 +53,7 @@ export class Bucket {
   /** Undefined when there is no such bucket. */
   async info(): Promise<BucketInfo | undefined> {
     try {
-      const info = await this.#link.jsm.streams.info(this.#stream);
+      const info = await this.#link.ask(async () => await this.#link.jsm.streams.info(this.#stream));
       return { created: info.created, lastSeq: info.state.last_seq };
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined;
@@ -83,10 +83,12 @@ export class Bucket {
     data: string | Uint8Array,
     read: { revision: number; epoch: number },
   ): Promise<SetResult> {
-    if (!this.#link.isConnected() || this.#link.epoch() !== read.epoch) return 'unknown';
+    if (this.#link.epoch() !== read.epoch) return 'unknown';
     try {
       const expect = { lastSubjectSequence: read.revision };
-      const ack = await this.#link.js.publish(this.#subject(key), data, { expect });
+      const ack = await this.#link.ask(
+        async () => await this.#link.js.publish(this.#subject(key), data, { expect }),
+      );
       return { revision: ack.seq };
     } catch (error) {
       if (error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code)) return 'refused';
@@ -97,7 +99,8 @@ export class Bucket {
 
   /** Keys that are there now and match the filter (NATS wildcards). */
   async keys(filter: string): Promise<string[]> {
-    const info = await this.#link.jsm.streams.info(this.#stream, { subjects_filter: this.#subject(filter) });
+    const query = { subjects_filter: this.#subject(filter) };
+    const info = await this.#link.ask(async () => await this.#link.jsm.streams.info(this.#stream, query));
     const prefix = this.#subject('');
     return Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
   }
@@ -114,6 +117,7 @@ export class Bucket {
 /** Whether an operation may or may not have happened: no answer came, or nobody was there to answer. */
 export function isUnanswered(error: unknown): boolean {
   return (
+    (error instanceof LogferryError && error.code === 'unreachable') ||
     error instanceof errors.TimeoutError ||
     error instanceof errors.RequestError ||
     error instanceof errors.NoRespondersError ||
@@ -134,9 +138,4 @@ export function isStreamMissing(error: unknown): boolean {
 /** Whether a publish was refused because the subject has moved on. */
 export function isWrongSequence(error: unknown): boolean {
   return error instanceof JetStreamApiError && WRONG_LAST_SEQUENCE.includes(error.code);
-}
-
-/** Throws when a bucket that is needed is not there. */
-export function missingBucket(name: string): LogferryError {
-  return new LogferryError('unreachable', `the bucket ${name} is not there`, 'run logferry setup');
 }

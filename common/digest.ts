@@ -10,7 +10,12 @@ import { TAIL_BYTES } from './chunk.ts';
  * file's beginning. Short, because a record holds one for each file.
  */
 export function tailOf(before: Uint8Array): string {
-  return hash('sha256', before.subarray(Math.max(0, before.length - TAIL_BYTES)), 'hex').slice(0, 12);
+  return shortHash(before.subarray(Math.max(0, before.length - TAIL_BYTES)));
+}
+
+/** 12 hex digits (48 bits) of the SHA-256 of all the bytes. */
+export function shortHash(data: Uint8Array): string {
+  return hash('sha256', data, 'hex').slice(0, 12);
 }
 
 export { crc32 };

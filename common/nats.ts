@@ -59,6 +59,11 @@ export interface Link {
   /** Grows with every disconnect: what was read in another epoch may be from before a rolled-back server. */
   readonly epoch: () => number;
   readonly isConnected: () => boolean;
+  /**
+   * Runs one request. Throws `unreachable` at once while there is no connection, and when it is lost before the
+   * answer comes: nothing is buffered over a reconnect, and nothing waits for a time-out in vain.
+   */
+  readonly ask: <T>(request: () => Promise<T>) => Promise<T>;
   /** The server's limit for headers and payload together, as of the last (re)connect. */
   readonly maxPayload: () => number;
   /** Drains what is on its way and closes. */
@@ -159,11 +164,18 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
   let epoch = 0;
   let connected = true;
   let closing = false;
+  let lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => {});
+  const disconnected = (): LogferryError =>
+    new LogferryError('unreachable', 'the connection to nats-server was lost');
   const watch = async (): Promise<void> => {
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') {
         epoch += 1;
         connected = false;
+        lost.reject(disconnected());
+        lost = Promise.withResolvers<never>();
+        lost.promise.catch(() => {});
         if (!closing) options.log.warn('connection to nats-server lost; reconnecting');
       } else if (status.type === 'reconnect') {
         connected = true;
@@ -179,6 +191,10 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
     js: jetstream(nc, { timeout: REQUEST_TIMEOUT_MS }),
     epoch: () => epoch,
     isConnected: () => connected && !nc.isClosed(),
+    ask: async (request) => {
+      if (!connected || nc.isClosed()) throw disconnected();
+      return await Promise.race([request(), lost.promise]);
+    },
     maxPayload: () => nc.info?.max_payload ?? 1_048_576,
     close: async () => {
       closing = true;

@@ -13,6 +13,27 @@ export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   }
 }
 
+/**
+ * Asks again until there is an answer or the signal fires (then undefined). `isTransient` says which errors mean only
+ * that nobody answered; any other is thrown.
+ */
+export async function untilAnswered<T>(
+  ask: () => Promise<T>,
+  isTransient: (error: unknown) => boolean,
+  signal: AbortSignal,
+  everyMs = 250,
+): Promise<T | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+    }
+    await sleep(everyMs, signal);
+  }
+  return undefined;
+}
+
 /** Runs until the function says true or the deadline is over; returns whether it came true. */
 export async function until(
   condition: () => boolean | Promise<boolean>,

@@ -96,7 +96,7 @@ export function restorer(link: Link, report: SetupReport, say: (line: string) =>
 /** The stream as it is now, undefined when there is none of that name. */
 export async function streamInfo(link: Link, stream: string): Promise<StreamInfo | undefined> {
   try {
-    return await link.jsm.streams.info(stream);
+    return await link.ask(async () => await link.jsm.streams.info(stream));
   } catch (error) {
     if (isStreamMissing(error)) return undefined;
     throw error;

@@ -3,6 +3,8 @@
 
 import { randomBytes } from 'node:crypto';
 
+import type { ConsumerConfig } from '@nats-io/jetstream';
+
 import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
@@ -288,7 +290,7 @@ export class Partition {
     });
     this.#consumers += 1;
     const name = `${partitionKey(this.partition)}-${this.#term.replace('.', '-')}-${this.#consumers}`;
-    await link.jsm.consumers.add(topology.stream, {
+    const config: Partial<ConsumerConfig> = {
       name,
       filter_subject: partitionFilter(topology, this.partition),
       deliver_policy: 'by_start_sequence',
@@ -299,7 +301,8 @@ export class Partition {
       max_deliver: -1,
       inactive_threshold: CONSUMER_IDLE_MS * NANOS,
       num_replicas: 1,
-    });
+    };
+    await link.ask(async () => await link.jsm.consumers.add(topology.stream, config));
     this.#consumer = name;
     this.#puller = new Puller(link, topology.stream, name);
     this.#epoch = epoch;
@@ -317,7 +320,7 @@ export class Partition {
     const name = this.#consumer;
     this.#consumer = '';
     try {
-      await link.jsm.consumers.delete(topology.stream, name);
+      await link.ask(async () => await link.jsm.consumers.delete(topology.stream, name));
     } catch (error) {
       // The server drops an idle consumer by itself.
       this.#context.log.debug({ consumer: name }, `could not delete a consumer: ${messageOf(error)}`);

@@ -1,13 +1,13 @@
 // A receiver from start to stop: the output directory, the connection, the name, the partitions.
 
-import { Bucket } from '../common/bucket.ts';
+import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { Registration, Roster } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
-import { sleep } from '../common/run.ts';
-import { ensureStream, restorer, streamInfo } from '../common/stream.ts';
+import { sleep, untilAnswered } from '../common/run.ts';
+import { ensureStream, restorer, type SetupReport, streamInfo } from '../common/stream.ts';
 import { DEFAULT_PARTITIONS, membersBucket, partitionFilter, receiverKey } from '../common/topology.ts';
 import type { RotateOptions } from './destination.ts';
 import { closeOutput, openOutput, type Output } from './output.ts';
@@ -53,7 +53,10 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
       giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
     });
     try {
-      const report = await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
+      const setUp = async (): Promise<SetupReport> =>
+        await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
+      const report = await untilAnswered(setUp, isUnanswered, signal);
+      if (report === undefined) return;
       for (const thing of report.created) log.info(`created ${thing}`);
       const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
       const context: ReceiverContext = {
@@ -141,7 +144,8 @@ async function watchOnce(
 ): Promise<void> {
   while (!signal.aborted) {
     await sleep(ONCE_LOOK_MS, signal);
-    if (await allCommitted(context)) done.abort();
+    if ((await untilAnswered(async () => await allCommitted(context), isUnanswered, signal)) === true)
+      done.abort();
   }
 }
 

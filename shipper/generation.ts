@@ -14,7 +14,7 @@ import { crc32, tailOf } from '../common/digest.ts';
 import { messageOf } from '../common/errors.ts';
 import { readFully } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
-import { Bell, sleep } from '../common/run.ts';
+import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import type { Buffers, Slot } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
@@ -130,6 +130,8 @@ export class Generation {
 
   /** The content is not what was read before: the file was truncated or written anew. */
   get isTruncated(): boolean {
+    if (this.#handle !== undefined && fstatSync(this.#handle.fd).size < this.#position)
+      this.#truncated = true;
     return this.#truncated;
   }
 
@@ -191,17 +193,8 @@ export class Generation {
    * whether the file before that offset is the one that was shipped.
    */
   async resume(signal: AbortSignal): Promise<boolean> {
-    const { host } = this.#context;
-    for (;;) {
-      const view = await host.view();
-      try {
-        if (view !== undefined) return await this.#resumeFrom(view);
-      } catch (error) {
-        if (!isUnanswered(error)) throw error;
-      }
-      await sleep(RETRY_MS, signal);
-      if (signal.aborted) return true;
-    }
+    const ask = async (): Promise<boolean> => await this.#resumeFrom(await this.#context.host.needView());
+    return (await untilAnswered(ask, isUnanswered, signal)) ?? true;
   }
 
   async #resumeFrom(view: HostView): Promise<boolean> {
@@ -477,11 +470,9 @@ export class Generation {
     const messageHeaders = headers();
     for (const [name, value] of chunkHeaders(chunk)) messageHeaders.set(name, value);
     try {
-      const ack = await host.link.js.publish(subject, payload, {
-        headers: messageHeaders,
-        expect: { lastSubjectSequence: this.#expected },
-        timeout: PUBLISH_TIMEOUT_MS,
-      });
+      const fence = { lastSubjectSequence: this.#expected };
+      const options = { headers: messageHeaders, expect: fence, timeout: PUBLISH_TIMEOUT_MS };
+      const ack = await host.link.ask(async () => await host.link.js.publish(subject, payload, options));
       slot?.release();
       this.#expected = ack.seq;
       this.#position = chunk.end;
@@ -500,35 +491,29 @@ export class Generation {
         'publish refused or unanswered; looking',
       );
       await this.#dropAhead();
-      await this.#look(signal);
+      await untilAnswered(
+        async () => {
+          await this.#look();
+        },
+        isUnanswered,
+        signal,
+      );
     }
   }
 
   /** After any doubt: what the stream holds decides. */
-  async #look(signal: AbortSignal): Promise<void> {
+  async #look(): Promise<void> {
     const { host } = this.#context;
-    while (!signal.aborted) {
-      try {
-        const view = await host.view();
-        if (view !== undefined) {
-          const last = await host.lastMessage(this.source, this.entry.file);
-          if (last.seq !== this.#expected || view.created !== this.#created) {
-            if (last.chunk === undefined) await this.#resumeFrom(view);
-            else {
-              this.#position = last.chunk.end;
-              this.#expected = last.seq;
-              this.#created = view.created;
-              this.#ended = last.chunk.kind === 'end';
-              const tail = last.chunk.kind === 'data' ? last.chunk.tail : null;
-              await this.#seek(tail);
-            }
-          } else await this.#dropAhead();
-          return;
-        }
-      } catch (error) {
-        if (!isUnanswered(error)) throw error;
-      }
-      await sleep(RETRY_MS, signal);
+    const view = await host.needView();
+    const last = await host.lastMessage(this.source, this.entry.file);
+    if (last.seq === this.#expected && view.created === this.#created) await this.#dropAhead();
+    else if (last.chunk === undefined) await this.#resumeFrom(view);
+    else {
+      this.#position = last.chunk.end;
+      this.#expected = last.seq;
+      this.#created = view.created;
+      this.#ended = last.chunk.kind === 'end';
+      await this.#seek(last.chunk.kind === 'data' ? last.chunk.tail : null);
     }
   }
 

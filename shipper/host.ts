@@ -1,7 +1,6 @@
 // What the broker says about this host: the record and the stream, read together; commit notices; the last message of
 // a subject. Everything that a repair is decided on comes from here.
 
-import type { JetStreamManager } from '@nats-io/jetstream';
 import { z } from 'zod';
 
 import { isUnanswered } from '../common/bucket.ts';
@@ -92,11 +91,21 @@ export class Host {
     }
   }
 
+  /** The same, or `unreachable`. */
+  async needView(): Promise<HostView> {
+    const view = await this.view();
+    if (view === undefined) throw new LogferryError('unreachable', 'record and stream cannot be read');
+    return view;
+  }
+
   /** The newest message of a generation, from the stream's leader. Throws when there is no answer. */
   async lastMessage(source: string, file: string): Promise<LastMessage> {
     const { topology, name } = this;
     const subject = storedSubject(topology.prefix, topology.partitions, { host: name, path: source, file });
-    const message = await leader(this.link.jsm, topology.stream, subject);
+    const query = { last_by_subj: subject };
+    const message = await this.link.ask(
+      async () => await this.link.jsm.streams.getMessage(topology.stream, query),
+    );
     if (message === null) return { seq: 0, chunk: undefined };
     try {
       return {
@@ -156,14 +165,6 @@ function parseNotice(text: string): Notice | undefined {
     if (error instanceof LogferryError) return undefined;
     throw error;
   }
-}
-
-async function leader(
-  jsm: JetStreamManager,
-  stream: string,
-  subject: string,
-): Promise<Awaited<ReturnType<JetStreamManager['streams']['getMessage']>>> {
-  return await jsm.streams.getMessage(stream, { last_by_subj: subject });
 }
 
 /** What decideRepair needs of a view, for one file. */

@@ -1,6 +1,6 @@
 // What names one generation of a file, and which names a rotation gives. Pure.
 
-import { tailOf } from '../common/digest.ts';
+import { shortHash } from '../common/digest.ts';
 
 /** What the file system says of a file that stays when it is renamed. `birth` is '0' where it keeps none. */
 export interface FileStamp {
@@ -44,7 +44,7 @@ export function isSameFile(a: FileStamp, b: FileStamp): boolean {
 
 export function headOf(first: Uint8Array): Head {
   const head = first.subarray(0, HEAD_BYTES);
-  return { length: head.length, hash: tailOf(head) };
+  return { length: head.length, hash: shortHash(head) };
 }
 
 /** Whether a file that begins with these bytes can be the one the head was taken from. */

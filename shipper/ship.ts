@@ -10,8 +10,8 @@ import { type Logger, Throttle } from '../common/log.ts';
 import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
-import { Bell, sleep } from '../common/run.ts';
-import { ensureStream, restorer } from '../common/stream.ts';
+import { Bell, sleep, untilAnswered } from '../common/run.ts';
+import { ensureStream, restorer, type SetupReport } from '../common/stream.ts';
 import { DEFAULT_PARTITIONS, membersBucket, shipperKey } from '../common/topology.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { Buffers } from './buffers.ts';
@@ -74,7 +74,10 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
     });
     try {
-      const report = await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
+      const setUp = async (): Promise<SetupReport> =>
+        await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
+      const report = await untilAnswered(setUp, isUnanswered, signal);
+      if (report === undefined) return;
       for (const thing of report.created) log.info(`created ${thing}`);
       const restore = restorer(link, report, (line) => {
         log.warn(line);
@@ -150,10 +153,11 @@ class Session {
   readonly #context: ShipperContext;
   readonly #sources = new Map<string, Source>();
   readonly #stop = new AbortController();
-  readonly #bell = new Bell();
+  readonly #viewBell = new Bell();
+  readonly #noticeBell = new Bell();
+  readonly #sweepBell = new Bell();
   readonly #changed = new Set<string>();
   #held = false;
-  #wantView = true;
   #files = new Map<string, Generation>();
 
   constructor(
@@ -183,8 +187,7 @@ class Session {
 
   async run(signal: AbortSignal): Promise<void> {
     const stop = (): void => {
-      this.#stop.abort();
-      this.#bell.ring();
+      this.#finish();
     };
     if (signal.aborted) return;
     signal.addEventListener('abort', stop, { once: true });
@@ -231,19 +234,11 @@ class Session {
 
   /** What stream and record know of this host, for a shipper that has lost its state. */
   async #known(): Promise<Known> {
-    while (!this.#stop.signal.aborted) {
-      try {
-        const view = await this.#host.view();
-        if (view !== undefined) {
-          const known = await this.#host.knownGenerations(view);
-          return (base) => known.get(base);
-        }
-      } catch (error) {
-        if (!isUnanswered(error)) throw error;
-      }
-      await sleep(TICK_MS, this.#stop.signal);
-    }
-    return () => undefined;
+    const ask = async (): Promise<Map<string, { number: number; path: string }>> => {
+      return await this.#host.knownGenerations(await this.#host.needView());
+    };
+    const known = await untilAnswered(ask, isUnanswered, this.#stop.signal);
+    return (base) => known?.get(base);
   }
 
   async #begin(file: string, begin: (found: Found) => number, known: Known | undefined): Promise<void> {
@@ -265,7 +260,7 @@ class Session {
       this.#sources.set(file, source);
       if (this.#options.once)
         for (const generation of source.generations) generation.limitTo(generation.currentSize());
-      this.#wantView = true;
+      this.#viewBell.ring();
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
       this.#context.throttle.run(`begin ${file}`, (repeated) => {
@@ -280,7 +275,7 @@ class Session {
       (file) => {
         this.#sources.get(file)?.wake();
         this.#changed.add(file);
-        this.#bell.ring();
+        this.#sweepBell.ring();
       },
       (error) => {
         this.#context.throttle.run('watch', () => {
@@ -329,9 +324,9 @@ class Session {
       generation.noticed(offset);
       const { position, lastSeq, created } = generation.snapshot();
       const passed = notice.stream.created === created && notice.stream.seq >= lastSeq;
-      if (passed && offset < position) this.#wantView = true;
+      if (passed && offset < position) this.#viewBell.ring();
     }
-    this.#bell.ring();
+    this.#noticeBell.ring();
   }
 
   #fileOf(file: string): Generation | undefined {
@@ -341,7 +336,12 @@ class Session {
 
   /** Record and stream are read after what every generation knew: a decision about that is never premature. */
   async #observe(): Promise<void> {
-    await this.#restore();
+    try {
+      await this.#restore();
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+      return;
+    }
     const generations = this.#generations();
     const snapshots = generations.map((generation) => generation.snapshot());
     const view = await this.#host.view();
@@ -381,36 +381,66 @@ class Session {
     };
   }
 
-  /** The heart: beats, sweeps, views, each at its pace. Returns when `finished` says so or the session is stopped. */
-  async #beat(finished: () => boolean): Promise<void> {
-    const due = { tick: 0, sweep: performance.now() + SWEEP_MS, everything: 0, view: 0 };
+  /** Beats, looks at the broker, and sweeps, each at its own pace: none waits for another. Until `finished` or stopped. */
+  async #work(finished: () => boolean): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted && !finished()) {
+    const loop = async (ms: () => number, bell: Bell, work: () => Promise<void>): Promise<void> => {
+      while (!signal.aborted) {
+        await work();
+        if (finished()) this.#finish();
+        await bell.wait(ms(), signal);
+      }
+    };
+    const tasks = [
+      loop(
+        () => TICK_MS,
+        this.#noticeBell,
+        async () => {
+          await this.#registration.beat();
+          this.#options.onProgress?.(this.#progress);
+        },
+      ),
+      loop(
+        () => (this.#isBehind() ? VIEW_MS : IDLE_VIEW_MS),
+        this.#viewBell,
+        async () => {
+          await this.#observe();
+        },
+      ),
+    ];
+    if (!this.#options.once) tasks.push(this.#sweepForever());
+    try {
+      await Promise.all(tasks);
+    } catch (error) {
+      this.#finish();
+      await Promise.allSettled(tasks);
+      throw error;
+    }
+  }
+
+  #finish(): void {
+    this.#stop.abort();
+  }
+
+  #isBehind(): boolean {
+    return this.#held || this.#generations().some((generation) => !generation.isCommitted);
+  }
+
+  async #sweepForever(): Promise<void> {
+    const { signal } = this.#stop;
+    let everythingAt = 0;
+    while (!signal.aborted) {
       const now = performance.now();
-      if (now >= due.tick) {
-        due.tick = now + TICK_MS;
-        await this.#registration.beat();
-        this.#options.onProgress?.(this.#progress);
-      }
-      if (this.#changed.size > 0 || now >= due.sweep) {
-        const everything = now >= due.everything;
-        if (now >= due.sweep) due.sweep = now + SWEEP_MS;
-        if (everything) due.everything = now + IDLE_SWEEP_MS;
-        if (!this.#options.once) await this.#sweep(everything);
-      }
-      if (this.#wantView || now >= due.view) {
-        this.#wantView = false;
-        await this.#observe();
-        const behind = this.#held || this.#generations().some((generation) => !generation.isCommitted);
-        due.view = performance.now() + (behind ? VIEW_MS : IDLE_VIEW_MS);
-      }
-      await this.#bell.wait(Math.max(1, Math.min(due.tick, due.sweep, due.view) - performance.now()), signal);
-      if (this.#changed.size > 0 || this.#wantView) await sleep(EVENT_MS, signal);
+      const everything = now >= everythingAt;
+      if (everything) everythingAt = now + IDLE_SWEEP_MS;
+      await this.#sweep(everything);
+      await this.#sweepBell.wait(SWEEP_MS, signal);
+      if (this.#changed.size > 0) await sleep(EVENT_MS, signal);
     }
   }
 
   async #forever(): Promise<void> {
-    await this.#beat(() => false);
+    await this.#work(() => false);
   }
 
   /** With --once: until every source is committed to where it ended at the start. */
@@ -418,7 +448,7 @@ class Session {
     const began = performance.now();
     let saidAt = began;
     const { timeoutMs, log } = this.#options;
-    await this.#beat(() => {
+    await this.#work(() => {
       if ([...this.#sources.values()].every((source) => source.isCommitted)) return true;
       const now = performance.now();
       if (timeoutMs !== undefined && now - began > timeoutMs) {

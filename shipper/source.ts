@@ -48,6 +48,9 @@ export class Source {
   readonly #generations: Generation[] = [];
   readonly #running: Promise<void>[] = [];
   readonly #bell = new Bell();
+  /** Files that were found and opened, and have no generation yet. */
+  readonly #arrivals: Candidate[] = [];
+  readonly #arrived = new Bell();
   #started = 0;
   #looking: Promise<void> = Promise.resolve();
 
@@ -70,7 +73,8 @@ export class Source {
 
   /** Whether this file is one of mine, whatever it is called now. */
   owns(stamp: FileStamp): boolean {
-    return this.#entries.some((entry) => isSameFile(entry, stamp));
+    const arrived = this.#arrivals.some(({ found }) => isSameFile(found.stamp, stamp));
+    return arrived || this.#entries.some((entry) => isSameFile(entry, stamp));
   }
 
   /** Everything that was found is in the stream and committed. */
@@ -94,24 +98,29 @@ export class Source {
     for (const entry of this.#entries.filter(({ done }) => !done)) await this.#reopen(entry);
     if (this.#entries.length === 0)
       for (const candidate of await this.#rotatedAndKnown(known)) await this.#append(candidate, begin, known);
-    await this.#adopt(found, begin, known);
-    this.#running.push(this.#inOrder());
+    await this.#discover(found);
+    for (const arrival of this.#arrivals.splice(0)) await this.#append(arrival, begin, known);
+    this.#running.push(this.#identify(), this.#inOrder());
   }
 
-  /** Looks at the path again; one look at a time. */
+  /** Looks at the path again; one look at a time. Needs no broker: what has arrived is held open until there is one. */
   async look(): Promise<void> {
     this.#looking = this.#looking.then(async () => {
+      if (this.#signal.aborted) return;
       const found = await look(this.path);
       await this.#handleTruncation();
-      await this.#adopt(found, fromBeginning, nothingKnown);
+      await this.#discover(found);
       await this.#closeWhatIsGone(found);
       await this.#park();
     });
-    await this.#looking;
+    const looking = this.#looking;
+    this.#looking = looking.catch(() => {});
+    await looking;
   }
 
   async stop(): Promise<void> {
     this.wake();
+    this.#arrived.ring();
     await Promise.allSettled([this.#looking]);
     await Promise.allSettled(this.#running);
     for (const generation of this.#generations) await generation.stop();
@@ -145,22 +154,40 @@ export class Source {
     }
   }
 
-  /** What is at the path now: the current generation, or new ones after it. */
-  async #adopt(found: Found | undefined, begin: (found: Found) => number, known: Known): Promise<void> {
+  /** What is at the path now: the newest file that is known, or others after it. */
+  async #discover(found: Found | undefined): Promise<void> {
     if (found === undefined) return;
-    const last = this.#entries.at(-1);
-    if (last !== undefined && isSameFile(last, found.stamp)) {
-      if (last.done && last.closed !== 'truncated') {
-        if (found.size > last.size) await this.#goOn(last);
-        return;
-      }
-      if (last.closed !== 'truncated' && this.current?.closing !== 'truncated') return;
-    } else for (const between of await this.#between(last, found)) await this.#append(between, begin, known);
+    const newest = this.#arrivals.at(-1)?.found.stamp ?? this.#entries.at(-1);
+    if (newest !== undefined && isSameFile(newest, found.stamp)) {
+      const last = this.#entries.at(-1);
+      if (this.#arrivals.length > 0 || last === undefined) return;
+      const truncated = last.closed === 'truncated' || this.current?.closing === 'truncated';
+      if (last.done && !truncated && found.size > last.size) await this.#goOn(last);
+      if (!truncated) return;
+    } else for (const between of await this.#between(newest, found)) this.#arrive(between);
     const handle = await this.#open(this.path);
     if (handle === undefined) return;
     const now = foundOf(this.path, await handle.stat({ bigint: true }));
-    if (isSameFile(now.stamp, found.stamp)) await this.#append({ handle, found: now }, begin, known);
+    if (isSameFile(now.stamp, found.stamp)) this.#arrive({ handle, found: now });
     else await handle.close();
+  }
+
+  #arrive(candidate: Candidate): void {
+    this.#arrivals.push(candidate);
+    this.#arrived.ring();
+  }
+
+  /** Gives each file that has arrived its generation, in order. */
+  async #identify(): Promise<void> {
+    while (!this.#signal.aborted) {
+      const arrival = this.#arrivals[0];
+      if (arrival === undefined) await this.#arrived.wait(10_000, this.#signal);
+      else {
+        await this.#append(arrival, fromBeginning, nothingKnown);
+        this.#arrivals.shift();
+      }
+    }
+    for (const { handle } of this.#arrivals) await handle?.close();
   }
 
   /** A finished file is written to after all. */
@@ -241,7 +268,8 @@ export class Source {
         this.#running.push(next.run(this.#signal));
       } else {
         // A single writer has left the old file once the new one has bytes.
-        const left = next.currentSize() > 0 || this.#started + 1 < this.#generations.length;
+        const more = this.#started + 1 < this.#generations.length || this.#arrivals.length > 0;
+        const left = next.currentSize() > 0 || more;
         if (left || this.#context.once) before.close('rotated');
         await this.#bell.wait(20, this.#signal);
       }
@@ -332,34 +360,36 @@ export class Source {
     return undefined;
   }
 
-  /** Generations that came and were rotated away between two looks: born after the last one and before the one that is there now. */
-  async #between(last: GenerationState | undefined, now: Found): Promise<Candidate[]> {
-    if (last === undefined || last.birth === '0' || now.stamp.birth === '0') return [];
+  /**
+   * Generations that came and were rotated away between two looks: born after the newest that is known and before the
+   * one that is there now. Looked for until two looks in a row find nothing more: names shift while one looks.
+   */
+  async #between(newest: FileStamp | undefined, now: Found): Promise<Candidate[]> {
+    if (newest === undefined || newest.birth === '0' || now.stamp.birth === '0') return [];
     const base = path.basename(this.path);
-    const between: Candidate[] = [];
-    for (const name of await this.#siblings((sibling) => isRotationOf(base, sibling))) {
-      const found = await this.#lookAt(path.join(path.dirname(this.path), name));
-      if (found === undefined || this.owns(found.stamp)) continue;
-      const birth = BigInt(found.stamp.birth);
-      if (birth <= BigInt(last.birth) || birth >= BigInt(now.stamp.birth)) continue;
-      if (await this.#isCopyOfMine(found)) continue;
-      const handle = await this.#open(found.path);
-      if (handle !== undefined) between.push({ handle, found });
-    }
-    return between.toSorted(byBirth);
+    const between = new Map<string, Candidate>();
+    for (let unchanged = 0; unchanged < 2; unchanged += 1)
+      for (const name of await this.#siblings((sibling) => isRotationOf(base, sibling))) {
+        const found = await this.#lookAt(path.join(path.dirname(this.path), name));
+        if (found === undefined || between.has(found.stamp.ino) || this.owns(found.stamp)) continue;
+        const birth = BigInt(found.stamp.birth);
+        if (birth <= BigInt(newest.birth) || birth >= BigInt(now.stamp.birth)) continue;
+        const handle = await this.#open(found.path);
+        if (handle === undefined) continue;
+        const opened = foundOf(found.path, await handle.stat({ bigint: true }));
+        if (isSameFile(opened.stamp, found.stamp) && !(await this.#isCopyOfMine(handle))) {
+          between.set(found.stamp.ino, { handle, found: opened });
+          unchanged = -1;
+        } else await handle.close();
+      }
+    return [...between.values()].toSorted(byBirth);
   }
 
   /** A copy of a generation that is shipped already is not another generation. */
-  async #isCopyOfMine(found: Found): Promise<boolean> {
-    const handle = await this.#open(found.path);
-    if (handle === undefined) return true;
-    try {
-      const first = Buffer.alloc(HEAD_BYTES);
-      const head = first.subarray(0, await readFully(handle, first, 0));
-      return this.#entries.some(({ head: mine }) => mine.length >= 64 && headMatches(mine, head));
-    } finally {
-      await handle.close();
-    }
+  async #isCopyOfMine(handle: FileHandle): Promise<boolean> {
+    const first = Buffer.alloc(HEAD_BYTES);
+    const head = first.subarray(0, await readFully(handle, first, 0));
+    return this.#entries.some(({ head: mine }) => mine.length >= 64 && headMatches(mine, head));
   }
 
   /** Without state: rotated files beside the path that stream or record know, oldest first. */

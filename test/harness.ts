@@ -1,0 +1,369 @@
+// What the tests stand on: a real nats-server, real logferry processes, a writer that rotates, and the comparison of
+// every byte. Nothing is mocked; what was started here is ended here, by pid.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import {
+  closeSync,
+  createWriteStream,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
+
+import { silentLogger } from '../common/log.ts';
+import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { openLink } from '../common/nats.ts';
+import { RecordStore } from '../common/record-store.ts';
+import { sleep, until } from '../common/run.ts';
+import { partitionOf } from '../common/subjects.ts';
+import { isSegmentOf } from '../receiver/names.ts';
+
+const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const SEED = Number(process.env['LOGFERRY_TEST_SEED'] ?? 1);
+
+/** mulberry32: the same numbers from the same seed, everywhere. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** The base seed of this run; tests add their own number to it. */
+export function baseSeed(): number {
+  return SEED;
+}
+
+/** A logferry process. */
+export class Daemon {
+  readonly child: ChildProcess;
+  readonly logFile: string;
+  readonly exited: Promise<number | null>;
+  stdout = '';
+
+  constructor(args: readonly string[], logFile: string, env: NodeJS.ProcessEnv = {}) {
+    this.logFile = logFile;
+    this.child = spawn(process.execPath, [ENTRY, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
+    const log = createWriteStream(logFile, { flags: 'a' });
+    this.child.stderr?.pipe(log);
+    this.child.stdout?.on('data', (data: Buffer) => {
+      this.stdout += data.toString();
+    });
+    this.exited = new Promise((resolve) => {
+      this.child.once('close', (code) => {
+        resolve(code);
+      });
+    });
+    running.add(this);
+    void this.exited.then(() => running.delete(this));
+  }
+
+  /** SIGKILL, and gone. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  /** A clean stop. */
+  async stop(): Promise<number | null> {
+    this.child.kill('SIGTERM');
+    return await this.exited;
+  }
+
+  get stderr(): string {
+    return readFileSync(this.logFile, 'utf8');
+  }
+}
+
+const running = new Set<Daemon>();
+process.once('exit', () => {
+  for (const daemon of running) daemon.child.kill('SIGKILL');
+});
+
+/** A directory, a server, and what runs on it. */
+export class World {
+  readonly dir: string;
+  readonly host = 'web1';
+  server: NatsServer;
+  readonly #daemons: Daemon[] = [];
+  #connection: { nc: NatsConnection; jsm: JetStreamManager } | undefined;
+
+  private constructor(dir: string, server: NatsServer) {
+    this.dir = dir;
+    this.server = server;
+  }
+
+  static async create(name: string): Promise<World> {
+    const dir = await mkdtemp(path.join(tmpdir(), `logferry-${name}-`));
+    await mkdir(path.join(dir, 'source'));
+    return new World(dir, await startNatsServer({ dir: path.join(dir, 'nats'), say: () => {} }));
+  }
+
+  /** Runs the test in a world of its own; a failed one is kept, and says where. */
+  static async run(name: string, test: (world: World) => Promise<void>): Promise<void> {
+    const world = await World.create(name);
+    try {
+      await test(world);
+    } catch (error) {
+      console.error(`# kept for inspection: ${world.dir}`);
+      await world.end();
+      throw error;
+    }
+    await world.end();
+    await rm(world.dir, { recursive: true });
+  }
+
+  get source(): string {
+    return path.join(this.dir, 'source');
+  }
+
+  get out(): string {
+    return path.join(this.dir, 'out');
+  }
+
+  get state(): string {
+    return path.join(this.dir, 'state');
+  }
+
+  start(name: string, args: readonly string[]): Daemon {
+    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`));
+    this.#daemons.push(daemon);
+    return daemon;
+  }
+
+  ship(extra: readonly string[] = [], glob = path.join(this.source, '*.log')): Daemon {
+    const args = ['ship', glob, '--host', this.host, '--state', this.state, '--server', this.server.url];
+    return this.start('ship', [...args, '--lease', '2s', ...extra]);
+  }
+
+  receive(extra: readonly string[] = [], out = this.out): Daemon {
+    const args = ['receive', '--out', out, '--server', this.server.url, '--lease', '2s'];
+    return this.start(path.basename(out), [...args, ...extra]);
+  }
+
+  async restartServer(): Promise<void> {
+    this.server = await startNatsServer({
+      dir: path.join(this.dir, 'nats'),
+      port: this.server.port,
+      say: () => {},
+    });
+  }
+
+  async jsm(): Promise<JetStreamManager> {
+    if (this.#connection === undefined || this.#connection.nc.isClosed()) {
+      const nc = await connect({ servers: this.server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+      this.#connection = { nc, jsm: await jetstreamManager(nc) };
+    }
+    return this.#connection.jsm;
+  }
+
+  /** How many messages of the host are in the stream beyond what its record has processed. */
+  async uncommitted(): Promise<number> {
+    const partition = partitionOf(this.host, 64);
+    const jsm = await this.jsm();
+    try {
+      const last = await jsm.streams.getMessage('LOGS', { last_by_subj: `logs.${partition}.*.*.*` });
+      const link = await openLink({ server: this.server.url }, { name: 'test', log: silentLogger() });
+      try {
+        const { record } = await new RecordStore(link, 'LOGS', silentLogger()).read(partition);
+        return (last?.seq ?? 0) - (record?.stream.seq ?? 0);
+      } finally {
+        await link.close();
+      }
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Waits until bytes are published and not committed; returns how many messages. */
+  async inFlight(timeoutMs = 15_000): Promise<number> {
+    let count = 0;
+    await until(async () => (count = await this.uncommitted()) > 0, { timeoutMs, everyMs: 5 });
+    assert.ok(count > 0, 'nothing was in flight when the kill was due');
+    return count;
+  }
+
+  async end(): Promise<void> {
+    await this.#connection?.nc.close();
+    for (const daemon of this.#daemons) if (daemon.child.exitCode === null) await daemon.kill();
+    await this.server.kill();
+  }
+}
+
+/** A source file that is written to, rotated, and whose every byte is remembered. */
+export class Written {
+  readonly file: string;
+  readonly #truth: string;
+  #fd: number;
+  bytes = 0;
+  lines = 0;
+  rotations = 0;
+
+  constructor(world: World, name: string) {
+    this.file = path.join(world.source, name);
+    this.#truth = path.join(world.dir, `truth-${name}`);
+    this.#fd = openSync(this.file, 'a');
+    rmSync(this.#truth, { force: true });
+  }
+
+  /** Appends a line; every one is different. */
+  line(length = 100): void {
+    this.lines += 1;
+    const text = `${path.basename(this.file)} line ${this.lines} `;
+    this.append(`${text}${'x'.repeat(Math.max(0, length - text.length - 1))}\n`);
+  }
+
+  append(text: string | Buffer): void {
+    const data = Buffer.from(text as string);
+    const truth = openSync(this.#truth, 'a');
+    writeSync(truth, data);
+    closeSync(truth);
+    writeSync(this.#fd, data);
+    this.bytes += data.length;
+  }
+
+  /** As logrotate does it with `create`: .1 → .2, the file → .1, a new file. Nothing is ever deleted. */
+  rotate(): void {
+    for (let number = this.rotations; number >= 1; number -= 1)
+      renameSync(`${this.file}.${number}`, `${this.file}.${number + 1}`);
+    renameSync(this.file, `${this.file}.1`);
+    closeSync(this.#fd);
+    this.#fd = openSync(this.file, 'a');
+    this.rotations += 1;
+  }
+
+  /** As logrotate does it with `copytruncate`; no byte is written between the copy and the truncation. */
+  async copyTruncate(): Promise<void> {
+    for (let number = this.rotations; number >= 1; number -= 1)
+      renameSync(`${this.file}.${number}`, `${this.file}.${number + 1}`);
+    await copyFile(this.file, `${this.file}.1`);
+    truncateSync(this.file, 0);
+    this.rotations += 1;
+  }
+
+  async truth(): Promise<Buffer> {
+    return await readFile(this.#truth);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** A writer in this process: appends to its files and rotates them, until it is stopped. */
+export class Writer {
+  readonly files: Written[];
+  #stop = false;
+  readonly #done: Promise<void>;
+
+  constructor(
+    files: Written[],
+    rand: () => number,
+    options: { rotate: 'rename' | 'copytruncate' | 'none'; perTick?: number },
+  ) {
+    this.files = files;
+    this.#done = this.#run(rand, options);
+  }
+
+  async #run(
+    rand: () => number,
+    { rotate, perTick = 40 }: { rotate: string; perTick?: number },
+  ): Promise<void> {
+    while (!this.#stop) {
+      for (const file of this.files) {
+        const count = Math.floor(rand() * perTick);
+        for (let index = 0; index < count; index += 1) file.line(40 + Math.floor(rand() * 400));
+        if (rotate !== 'none' && rand() < 0.01) {
+          if (rotate === 'rename') file.rotate();
+          else await file.copyTruncate();
+        }
+      }
+      await sleep(2 + rand() * 8);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop = true;
+    await this.#done;
+  }
+}
+
+/** The files of a destination, in the order of their bytes. */
+export async function centralFiles(out: string, host: string, source: string): Promise<string[]> {
+  const active = path.join(out, host, source);
+  const base = path.basename(active);
+  const names = (await readdir(path.dirname(active))).filter((name) => isSegmentOf(base, name)).toSorted();
+  const files = names.map((name) => path.join(path.dirname(active), name));
+  if ((await stat(active).catch(() => undefined)) !== undefined) files.push(active);
+  return files;
+}
+
+async function central(out: string, host: string, source: string): Promise<Buffer> {
+  try {
+    return Buffer.concat(
+      await Promise.all((await centralFiles(out, host, source)).map(async (file) => await readFile(file))),
+    );
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** Waits until all that was written is there, then compares every byte: nothing missing, nothing twice, in order, no other file. */
+export async function assertIdentical(
+  world: World,
+  files: readonly Written[],
+  timeoutMs = 30_000,
+): Promise<void> {
+  const size = async (file: Written): Promise<number> => {
+    let bytes = 0;
+    const names = await centralFiles(world.out, world.host, file.file).catch(() => []);
+    for (const name of names) bytes += (await stat(name).catch(() => undefined))?.size ?? 0;
+    return bytes;
+  };
+  await until(
+    async () => {
+      for (const file of files) if ((await size(file)) < file.bytes) return false;
+      return true;
+    },
+    { timeoutMs, everyMs: 50 },
+  );
+  for (const file of files) {
+    const want = await file.truth();
+    const got = await central(world.out, world.host, file.file);
+    if (want.equals(got)) continue;
+    let at = 0;
+    while (at < want.length && want[at] === got[at]) at += 1;
+    const around = (data: Buffer): string =>
+      JSON.stringify(data.subarray(Math.max(0, at - 60), at + 60).toString());
+    assert.fail(
+      `${file.file}: ${want.length} bytes written in ${file.rotations + 1} generations, ${got.length} at the destination; ` +
+        `they differ at ${at}\n written ${around(want)}\n central ${around(got)}`,
+    );
+  }
+  const expected = new Set<string>();
+  for (const file of files)
+    for (const name of await centralFiles(world.out, world.host, file.file)) expected.add(name);
+  const all = await readdir(world.out, { recursive: true, withFileTypes: true });
+  const strange = all
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter((name) => !name.includes('/.logferry/') && !expected.has(name));
+  assert.deepEqual(strange, [], 'files that nobody wrote');
+}
