@@ -1,7 +1,7 @@
 // The stream and the buckets: created with defaults where missing, compared with what was asked for, never altered
 // unless that is asked for.
 
-import { type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
+import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 
 import { Bucket, isStreamMissing } from './bucket.ts';
 import { LogferryError } from './errors.ts';
@@ -30,8 +30,10 @@ const MOST_MAX_BYTES = 50 * 1024 ** 3;
 const LEAST_MAX_BYTES = 64 * 1024 ** 2;
 const SHARE_OF_ACCOUNT = 0.8;
 
-/** JetStream API error code: the account or the server has less storage left than asked for. */
+/** JetStream API error codes. The account or the server has less storage left than asked for. */
 const INSUFFICIENT_STORAGE = 10_047;
+/** A stream of that name exists with another configuration. */
+const NAME_IN_USE = 10_058;
 
 const NANOS = 1_000_000;
 
@@ -60,7 +62,10 @@ export async function ensureStream(
   let info = await streamInfo(link, names.stream);
   if (info === undefined) {
     info = await create(link, names, wishes);
-    created.push(`stream ${names.stream}`);
+    if (info !== undefined) created.push(`stream ${names.stream}`);
+    // Somebody else was faster, with what the account had left then.
+    info ??= await streamInfo(link, names.stream);
+    if (info === undefined) throw new LogferryError('unreachable', `stream ${names.stream} comes and goes`);
   } else altered = await reconcile(link, names, info, wishes, alter);
   const topology = topologyOf(names, info.config);
   for (const bucket of [partitionsBucket(names.stream), membersBucket(names.stream)])
@@ -120,7 +125,7 @@ async function create(
   link: Link,
   names: { stream: string; prefix: string },
   wishes: StreamWishes & { defaultPartitions: number },
-): Promise<StreamInfo> {
+): Promise<StreamInfo | undefined> {
   const partitions = wishes.partitions ?? wishes.defaultPartitions;
   const config = {
     name: names.stream,
@@ -134,15 +139,14 @@ async function create(
     max_age: (wishes.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
     compression: 'none' as const,
   };
-  if (wishes.maxBytes !== undefined)
-    return await link.jsm.streams.add({ ...config, max_bytes: wishes.maxBytes });
-  for (let maxBytes = await defaultMaxBytes(link); ; maxBytes = Math.floor(maxBytes / 2))
+  const least = wishes.maxBytes ?? LEAST_MAX_BYTES;
+  for (let maxBytes = wishes.maxBytes ?? (await defaultMaxBytes(link)); ; maxBytes = Math.floor(maxBytes / 2))
     try {
       return await link.jsm.streams.add({ ...config, max_bytes: maxBytes });
     } catch (error) {
-      const clear = explain(error, link.nc.getServer());
-      const full = error instanceof Error && 'code' in error && error.code === INSUFFICIENT_STORAGE;
-      if (!full || maxBytes / 2 < LEAST_MAX_BYTES) throw clear;
+      const code = error instanceof JetStreamApiError ? error.code : 0;
+      if (code === NAME_IN_USE) return undefined;
+      if (code !== INSUFFICIENT_STORAGE || maxBytes / 2 < least) throw explain(error, link.nc.getServer());
     }
 }
 

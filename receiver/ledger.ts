@@ -171,7 +171,8 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
   return claims;
 }
 
-function siblingKey(file: string, id: string): string {
+/** The key of another generation of the same host. */
+export function siblingKey(file: string, id: string): string {
   return `${file.slice(0, file.lastIndexOf('/') + 1)}${id}`;
 }
 
