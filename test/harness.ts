@@ -149,13 +149,32 @@ export class World {
   }
 
   ship(extra: readonly string[] = [], glob = path.join(this.source, '*.log')): Daemon {
-    const args = ['ship', glob, '--host', this.host, '--state', this.state, '--server', this.server.url];
+    const args = [
+      'ship',
+      glob,
+      '--host',
+      this.host,
+      '--state',
+      this.state,
+      ...this.#unless(extra, '--server', this.server.url),
+    ];
     return this.start('ship', [...args, '--lease', '2s', ...extra]);
   }
 
   receive(extra: readonly string[] = [], out = this.out): Daemon {
-    const args = ['receive', '--out', out, '--server', this.server.url, '--lease', '2s'];
+    const args = [
+      'receive',
+      '--out',
+      out,
+      ...this.#unless(extra, '--server', this.server.url),
+      '--lease',
+      '2s',
+    ];
     return this.start(path.basename(out), [...args, ...extra]);
+  }
+
+  #unless(extra: readonly string[], flag: string, value: string): string[] {
+    return extra.includes(flag) ? [] : [flag, value];
   }
 
   async restartServer(): Promise<void> {

@@ -1,0 +1,135 @@
+// What goes wrong besides processes dying: lost state, a lost stream, lost buckets, a network that cuts and delays.
+// The source files still exist, so every byte must arrive, once and in order.
+
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { test } from 'node:test';
+
+import { sleep } from '../common/run.ts';
+import { assertIdentical, baseSeed, random, World, Writer, Written } from './harness.ts';
+import { Proxy } from './proxy.ts';
+
+const ROTATE = ['--rotate-size', '200KiB'];
+
+/** Three files whose first lines have arrived. */
+async function begin(world: World, server = world.server.url): Promise<Written[]> {
+  const files = ['a.log', 'b.log', 'c.log'].map((name) => new Written(world, name));
+  for (const file of files) file.line();
+  world.receive([...ROTATE, '--server', server]);
+  world.ship(['--server', server]);
+  await assertIdentical(world, files);
+  return files;
+}
+
+test('the state of the shipper deleted between two runs: nothing twice', { timeout: 60_000 }, async () => {
+  await World.run('lost-state', async (world) => {
+    const rand = random(baseSeed() * 100 + 10);
+    const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
+    for (const file of files) file.line();
+    world.receive(ROTATE);
+    let shipper = world.ship();
+    await assertIdentical(world, files);
+    for (let round = 0; round < 3; round += 1) {
+      const writer = new Writer(files, rand, { rotate: 'rename' });
+      await sleep(1_000);
+      await world.inFlight();
+      await (round === 1 ? shipper.stop() : shipper.kill());
+      await writer.stop();
+      await rm(world.state, { recursive: true });
+      for (const file of files) for (let index = 0; index < 100; index += 1) file.line();
+      // Another state takes a name that was not released only after the lease.
+      shipper = world.ship();
+    }
+    await assertIdentical(world, files);
+  });
+});
+
+test('stream and buckets deleted while everything runs: identical', { timeout: 90_000 }, async () => {
+  await World.run('wiped', async (world) => {
+    const rand = random(baseSeed() * 100 + 11);
+    const files = await begin(world);
+    const jsm = await world.jsm();
+    const writer = new Writer(files, rand, { rotate: 'none' });
+    for (const names of [
+      ['LOGS'],
+      ['KV_LOGS_partitions'],
+      ['KV_LOGS_members'],
+      ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'],
+    ]) {
+      await sleep(800 + rand() * 800);
+      await world.inFlight();
+      for (const name of names) assert.equal(await jsm.streams.delete(name), true);
+      await sleep(3_000);
+    }
+    await writer.stop();
+    await assertIdentical(world, files, 60_000);
+  });
+});
+
+test('messages purged before they were committed are shipped again', { timeout: 60_000 }, async () => {
+  await World.run('purged', async (world) => {
+    const files = [new Written(world, 'a.log')];
+    files[0]!.line();
+    const receiver = world.receive(ROTATE);
+    world.ship();
+    await assertIdentical(world, files);
+    await receiver.kill();
+    for (let index = 0; index < 20_000; index += 1) files[0]!.line(200);
+    await world.inFlight();
+    await sleep(500);
+    const jsm = await world.jsm();
+    const { state } = await jsm.streams.info('LOGS');
+    await jsm.streams.purge('LOGS', { seq: state.last_seq });
+    const { purged } = await jsm.streams.purge('LOGS');
+    assert.ok(purged <= 2, 'the server kept more than asked for');
+    world.receive(ROTATE);
+    await assertIdentical(world, files);
+  });
+});
+
+test('a network that cuts and delays: identical', { timeout: 90_000 }, async () => {
+  await World.run('proxy', async (world) => {
+    const rand = random(baseSeed() * 100 + 12);
+    const proxy = await Proxy.start(world.server.port);
+    const files = await begin(world, proxy.url);
+    const writer = new Writer(files, rand, { rotate: 'rename' });
+    for (let round = 0; round < 10; round += 1) {
+      await sleep(300 + rand() * 700);
+      proxy.delayMs = rand() < 0.5 ? 0 : rand() * 50;
+      await world.inFlight();
+      if (rand() < 0.5) proxy.cut();
+      else {
+        proxy.close();
+        await sleep(rand() * 1_000);
+        proxy.open();
+      }
+    }
+    proxy.delayMs = 0;
+    await writer.stop();
+    await assertIdentical(world, files);
+    proxy.end();
+  });
+});
+
+test(
+  'a second receiver takes nothing that is owned, and everything when the first one is gone',
+  { timeout: 60_000 },
+  async () => {
+    await World.run('second-receiver', async (world) => {
+      const rand = random(baseSeed() * 100 + 13);
+      const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
+      for (const file of files) file.line();
+      const first = world.receive([...ROTATE, '--id', 'r1']);
+      world.ship();
+      await assertIdentical(world, files);
+      const second = world.receive([...ROTATE, '--id', 'r2'], `${world.out}2`);
+      const writer = new Writer(files, rand, { rotate: 'none' });
+      await sleep(3_000);
+      await writer.stop();
+      await assertIdentical(world, files);
+      assert.equal(second.stderr.includes('took'), false);
+      await first.stop();
+      await second.stop();
+    });
+  },
+);

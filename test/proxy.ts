@@ -1,0 +1,78 @@
+// A TCP proxy in front of a server that cuts, stalls and delays connections, on loopback only.
+
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+export class Proxy {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #target: number;
+  #refusing = false;
+  /** Every piece of data is held back this long. */
+  delayMs = 0;
+
+  private constructor(target: number) {
+    this.#target = target;
+    this.#server = createServer((client) => {
+      this.#accept(client);
+    });
+  }
+
+  static async start(target: number): Promise<Proxy> {
+    const proxy = new Proxy(target);
+    await new Promise<void>((resolve) => {
+      proxy.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return proxy;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  #accept(client: Socket): void {
+    if (this.#refusing) {
+      client.destroy();
+      return;
+    }
+    const upstream = connect(this.#target, '127.0.0.1');
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      this.#sockets.add(from);
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        this.#sockets.delete(from);
+        to.destroy();
+      });
+      from.on('data', (data: Buffer) => {
+        if (this.delayMs === 0) to.write(data);
+        else
+          setTimeout(() => {
+            if (!to.destroyed) to.write(data);
+          }, this.delayMs);
+      });
+    }
+  }
+
+  /** Ends every connection, in the middle of whatever is on its way. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Cuts, and lets nobody in until it is opened again. */
+  close(): void {
+    this.#refusing = true;
+    this.cut();
+  }
+
+  open(): void {
+    this.#refusing = false;
+  }
+
+  end(): void {
+    this.cut();
+    this.#server.close();
+  }
+}
