@@ -23,6 +23,16 @@ const COMMANDS: readonly { name: string; summary: string; load: () => Promise<Co
     summary: 'write what hosts ship into files below a directory',
     load: async () => (await import('./cli/receive.ts')).receiveCommand(),
   },
+  {
+    name: 'segments',
+    summary: 'list which bytes of which source file lie where',
+    load: async () => (await import('./cli/segments.ts')).segmentsCommand(),
+  },
+  {
+    name: 'cat',
+    summary: 'write a source file again, joined from output directories',
+    load: async () => (await import('./cli/cat.ts')).catCommand(),
+  },
 ];
 
 process.stdout.on('error', endQuietly);

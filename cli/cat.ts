@@ -1,0 +1,111 @@
+// `logferry cat`: a source file again, on stdout.
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+
+import { LogferryError } from '../common/errors.ts';
+import type { Hole } from '../receiver/join.ts';
+import { joinSource, type PlacedRun, readDirectories, readPieces } from '../receiver/reader.ts';
+import { buildCommand } from './command.ts';
+import { directoriesFlag } from './directories.ts';
+import { toggle } from './flag.ts';
+import { nearest } from './nearest.ts';
+import { printable } from './printable.ts';
+
+/** How many known names an error shows. */
+const SHOWN = 5;
+
+const flags = z.strictObject({
+  out: directoriesFlag,
+  skipHoles: toggle('--skip-holes', 'leave missing bytes out instead of failing, and say which'),
+});
+
+export function catCommand(): Command {
+  return buildCommand({
+    name: 'cat',
+    arguments: [
+      { name: '[host]', help: 'as it was shipped' },
+      { name: '[path]', help: 'the path on that host' },
+    ],
+    usage: '<host> <path> --out <dir...> [--skip-holes]',
+    description:
+      'Writes a source file to stdout, all its generations across rotations in order, joined from the segments of ' +
+      'one or several output directories, each byte once. Works offline and while receivers run. Bytes that are ' +
+      'missing in the middle are an error, before anything is written.',
+    examples: [
+      { does: 'a file again', line: 'logferry cat web1 /var/log/syslog --out ./central > syslog' },
+      {
+        does: 'from two receivers that shared the load',
+        line: 'logferry cat web1 /var/log/nginx/access.log --out /srv/a /srv/b | grep 500',
+      },
+    ],
+    flags,
+    run,
+  });
+}
+
+async function run(options: z.output<typeof flags>, args: readonly string[]): Promise<void> {
+  const [host, path] = args;
+  if (host === undefined || path === undefined)
+    throw new LogferryError(
+      'usage',
+      'the host and the path are missing',
+      'give them first: logferry cat HOST PATH --out DIR',
+    );
+  const runs = await readDirectories(options.out);
+  const source = joinSource(runs, host, path);
+  if (source === undefined) throw unknown(runs, host, path, options.out);
+  const name = `${printable(host)}: ${printable(path)}`;
+  const directories = options.out.join(', ');
+  const [hole, ...others] = source.holes;
+  if (hole !== undefined && !options.skipHoles) {
+    const more = others.length === 0 ? '' : ` (and ${others.length} more holes)`;
+    throw new LogferryError(
+      'failed',
+      `${name}: ${inWords(hole)} are not in ${directories}${more}`,
+      'give the other output directories too, or --skip-holes to leave them out',
+    );
+  }
+  if (source.begin > 0)
+    warn(`${name} begins at byte ${source.begin}: nothing before it is in ${directories}`);
+  for (const one of source.holes) warn(`${name}: ${inWords(one)} are left out`);
+  for await (const bytes of readPieces(source.pieces)) await write(bytes);
+}
+
+function inWords({ file, start, end }: Hole): string {
+  return `bytes ${start} to ${end} of its generation ${file.slice(file.lastIndexOf('/') + 1)}`;
+}
+
+function warn(line: string): void {
+  process.stderr.write(`logferry: ${line}\n`);
+}
+
+/** Waits until the bytes are taken: a slow reader holds us back. */
+async function write(bytes: Uint8Array): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    process.stdout.write(bytes, (error) => {
+      if (error === null || error === undefined) resolve();
+      else reject(error);
+    });
+  });
+}
+
+function unknown(
+  runs: readonly PlacedRun[],
+  host: string,
+  path: string,
+  outs: readonly string[],
+): LogferryError {
+  const ofHost = runs.filter((placed) => placed.host === host);
+  const [what, name, known] =
+    ofHost.length === 0
+      ? [`nothing of host ${printable(host)} is`, host, new Set(runs.map((placed) => placed.host))]
+      : [`${printable(host)} has no ${printable(path)}`, path, new Set(ofHost.map(({ run }) => run.path))];
+  const some = nearest(name, known, SHOWN).map(printable).join(', ');
+  const more = known.size > SHOWN ? ` and ${known.size - SHOWN} more` : '';
+  return new LogferryError(
+    'failed',
+    `${what} in ${outs.join(', ')}`,
+    known.size === 0 ? 'nothing was received there yet' : `there is ${some}${more}`,
+  );
+}

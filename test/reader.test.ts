@@ -1,0 +1,402 @@
+// A source file again from output directories: whatever was shared, rotated, repeated or lost, each byte comes once
+// and in order, and what is missing is named.
+
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, mkdir, mkdtemp, rename, rm, stat, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test, type TestContext } from 'node:test';
+
+import fc from 'fast-check';
+
+import { silentLogger } from '../common/log.ts';
+import { fileKey } from '../common/subjects.ts';
+import { joinRuns, type PresentRun } from '../receiver/join.ts';
+import type { RunLine } from '../receiver/ledger.ts';
+import { LedgerFile } from '../receiver/ledger-file.ts';
+import { destinationOf, segmentName, STATE_DIRECTORY } from '../receiver/names.ts';
+import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/reader.ts';
+import { inodeOf } from '../receiver/segments.ts';
+
+const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
+
+/** A directory of the test's own; kept, and named, when it fails. */
+async function scratch(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-reader-'));
+  t.after(async () => {
+    if ('passed' in t && t.passed === true) await rm(directory, { recursive: true, force: true });
+    else t.diagnostic(`kept ${directory}`);
+  });
+  return directory;
+}
+
+interface Write {
+  readonly host?: string;
+  readonly path?: string;
+  readonly id: string;
+  readonly start: number;
+  readonly data: string;
+  readonly after?: { file: string; size: number };
+  readonly before?: Record<string, number>;
+}
+
+/** An output directory, written as a receiver does: the data, then a line of a real ledger. */
+class Central {
+  readonly out: string;
+  readonly #ledger: LedgerFile;
+  #rotations = 0;
+
+  private constructor(out: string, ledger: LedgerFile) {
+    this.out = out;
+    this.#ledger = ledger;
+  }
+
+  static async make(t: TestContext, out: string, partition = 7): Promise<Central> {
+    await mkdir(path.join(out, STATE_DIRECTORY), { recursive: true });
+    const ledger = await LedgerFile.open(out, path.basename(out), partition, silentLogger());
+    t.after(() => ledger.close());
+    return new Central(out, ledger);
+  }
+
+  async write({
+    host = 'web1',
+    path: source = '/var/log/a.log',
+    id,
+    start,
+    data,
+    ...links
+  }: Write): Promise<void> {
+    const destination = destinationOf(host, source);
+    const active = path.join(this.out, destination);
+    await mkdir(path.dirname(active), { recursive: true });
+    await appendFile(active, data);
+    const stats = await stat(active, { bigint: true });
+    const length = Buffer.byteLength(data);
+    const line: RunLine = {
+      term: `${path.basename(this.out)}.t1`,
+      file: fileKey(host, id),
+      path: source,
+      start,
+      end: start + length,
+      destination,
+      inode: inodeOf(stats),
+      from: Number(stats.size) - length,
+      to: Number(stats.size),
+      tail: '',
+      checksum: '00000000',
+      ...links,
+    };
+    await this.#ledger.append([line]);
+  }
+
+  async rotate(host = 'web1', source = '/var/log/a.log'): Promise<string> {
+    const active = path.join(this.out, destinationOf(host, source));
+    this.#rotations += 1;
+    const name = path.join(
+      path.dirname(active),
+      segmentName(path.basename(active), new Date(), this.#rotations),
+    );
+    await rename(active, name);
+    return name;
+  }
+}
+
+async function text(outs: readonly string[], host = 'web1', source = '/var/log/a.log'): Promise<string> {
+  const joined = joinSource(await readDirectories(outs), host, source);
+  assert.ok(joined !== undefined, 'nothing is known of it');
+  assert.deepEqual(joined.holes, []);
+  let all = '';
+  for await (const bytes of readPieces(joined.pieces)) all += Buffer.from(bytes).toString('latin1');
+  return all;
+}
+
+async function logferry(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return await new Promise((resolve) => {
+    const child = execFile(process.execPath, [ENTRY, ...args], (_error, stdout, stderr) => {
+      assert.doesNotMatch(stderr, /^\s+at /m);
+      resolve({ code: child.exitCode, stdout, stderr });
+    });
+  });
+}
+
+test('one generation over several segments', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  await central.write({ id: 'g0', start: 4, data: 'two\n' });
+  await central.rotate();
+  await central.write({ id: 'g0', start: 8, data: 'three\n' });
+  await central.rotate();
+  await central.write({ id: 'g0', start: 14, data: 'four\n' });
+  assert.equal(await text([central.out]), 'one\ntwo\nthree\nfour\n');
+});
+
+test('bytes that two directories hold come once', async (t) => {
+  const directory = await scratch(t);
+  const a = await Central.make(t, path.join(directory, 'a'));
+  const b = await Central.make(t, path.join(directory, 'b'));
+  await a.write({ id: 'g0', start: 0, data: '0123456789' });
+  await b.write({ id: 'g0', start: 6, data: '6789abcd' });
+  await b.write({ id: 'g0', start: 2, data: '234567' });
+  await a.write({ id: 'g0', start: 14, data: 'ef' });
+  for (const outs of [
+    [a.out, b.out],
+    [b.out, a.out],
+    [a.out, b.out, `${a.out}/`],
+  ])
+    assert.equal(await text(outs), '0123456789abcdef');
+});
+
+test('generations follow each other by their links, not by their place', async (t) => {
+  const directory = await scratch(t);
+  const a = await Central.make(t, path.join(directory, 'a'));
+  const b = await Central.make(t, path.join(directory, 'b'));
+  const key = (id: string): string => fileKey('web1', id);
+  await b.write({
+    id: 'g2',
+    start: 0,
+    data: 'third\n',
+    after: { file: 'g1', size: 7 },
+    before: { [key('g1')]: 7, [key('g0')]: 6 },
+  });
+  await b.write({ id: 'g0', start: 0, data: 'first\n' });
+  await a.write({ id: 'g3', start: 0, data: 'fourth\n', after: { file: 'g2', size: 6 } });
+  await a.write({ id: 'g1', start: 0, data: 'second\n', after: { file: 'g0', size: 6 } });
+  assert.equal(await text([a.out, b.out]), 'first\nsecond\nthird\nfourth\n');
+  assert.equal(await text([b.out, a.out]), 'first\nsecond\nthird\nfourth\n');
+  const order = listRuns(await readDirectories([a.out, b.out])).map(({ file }) => file);
+  assert.deepEqual(order, ['g0', 'g1', 'g2', 'g3']);
+});
+
+test('without links the ledger tells the order', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'z', start: 0, data: 'first\n' });
+  await central.write({ id: 'a', start: 0, data: 'second\n' });
+  assert.equal(await text([central.out]), 'first\nsecond\n');
+});
+
+test('other hosts and paths stay out, whatever they are called', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  for (const host of ['web1', 'web1/x', 'we', '..'])
+    for (const source of ['/var/log/a.log', '/var/log/a.log.1'])
+      await central.write({
+        host,
+        path: source,
+        id: `g${source.length}`,
+        start: 0,
+        data: `${host} ${source}\n`,
+      });
+  for (const host of ['web1', 'web1/x', 'we', '..'])
+    for (const source of ['/var/log/a.log', '/var/log/a.log.1'])
+      assert.equal(await text([central.out], host, source), `${host} ${source}\n`);
+});
+
+test('several partitions of one directory', async (t) => {
+  const directory = await scratch(t);
+  const one = await Central.make(t, directory, 1);
+  const two = await Central.make(t, directory, 63);
+  await one.write({ host: 'h1', id: 'g0', start: 0, data: 'one' });
+  await two.write({ host: 'h2', id: 'g0', start: 0, data: 'two' });
+  assert.equal(await text([directory], 'h1'), 'one');
+  assert.equal(await text([directory], 'h2'), 'two');
+});
+
+test('a segment renamed between the listing and the reading is found again', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  const joined = joinSource(await readDirectories([central.out]), 'web1', '/var/log/a.log');
+  await central.rotate();
+  await central.write({ id: 'g0', start: 4, data: 'another file under the old name\n' });
+  let all = '';
+  for await (const bytes of readPieces(joined?.pieces ?? [])) all += Buffer.from(bytes).toString();
+  assert.equal(all, 'one\n');
+});
+
+test('bytes behind what the ledger lists are not read', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'committed\n' });
+  await appendFile(path.join(central.out, destinationOf('web1', '/var/log/a.log')), 'not committed\n');
+  assert.equal(await text([central.out]), 'committed\n');
+});
+
+test('cat refuses a hole before it writes anything, and skips it when told to', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  await central.write({ id: 'g0', start: 8, data: 'three\n' });
+  const refused = await logferry('cat', 'web1', '/var/log/a.log', '--out', central.out);
+  assert.deepEqual([refused.code, refused.stdout], [1, '']);
+  assert.match(
+    refused.stderr,
+    /^logferry: web1: \/var\/log\/a\.log: bytes 4 to 8 [^\n]+--skip-holes[^\n]*\n$/,
+  );
+  const skipped = await logferry('cat', 'web1', '/var/log/a.log', '--skip-holes', '--out', central.out);
+  assert.deepEqual([skipped.code, skipped.stdout], [0, 'one\nthree\n']);
+  assert.match(skipped.stderr, /^logferry: [^\n]*bytes 4 to 8 [^\n]*left out\n$/);
+});
+
+test('cat misses what only a link names: the rest of the generation before, or all of it', async (t) => {
+  const directory = await scratch(t);
+  const a = await Central.make(t, path.join(directory, 'a'));
+  const b = await Central.make(t, path.join(directory, 'b'));
+  await a.write({ id: 'g0', start: 0, data: 'one\n' });
+  await b.write({ id: 'g0', start: 4, data: 'two\n' });
+  await b.write({ id: 'g1', start: 0, data: 'three\n', after: { file: 'g0', size: 8 } });
+  await a.write({ id: 'g2', start: 0, data: 'four\n', after: { file: 'g1', size: 6 } });
+  const args = ['cat', 'web1', '/var/log/a.log', '--out'];
+  const half = await logferry(...args, a.out);
+  assert.deepEqual([half.code, half.stdout], [1, '']);
+  assert.match(half.stderr, /bytes 0 to 6 of its generation g1/);
+  const both = await logferry(...args, a.out, b.out);
+  assert.deepEqual([both.code, both.stdout, both.stderr], [0, 'one\ntwo\nthree\nfour\n', '']);
+});
+
+test('cat says where a file begins that was shipped from its end', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 100, data: 'later\n' });
+  const { code, stdout, stderr } = await logferry('cat', 'web1', '/var/log/a.log', '--out', central.out);
+  assert.deepEqual([code, stdout], [0, 'later\n']);
+  assert.match(stderr, /begins at byte 100/);
+});
+
+test('cat names the nearest hosts and paths it knows', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  for (const source of ['/var/log/syslog', '/var/log/auth.log', '/srv/app/out.log'])
+    await central.write({ path: source, id: `g${source.length}`, start: 0, data: 'x\n' });
+  const path_ = await logferry('cat', 'web1', '/var/log/sylog', '--out', central.out);
+  assert.deepEqual([path_.code, path_.stdout], [1, '']);
+  assert.match(
+    path_.stderr,
+    /^logferry: web1 has no \/var\/log\/sylog [^\n]*: there is \/var\/log\/syslog, [^\n]+\n$/,
+  );
+  const host = await logferry('cat', 'web2', '/var/log/syslog', '--out', central.out);
+  assert.deepEqual([host.code, host.stdout], [1, '']);
+  assert.match(host.stderr, /^logferry: nothing of host web2 [^\n]*: there is web1\n$/);
+});
+
+test('cat misses a file that is gone, or shorter than was committed', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  const segment = await central.rotate();
+  await central.write({ id: 'g0', start: 4, data: 'two\n' });
+  await truncate(segment, 2);
+  const args = ['cat', 'web1', '/var/log/a.log', '--out', central.out];
+  assert.match((await logferry(...args)).stderr, /bytes 2 to 4 /);
+  await rm(segment);
+  const { code, stdout, stderr } = await logferry(...args);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /bytes 0 to 4 /);
+  const listed = await logferry('segments', '--out', central.out);
+  assert.match(listed.stdout, /\(gone\)/);
+});
+
+test('a directory that is none of a receiver is one line and exit 1', async (t) => {
+  const directory = await scratch(t);
+  for (const out of [directory, path.join(directory, 'nothing'), ENTRY])
+    for (const args of [['segments'], ['cat', 'web1', '/x']]) {
+      const { code, stdout, stderr } = await logferry(...args, '--out', out);
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(stderr, /^logferry: [^\n]+ is not an output directory of logferry: [^\n]+\n$/);
+    }
+});
+
+test('segments as a table and as JSON', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  const segment = await central.rotate();
+  await central.write({ id: 'g0', start: 4, data: 'two\n' });
+  await central.write({ host: 'a\u001B[31m', path: '/b', id: 'g9', start: 0, data: 'x' });
+  const table = await logferry('segments', '--out', central.out);
+  const [header = '', first = '', second = '', third = ''] = table.stdout.split('\n');
+  assert.match(header, /^HOST +PATH +FILE +START +END +DISK +FROM +TO$/);
+  assert.match(first, /^a\\x1b\[31m +\/b +g9 +0 +1 /);
+  assert.ok(second.includes(segment) && /^web1 +\/var\/log\/a\.log +g0 +0 +4 .* 0 +4$/.test(second), second);
+  assert.match(third, /^web1 +\/var\/log\/a\.log +g0 +4 +8 .*\/web1\/var\/log\/a\.log +0 +4$/);
+  const json = await logferry('segments', '--json', '--out', central.out);
+  const rows = json.stdout
+    .trimEnd()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line));
+  assert.equal(rows.length, 3);
+  assert.deepEqual(rows[1], {
+    host: 'web1',
+    path: '/var/log/a.log',
+    file: 'g0',
+    start: 0,
+    end: 4,
+    disk: segment,
+    from: 0,
+    to: 4,
+  });
+});
+
+test('a large file keeps its bytes, and a reader that goes away ends it quietly', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  const line = `${'x'.repeat(98)}\n`;
+  const data = line.repeat(40_000);
+  await central.write({ id: 'g0', start: 0, data });
+  assert.equal(await text([central.out]), data);
+  const child = spawn('sh', [
+    '-c',
+    '"$0" "$1" cat web1 /var/log/a.log --out "$2" | head -n 1',
+    process.execPath,
+    ENTRY,
+    central.out,
+  ]);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (bytes: Buffer) => (stdout += bytes.toString()));
+  child.stderr.on('data', (bytes: Buffer) => (stderr += bytes.toString()));
+  await once(child, 'close');
+  assert.deepEqual([stdout, stderr], [line, '']);
+});
+
+/** Runs over one file of two generations, at random, some of them lost. */
+const runs = fc.array(
+  fc.record({
+    generation: fc.nat(1),
+    start: fc.nat(30),
+    length: fc.integer({ min: 1, max: 20 }),
+    lost: fc.nat(20),
+  }),
+  { minLength: 1, maxLength: 12 },
+);
+
+test('law: every byte that is there comes once and in order, every other one below the end is in a hole', () => {
+  fc.assert(
+    fc.property(runs, (made) => {
+      const present = made.map(({ generation, start, length, lost }): PresentRun => {
+        const end = start + length;
+        const after = generation === 0 ? {} : { after: { file: 'g0', size: 25 } };
+        const place = { destination: 'd', inode: 'i', from: start, to: end, tail: '', term: 't' };
+        const run = { file: `h/g${generation}`, path: '/p', start, end, ...place, ...after };
+        return { run, there: Math.max(start, end - lost) };
+      });
+      const joined = joinRuns(present);
+      const linked = made.some(({ generation }) => generation === 1);
+      const seen: string[] = [];
+      for (const { from, start, end } of joined.pieces) {
+        assert.ok(from.run.start <= start && end <= from.there && start < end);
+        for (let at = start; at < end; at += 1) seen.push(`${from.run.file} ${at}`);
+      }
+      const missing = joined.holes.flatMap(({ file, start, end }) =>
+        Array.from({ length: end - start }, (_, index) => `${file} ${start + index}`),
+      );
+      const expected: string[] = [];
+      const expectedMissing: string[] = [];
+      for (const file of ['h/g0', 'h/g1']) {
+        const own = present.filter(({ run }) => run.file === file);
+        if (own.length === 0 && !(file === 'h/g0' && linked)) continue;
+        const begin = file === 'h/g1' || own.length === 0 ? 0 : Math.min(...own.map(({ run }) => run.start));
+        const end = Math.max(file === 'h/g0' && linked ? 25 : 0, ...own.map(({ run }) => run.end));
+        for (let at = begin; at < end; at += 1) {
+          const there = own.some(({ run, there: to }) => run.start <= at && at < to);
+          (there ? expected : expectedMissing).push(`${file} ${at}`);
+        }
+      }
+      assert.deepEqual(seen, expected);
+      assert.deepEqual(missing, expectedMissing);
+    }),
+    { numRuns: 2_000 },
+  );
+});
