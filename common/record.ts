@@ -165,7 +165,13 @@ function raise(
   for (const [file, claim] of claims) {
     const known = raised.get(file);
     const offset = known?.offset ?? 0;
-    if (known !== undefined && offset >= claim.end) continue;
+    if (known !== undefined && offset >= claim.end) {
+      if (known.after !== null || claim.after === null) continue;
+      // What it follows is news, and the order across rotations needs it.
+      raised.set(file, { ...known, after: claim.after });
+      changed = true;
+      continue;
+    }
     changed = true;
     let held: readonly Holder[] = known?.held ?? [];
     if (claim.elsewhere) held = pushHolder(held, null, offset);

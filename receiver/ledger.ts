@@ -151,6 +151,7 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
       elsewhere: false,
     });
   }
+  const links = linksOf(byStart);
   const claimElsewhere = (file: string, end: number, run: Run): void => {
     const claim = claims.get(file);
     if ((claim?.end ?? 0) >= end) return;
@@ -160,7 +161,7 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
       end,
       path,
       tail: null,
-      after: claim?.after ?? null,
+      after: claim?.after ?? links.get(file) ?? null,
       elsewhere: true,
     });
   };
@@ -169,6 +170,19 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
   for (const run of byStart)
     for (const [file, end] of Object.entries(run.before ?? {})) claimElsewhere(file, end, run);
   return claims;
+}
+
+/** Which generation each one follows that a `before` names: offsetsBefore lists them from the latest on. */
+function linksOf(runs: readonly Run[]): Map<string, string> {
+  const links = new Map<string, string>();
+  for (const { before = {} } of runs) {
+    let later: string | undefined;
+    for (const file of Object.keys(before)) {
+      if (later !== undefined) links.set(later, file.slice(file.lastIndexOf('/') + 1));
+      later = file;
+    }
+  }
+  return links;
 }
 
 /** The key of another generation of the same host. */

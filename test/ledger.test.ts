@@ -8,6 +8,8 @@ import fc from 'fast-check';
 import { LogferryError } from '../common/errors.ts';
 import {
   emptyRecord,
+  mergeRecord,
+  offsetsBefore,
   pushHolder,
   type FileEntry,
   type Holder,
@@ -160,6 +162,42 @@ function bytesOf(
   );
 }
 
+interface Replayed {
+  readonly inode: string;
+  readonly at: number;
+  readonly file: string;
+  readonly byte: number;
+  term: string;
+  /** The line that listed it. */
+  readonly line: RunLine;
+}
+
+/** What the lines mean, byte by byte; a relabel is of the whole file here. */
+function replay(lines: readonly LedgerLine[]): Map<string, Replayed[]> {
+  const all = new Map<string, Replayed[]>();
+  for (const line of lines)
+    if ('relabel' in line) {
+      for (const byte of [...all.values()].flat()) if (byte.file === line.relabel) byte.term = line.term;
+    } else if ('cut' in line)
+      all.set(
+        line.cut,
+        (all.get(line.cut) ?? []).filter(({ inode, at }) => inode !== line.inode || at < line.to),
+      );
+    else if ('file' in line)
+      all.set(line.destination, [
+        ...(all.get(line.destination) ?? []),
+        ...Array.from({ length: line.end - line.start }, (_, index) => ({
+          inode: line.inode,
+          at: line.from + index,
+          file: line.file,
+          byte: line.start + index,
+          term: line.term,
+          line,
+        })),
+      ]);
+  return all;
+}
+
 /** The rule for one byte, said once more in the words of the design. */
 function mayGo(
   ledger: Ledger,
@@ -239,6 +277,26 @@ test('the runs of a destination list every byte of its files on disk once, in or
   );
 });
 
+test('a ledger lists every byte where the lines say, under the term that the last line gave it', () => {
+  fc.assert(
+    fc.property(lines, (any) => {
+      const lines = any.map((line) => ('relabel' in line ? { ...line, start: 0 } : line));
+      const replayed = replay(lines);
+      for (const name of DESTINATIONS)
+        assert.deepEqual(
+          bytesOf(ledgerOf(lines), name),
+          (replayed.get(name) ?? []).map(({ inode, at, file, byte, term }) => ({
+            inode,
+            at,
+            file,
+            byte,
+            term,
+          })),
+        );
+    }),
+  );
+});
+
 test('a claim is listed whole, reaches the end of its file, and begins where the bytes before it are missing', () => {
   fc.assert(
     fc.property(ledger, (ledger) => {
@@ -264,16 +322,50 @@ test('a claim is listed whole, reaches the end of its file, and begins where the
 
 test('an earlier generation that a line names is claimed as committed, but as lying elsewhere', () => {
   fc.assert(
-    fc.property(ledger, (ledger) => {
-      const runs = [...allRuns(ledger)];
-      const named = Math.max(
-        0,
-        ...runs.map((run) => Math.max(run.after?.size ?? 0, run.before?.['web1/f0-0'] ?? 0)),
+    fc.property(lines, (lines) => {
+      const replayed = [...replay(lines).values()].flat();
+      const named = replayed.map(({ line }) =>
+        Math.max(line.after?.size ?? 0, line.before?.['web1/f0-0'] ?? 0),
       );
-      const listed = Math.max(0, ...runs.filter((run) => run.file === 'web1/f0-0').map((run) => run.end));
-      const claim = claimsOf(ledger).get('web1/f0-0');
-      assert.equal(claim?.end ?? 0, Math.max(named, listed));
-      if (claim !== undefined) assert.equal(claim.elsewhere, named > listed);
+      const listed = replayed.filter(({ file }) => file === 'web1/f0-0').map(({ byte }) => byte + 1);
+      const claim = claimsOf(ledgerOf(lines)).get('web1/f0-0');
+      assert.equal(claim?.end ?? 0, Math.max(0, ...named, ...listed));
+      if (claim !== undefined) assert.equal(claim.elsewhere, Math.max(...named) > Math.max(0, ...listed));
+    }),
+  );
+});
+
+test('the order of all earlier generations survives a lost bucket, in a ledger that holds none of them', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 99 }), { minLength: 1, maxLength: 6 }), (sizes) => {
+      const id = (index: number): string => `f0-${index}`;
+      const known = new Map(
+        sizes.map((offset, index) => [
+          `web1/${id(index)}`,
+          { offset, after: index > 0 ? id(index - 1) : null },
+        ]),
+      );
+      const last = sizes.length - 1;
+      const before = offsetsBefore((file) => known.get(file), 'web1', id(last));
+      const [, line] = linesOf([
+        {
+          do: 'write',
+          term: 'here.1',
+          file: 'web1/f1-0',
+          destination: 'web1/x.log',
+          start: 0,
+          length: 1,
+          before: false,
+        },
+      ]);
+      const after = { file: id(last), size: sizes[last]! };
+      const claims = claimsOf(ledgerOf([{ ...(line as RunLine), after, before }]));
+      const merged = mergeRecord(emptyRecord(64), { term: 'here.2', claims })!.record;
+      assert.deepEqual(
+        offsetsBefore((file) => merged.files.get(file), 'web1', id(last)),
+        before,
+      );
+      assert.equal(Object.keys(before).length, sizes.length);
     }),
   );
 });

@@ -68,13 +68,13 @@ const record: fc.Arbitrary<PartitionRecord> = fc.record(
 );
 
 const claim: fc.Arbitrary<Claim> = fc
-  .tuple(offset, fc.integer({ min: 1, max: 20 }), fc.boolean())
-  .map(([start, length, elsewhere]) => ({
+  .tuple(offset, fc.integer({ min: 1, max: 20 }), fc.boolean(), fc.constantFrom(null, 'f0-0'))
+  .map(([start, length, elsewhere, after]) => ({
     start,
     end: start + length,
     path: '/var/log/x',
     tail: null,
-    after: null,
+    after,
     elsewhere,
   }));
 const claims = fc
@@ -188,6 +188,22 @@ test('after a commit, the writer holds what it wrote beyond the old offset, and 
   );
 });
 
+test('after a commit that reaches beyond the old offset, the writer holds the whole group of writes', () => {
+  fc.assert(
+    fc.property(record, offset, fc.integer({ min: 1, max: 20 }), (before, start, length) => {
+      const end = start + length;
+      const change = { start, end, path: '/x', tail: null, after: null, final: null, gap: false };
+      const changes = new Map([['web1/f0-0', [change]]]);
+      const { files } = commitRecord(before, { term: 'new.1', stream: before.stream, changes });
+      const known = before.files.get('web1/f0-0');
+      const entry = files.get('web1/f0-0')!;
+      if (known !== undefined && known.offset >= end) assert.equal(entry, known);
+      else
+        for (let byte = start; byte < end; byte += 1) assert.equal(holderOf(entry.held, byte)?.[0], 'new.1');
+    }),
+  );
+});
+
 test('setting the same commit again changes nothing', () => {
   fc.assert(
     fc.property(record, term, changes, (before, term, changes) => {
@@ -228,7 +244,7 @@ test('a take never moves an offset back, and takes what the ledger claims beyond
         const entry = after.files.get(file)!;
         const relabel = relabels.filter((each) => each.file === file);
         if (known !== undefined && known.offset >= claim.end) {
-          assert.equal(entry, known);
+          assert.deepEqual(entry, { ...known, after: known.after ?? claim.after });
           assert.deepEqual(relabel, []);
           continue;
         }
