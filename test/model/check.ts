@@ -14,6 +14,7 @@ export interface Violation {
   readonly kind:
     | 'LOSS' // a byte that no ledger lists
     | 'LEDGER' // a ledger lists bytes that are not on disk
+    | 'UNLISTED' // bytes that no ledger lists lie below bytes that one does
     | 'DUP' // a byte twice in one directory
     | 'ORDER' // bytes of a generation out of order in a destination
     | 'ORDERGEN' // generations out of order in a destination
@@ -57,6 +58,7 @@ export function checkDirectories(world: World): Violation[] {
         if (!isOnDisk(directory, run))
           violations.push({ kind: 'LEDGER', detail: `${directory.id} ${show(run)}` });
       for (const runs of ledger.destinations.values()) {
+        violations.push(...checkPlaces(directory.id, runs));
         violations.push(...checkOrder(directory.id, runs));
         for (const copy of copiesIn(directory.id, runs, record))
           copies.set(copy.byte, [...(copies.get(copy.byte) ?? []), copy]);
@@ -102,6 +104,18 @@ function isOnDisk(directory: Directory, run: Run): boolean {
     at = piece.end;
   }
   return at === run.end;
+}
+
+/** Runs follow each other without a hole, from the beginning of every file on disk. */
+function checkPlaces(directory: string, runs: readonly Run[]): Violation[] {
+  const violations: Violation[] = [];
+  const ends = new Map<string, number>();
+  for (const run of runs) {
+    if (run.from !== (ends.get(run.inode) ?? 0))
+      violations.push({ kind: 'UNLISTED', detail: `${directory} below ${show(run)}` });
+    ends.set(run.inode, run.to);
+  }
+  return violations;
 }
 
 function checkOrder(directory: string, runs: readonly Run[]): Violation[] {

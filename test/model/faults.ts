@@ -32,11 +32,15 @@ export function endFaults(world: World): void {
 const HAPPENS: Record<Fault, (world: World) => void> = {
   crashReceiver: (world) => {
     const receiver = world.random.pick(world.receivers);
-    crash(world, receiver, () => startReceiver(world, receiver));
+    crash(world, receiver, () => startReceiver(world, receiver), 200);
+  },
+  stopReceiver: (world) => {
+    const receiver = world.random.pick(world.receivers);
+    crash(world, receiver, () => startReceiver(world, receiver), 1200);
   },
   crashShipper: (world) => {
     const shipper = world.random.pick(world.shippers);
-    crash(world, shipper, () => startShipper(world, shipper));
+    crash(world, shipper, () => startShipper(world, shipper), 200);
   },
   pauseReceiver: ({ random, scheduler, receivers, trace }) => {
     const receiver = random.pick(receivers);
@@ -72,12 +76,12 @@ const HAPPENS: Record<Fault, (world: World) => void> = {
   },
 };
 
-function crash(world: World, machine: Machine, restart: () => void): void {
+function crash(world: World, machine: Machine, restart: () => void, longest: number): void {
   if (machine.dead) return;
   machine.life += 1;
   machine.dead = true;
   world.trace(`${machine.name} is killed`);
-  world.scheduler.in(world.random.integer(2, 200), () => {
+  world.scheduler.in(world.random.integer(2, longest), () => {
     if (machine.dead) restart();
   });
 }

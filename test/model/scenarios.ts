@@ -2,6 +2,7 @@
 
 export type Fault =
   | 'crashReceiver'
+  | 'stopReceiver'
   | 'pauseReceiver'
   | 'fillReceiver'
   | 'crashShipper'
@@ -93,6 +94,15 @@ export const SCENARIOS = {
     sourceRotations: 0.3,
     emptyGenerations: 0.2,
     faults: [...basic.faults, ...stream, ...bucket],
+    mayOverlap: true,
+  },
+  outage: {
+    ...basic,
+    hosts: 1,
+    receivers: 4,
+    sourceRotations: 0.6,
+    longGroups: 0.1,
+    faults: ['crashReceiver', 'stopReceiver', 'pauseReceiver', 'pauseReceiver', 'fillReceiver', 'wipeBucket'],
     mayOverlap: true,
   },
   begin: {
