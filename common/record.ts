@@ -194,7 +194,7 @@ function raise(
 
 /**
  * One commit: the record raised to what was written durably under my term. Offsets never go back; a file that is
- * already that far keeps its entry.
+ * already that far keeps its entry. A file's changes count in the order of their bytes, however they are given.
  */
 export function commitRecord(
   previous: PartitionRecord,
@@ -202,7 +202,7 @@ export function commitRecord(
 ): PartitionRecord {
   const files = new Map(previous.files);
   for (const [file, changes] of commit.changes)
-    for (const change of changes) {
+    for (const change of changes.toSorted((a, b) => a.start - b.start)) {
       const entry = changeEntry(files.get(file), change, commit.term);
       if (entry !== undefined) files.set(file, entry);
     }

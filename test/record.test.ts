@@ -204,6 +204,25 @@ test('after a commit that reaches beyond the old offset, the writer holds the wh
   );
 });
 
+test('the order in which the changes of a file are given does not matter, its end marker included', () => {
+  const shuffled = changesOfOne.chain((pieces) => {
+    const { end } = pieces.at(-1)!;
+    const all = [...pieces, { ...pieces.at(-1)!, start: end, final: end, gap: false }];
+    return fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length }));
+  });
+  fc.assert(
+    fc.property(record, shuffled, (before, [all, shuffled]) => {
+      const commit = (changes: FileChange[]): PartitionRecord =>
+        commitRecord(before, {
+          term: 'new.1',
+          stream: before.stream,
+          changes: new Map([['web1/f0-0', changes]]),
+        });
+      assert.deepEqual(commit(shuffled), commit(all));
+    }),
+  );
+});
+
 test('setting the same commit again changes nothing', () => {
   fc.assert(
     fc.property(record, term, changes, (before, term, changes) => {
