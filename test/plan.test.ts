@@ -1,0 +1,123 @@
+// The laws of the plan: everybody computes the same balanced one, and it moves no more than it must.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { planPartitions } from '../receiver/plan.ts';
+
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+
+const members = fc.shuffledSubarray(NAMES, { minLength: 1 });
+/** Owned by anybody: members, those who left, and nobody. */
+const owners = fc.array(fc.constantFrom(null, ...NAMES, 'gone'), { maxLength: 70 });
+
+type Owners = readonly (string | null)[];
+
+function sizes(members: readonly string[], owners: Owners): Map<string, number> {
+  return new Map(members.map((name) => [name, owners.filter((owner) => owner === name).length]));
+}
+
+/** How many partitions another than their present owner gets. */
+function moves(before: Owners, after: Owners): number {
+  return before.filter((owner, partition) => owner !== after[partition]).length;
+}
+
+/** The fewest moves that any balanced plan needs: what each member may keep, the odd ones for those who own most. */
+function fewestMoves(members: readonly string[], owners: Owners): number {
+  const least = Math.floor(owners.length / members.length);
+  let odd = owners.length % members.length;
+  let kept = 0;
+  for (const size of [...sizes(members, owners).values()].toSorted((a, b) => b - a)) {
+    const share = odd > 0 ? least + 1 : least;
+    odd -= 1;
+    kept += Math.min(size, share);
+  }
+  return owners.length - kept;
+}
+
+test('every partition has exactly one owner, a member, and sizes differ by at most one', () => {
+  fc.assert(
+    fc.property(members, owners, (members, owners) => {
+      const plan = planPartitions(members, owners);
+      assert.equal(plan.length, owners.length);
+      for (const owner of plan) assert.ok(owner !== null && members.includes(owner));
+      const all = [...sizes(members, plan).values()];
+      assert.ok(Math.max(...all) - Math.min(...all) <= 1, all.join(' '));
+    }),
+  );
+});
+
+test('without members nothing is planned', () => {
+  assert.deepEqual(planPartitions([], ['a', null, 'b']), [null, null, null]);
+});
+
+test('the order in which the members are listed does not matter, nor that one is listed twice', () => {
+  const listed = members.chain((names) =>
+    fc.tuple(fc.constant(names), fc.shuffledSubarray([...names, ...names], { minLength: names.length * 2 })),
+  );
+  fc.assert(
+    fc.property(listed, owners, ([names, again], owners) => {
+      assert.deepEqual(planPartitions(again, owners), planPartitions(names, owners));
+    }),
+  );
+});
+
+test('no balanced plan moves less, whoever joins or leaves', () => {
+  fc.assert(
+    fc.property(members, owners, (members, owners) => {
+      assert.equal(moves(owners, planPartitions(members, owners)), fewestMoves(members, owners));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('the fewest moves of that law are the fewest of all, tried out', () => {
+  const few = fc.array(fc.constantFrom(null, 'a', 'b', 'gone'), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(few, fc.shuffledSubarray(['a', 'b', 'c'], { minLength: 1 }), (owners, members) => {
+      let fewest = Number.POSITIVE_INFINITY;
+      for (const plan of everyPlan(members, owners.length)) {
+        const all = [...sizes(members, plan).values()];
+        if (Math.max(...all) - Math.min(...all) <= 1) fewest = Math.min(fewest, moves(owners, plan));
+      }
+      assert.equal(fewestMoves(members, owners), fewest);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+function everyPlan(members: readonly string[], length: number): string[][] {
+  if (length === 0) return [[]];
+  return everyPlan(members, length - 1).flatMap((plan) => members.map((name) => [...plan, name]));
+}
+
+test('a plan that was carried out stays as it is', () => {
+  fc.assert(
+    fc.property(members, owners, (members, owners) => {
+      const plan = planPartitions(members, owners);
+      assert.deepEqual(planPartitions(members, plan), plan);
+    }),
+  );
+});
+
+test('when one joins, only what it gets moves; when one leaves, only what it had', () => {
+  fc.assert(
+    fc.property(members, fc.integer({ min: 1, max: 70 }), (members, partitions) => {
+      const before = planPartitions(
+        members,
+        Array.from({ length: partitions }, () => null),
+      );
+      const joined = planPartitions([...members, 'new'], before);
+      before.forEach((owner, partition) => {
+        if (joined[partition] !== 'new') assert.equal(joined[partition], owner);
+      });
+      const [leaver, ...rest] = members;
+      const left = rest.length > 0 ? planPartitions(rest, before) : before;
+      before.forEach((owner, partition) => {
+        if (owner !== leaver) assert.equal(left[partition], owner);
+      });
+    }),
+  );
+});
