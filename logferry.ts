@@ -9,6 +9,11 @@ import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './com
 
 const COMMANDS: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
   {
+    name: 'local',
+    summary: 'nats-server, shipper and receiver on this machine, to try it',
+    load: async () => (await import('./cli/local.ts')).localCommand(),
+  },
+  {
     name: 'setup',
     summary: 'create the stream and the buckets, or alter them',
     load: async () => (await import('./cli/setup.ts')).setupCommand(),

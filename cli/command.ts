@@ -47,12 +47,15 @@ export async function runUntilStopped(
   const signal = stopSignal((name) => {
     log.info(`${name}: stopping; a second one ends at once`);
   });
+  // Started by another logferry (child.ts): it ends when that one is gone.
+  if (process.channel !== undefined) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   try {
     await run(signal);
   } catch (error) {
-    // Stopped while it still tried to connect.
+    // Stopped while it still tried to connect, or to start a server.
     const unconnected = error instanceof LogferryError && error.code === 'unreachable';
-    if (!signal.aborted || !unconnected) throw error;
+    const aborted = error instanceof Error && error.name === 'AbortError';
+    if (!signal.aborted || !(unconnected || aborted)) throw error;
   }
   if (unfinished !== undefined && signal.aborted)
     throw new LogferryError(

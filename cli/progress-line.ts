@@ -2,7 +2,10 @@
 
 import { formatBytes, formatDuration } from '../common/units.ts';
 
-const BAR_WIDTH = 24;
+const BAR_WIDTH = 16;
+
+/** Drawn no more often than this, but for the end. */
+const DRAW_MS = 100;
 
 /** Speed is measured over this much of the past. */
 const WINDOW_MS = 10_000;
@@ -17,6 +20,8 @@ export class ProgressLine {
 
   /** Draws the line anew; the cursor stays at its beginning, so that a line of the log takes its place. */
   show(done: number, total: number, nowMs: number): void {
+    const last = this.#seen.at(-1);
+    if (last !== undefined && nowMs - last.at < DRAW_MS && done < total) return;
     this.#seen = [...this.#seen.filter(({ at }) => nowMs - at <= WINDOW_MS), { at: nowMs, done }];
     const first = this.#seen[0] ?? { at: nowMs, done };
     const elapsed = nowMs - first.at;

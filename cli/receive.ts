@@ -5,12 +5,10 @@ import { z } from 'zod';
 
 import { receive, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
-import { duration, flag, orOff, parsed, size, text, toggle, wrongValue } from './flag.ts';
+import { duration, flag, parsed, text, toggle, wrongValue } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
-
-/** Below this a busy file would be cut into thousands of segments a second. */
-const LEAST_SEGMENT = 1_024;
+import { rotationFlags } from './rotation.ts';
 
 const flags = z.strictObject({
   out: flag(
@@ -28,16 +26,7 @@ const flags = z.strictObject({
     { help: 'another receiver takes over when this one has been silent for so long', default: '6s' },
     duration('2s', '10m'),
   ),
-  rotateSize: flag(
-    '--rotate-size <size>',
-    { help: 'a file of this size becomes a segment, or off', default: '100MiB' },
-    orOff(size(LEAST_SEGMENT)),
-  ),
-  rotateInterval: flag(
-    '--rotate-interval <time>',
-    { help: 'so does one of this age: 30m, 6h, 1d, 1M (a month), UTC, or off', default: '1d' },
-    orOff(parsed(readInterval)),
-  ),
+  ...rotationFlags,
   once: toggle('--once', 'end when everything in the stream is committed'),
   ...commonFlags,
 });
@@ -84,17 +73,4 @@ async function run(options: z.output<typeof flags>): Promise<void> {
 function readName(value: string, name: string): string {
   if (value.trim() !== '' && value.isWellFormed() && Buffer.byteLength(value) <= 200) return value;
   throw wrongValue(name, value, 'a name of at most 200 bytes');
-}
-
-/** As rotating-file-stream takes it: days and months at will, the rest only in parts of a day, an hour, a minute. */
-function readInterval(value: string, name: string): string {
-  const match = /^([1-9]\d{0,3})([Mdhms])$/.exec(value);
-  if (match === null)
-    throw wrongValue(name, value, 'a number and s, m, h, d or M (months), like 6h or 1d, or off');
-  const amount = Number(match[1]);
-  const [whole, what] =
-    match[2] === 'h' ? [24, 'a day'] : match[2] === 'm' ? [60, 'an hour'] : [60, 'a minute'];
-  const divides = match[2] === 'd' || match[2] === 'M' || whole % amount === 0;
-  if (!divides) throw wrongValue(name, value, `a part of ${what}: ${whole} is no multiple of ${amount}`);
-  return value;
 }

@@ -9,16 +9,17 @@ import { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import { ship, type ShipOptions } from '../shipper/ship.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
-import { duration, flag, oneOf, parsed, repeated, size, text, toggle, wrongValue } from './flag.ts';
+import { duration, flag, oneOf, size, text, toggle } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
 import { ProgressLine } from './progress-line.ts';
+import { checkGlobs, globsArgument, sourceFlags } from './sources.ts';
 
 /** Slower than this is a mistyped unit. */
 const LEAST_RATE = 1_000;
 
 const flags = z.strictObject({
-  host: flag('--host <name>', { help: 'the name to ship as', otherwise: "the machine's" }, parsed(readHost)),
+  ...sourceFlags,
   state: flag(
     '--state <dir>',
     {
@@ -27,15 +28,6 @@ const flags = z.strictObject({
     },
     text('a directory'),
   ),
-  from: flag(
-    '--from <where>',
-    {
-      help: 'begin files that are there at the very first start at their beginning or end',
-      default: 'beginning',
-    },
-    oneOf('beginning', 'end'),
-  ),
-  exclude: repeated('--exclude <glob>', 'leave these files out; may be repeated', text('a glob')),
   compression: flag(
     '--compression <kind>',
     { help: 'zstd or none, on the way', default: 'zstd' },
@@ -66,7 +58,7 @@ const flags = z.strictObject({
 export function shipCommand(): Command {
   return buildCommand({
     name: 'ship',
-    arguments: [{ name: '<glob...>', help: 'the files; * stays within a directory, ** crosses' }],
+    arguments: [globsArgument],
     usage: '<glob...> [options]',
     description:
       'Ships log files as they grow, across rotations, and goes on at the exact byte after any stop. Quote the ' +
@@ -90,13 +82,7 @@ export function shipCommand(): Command {
 async function run(options: z.output<typeof flags>, globs: readonly string[]): Promise<void> {
   const server = serverOptions(options);
   const names = streamNames(options);
-  for (const glob of globs)
-    if (glob.trim() === '' || glob === '-')
-      throw new LogferryError(
-        'usage',
-        `${JSON.stringify(glob)} is not a glob`,
-        "write it like '/var/log/*.log'",
-      );
+  checkGlobs(globs);
   if (options.timeout !== undefined && !options.once)
     throw new LogferryError('usage', '--timeout is for --once', 'add --once, or leave --timeout out');
   const host = options.host ?? hostname();
@@ -131,12 +117,6 @@ async function run(options: z.output<typeof flags>, globs: readonly string[]): P
   } finally {
     line?.end();
   }
-}
-
-/** Host names end at 255 bytes; the rest of a subject is the path's. */
-function readHost(value: string, name: string): string {
-  if (value.trim() !== '' && value.isWellFormed() && Buffer.byteLength(value) <= 255) return value;
-  throw wrongValue(name, value, 'a name of at most 255 bytes');
 }
 
 /** Where the state of a host goes by default (XDG Base Directory Specification; an empty variable counts as unset). */

@@ -3,16 +3,22 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 
+import { excludeOutput } from '../cli/own-output.ts';
+import { progressText } from '../cli/progress-line.ts';
 import { startNatsServer } from '../common/nats-server.ts';
+import { until } from '../common/run.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const ENTRY = path.join(ROOT, 'logferry.ts');
+
+/** A line of a stack trace. */
+const STACK = /^\s+at .*:\d+:\d+\)?$/m;
 
 interface Result {
   readonly code: number | null;
@@ -28,7 +34,7 @@ async function logferry(args: readonly string[], env: NodeJS.ProcessEnv = {}): P
       resolve({ code: child.exitCode, stdout, stderr });
     });
   });
-  assert.doesNotMatch(result.stdout + result.stderr, /^\s+at /m, 'a stack trace');
+  assert.doesNotMatch(result.stdout + result.stderr, STACK, 'a stack trace');
   return result;
 }
 
@@ -83,7 +89,8 @@ test('--help lists the commands on stdout', async () => {
   const { code, stderr } = await logferry(['--help']);
   assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
   const names = await commandNames();
-  for (const name of ['setup', 'ship', 'receive', 'help']) assert.ok(names.includes(name), name);
+  for (const name of ['local', 'setup', 'ship', 'receive', 'segments', 'cat', 'help'])
+    assert.ok(names.includes(name), name);
 });
 
 test('every command explains itself with two examples', async () => {
@@ -103,7 +110,7 @@ test('without a command: the help on stderr, exit 2', async () => {
   assert.match(stderr, /^Usage: logferry/);
 });
 
-test('wrong usage is one line and exit 2', async (t) => {
+test('wrong usage is one line and exit 2', { concurrency: 4 }, async (t) => {
   const out = ['receive', '--out', 'never-made'];
   const cases: readonly (readonly [readonly string[], ...string[]])[] = [
     [['sip'], 'sip', 'ship'],
@@ -142,11 +149,18 @@ test('wrong usage is one line and exit 2', async (t) => {
     [['setup', '--user', 'me'], '--user', '--password'],
     [['setup', '--tls-key', 'x'], '--tls-key', '--tls-cert'],
     [['setup', '--creds', '/no/such.creds'], '--creds', '/no/such.creds'],
+    [['cat', '--out', 'x'], 'the host and the path'],
+    [['segments'], '--out'],
+    [['local', 'x'], '--out'],
+    [['local', 'x', '--out', ROOT, '--port', '70000'], '--port', '"70000"'],
+    [['local', path.join(ROOT, '*.log'), '--out', ROOT], '*.log', '--out a directory of its own'],
   ];
-  for (const [args, ...parts] of cases)
+  const checks = cases.map(async ([args, ...parts]) => {
     await t.test(args.join(' '), async () => {
       await refused(args, ...parts);
     });
+  });
+  await Promise.all(checks);
 });
 
 test('a password in a URL is never shown', async () => {
@@ -194,7 +208,7 @@ test('a daemon without a server says what it tries, and stops cleanly at SIGTERM
     });
     await once(child, 'close');
     assert.deepEqual([child.exitCode, child.signalCode], [0, null], said);
-    assert.doesNotMatch(said, /^\s+at /m);
+    assert.doesNotMatch(said, STACK);
   }
 });
 
@@ -253,4 +267,77 @@ test('setup says what it created and alters only when asked to', async (t) => {
   const partitions = await logferry(['setup', '--stream', 'APP', '--partitions', '8', '--alter'], env);
   assert.deepEqual([partitions.code, partitions.stdout], [1, '']);
   assert.match(partitions.stderr, /^logferry: [^\n]*64 partitions, not 8[^\n]*\n$/);
+});
+
+test('local ships into its directory, survives a killed receiver, stops in order, and goes on', async (t) => {
+  const directory = await scratch(t);
+  const source = path.join(directory, 'source', 'a.log');
+  const central = path.join(directory, 'central');
+  await mkdir(path.dirname(source));
+  await writeFile(source, 'one\n');
+  const arrived = async (): Promise<boolean> => {
+    const file = path.join(central, 'web1', source);
+    const read = await readFile(file, 'utf8').catch(() => '');
+    return read === (await readFile(source, 'utf8'));
+  };
+  const args = ['local', path.join(directory, '**', '*.log'), '--out', central, '--host', 'web1'];
+  for (const round of ['first', 'second']) {
+    const child = spawn(process.execPath, [ENTRY, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
+    child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
+    const closed = once(child, 'close');
+    try {
+      assert.ok(await until(arrived, { timeoutMs: 30_000 }), `${round}: not arrived: ${stderr}`);
+      assert.match(stdout, /^nats:\/\/127\.0\.0\.1:\d+\n$/);
+      process.kill(Number(/"pid":(\d+),"msg":"receiver started"/.exec(stderr)?.[1]), 'SIGKILL');
+      await appendFile(source, `after the kill, ${round}\n`);
+      assert.ok(await until(arrived, { timeoutMs: 30_000 }), `${round}: not after the kill: ${stderr}`);
+      assert.match(stderr, /receiver ended with SIGKILL; starting it again/);
+    } finally {
+      child.kill('SIGINT');
+      await closed;
+    }
+    assert.equal(child.exitCode, 0, stderr);
+    assert.doesNotMatch(stderr, STACK);
+    await appendFile(source, `while nothing runs, ${round}\n`);
+  }
+  const { stdout } = await logferry(['cat', 'web1', source, '--out', central]);
+  assert.equal(stdout, 'one\nafter the kill, first\nwhile nothing runs, first\nafter the kill, second\n');
+  const listed = await logferry(['segments', '--json', '--out', central]);
+  for (const line of listed.stdout.trimEnd().split('\n'))
+    assert.ok(line.includes(`"path":"${source}"`), line);
+});
+
+test('the output directory is left out of every glob that reaches it', async (t) => {
+  const directory = await scratch(t);
+  const out = path.join(directory, 'a[1] {b}', 'central');
+  await mkdir(out, { recursive: true });
+  await symlink(directory, path.join(directory, 'link'));
+  const file = path.join('web1', 'var', 'log', 'a.log');
+  for (const base of [directory, path.dirname(out), path.join(directory, 'link')]) {
+    const below = base.endsWith('link') ? path.join(base, 'a[1] {b}', 'central') : out;
+    const { exclude, reaching } = excludeOutput([path.join(base, '**', '*.log')], out);
+    assert.equal(reaching.length, 1);
+    assert.ok(
+      exclude.some((glob) => path.matchesGlob(path.join(below, file), glob)),
+      exclude.join(' '),
+    );
+    assert.ok(exclude.some((glob) => path.matchesGlob(path.join(below, '.web1', 'a.log'), glob)));
+    assert.ok(!exclude.some((glob) => path.matchesGlob(path.join(base, 'var', 'a.log'), glob)));
+  }
+  const beside = excludeOutput([path.join(directory, 'other', '*.log')], out);
+  assert.deepEqual(beside, { exclude: [], reaching: [] });
+  const plain = path.join(directory, 'plain');
+  await mkdir(plain);
+  assert.deepEqual(excludeOutput([`${plain}2/*.log`], plain).reaching, []);
+  assert.throws(() => excludeOutput([path.join(plain, 'web1', '*.log')], plain), { code: 'usage' });
+});
+
+test('the progress line fits a terminal', () => {
+  const line = progressText(1024 ** 4 - 1, 1024 ** 4, 150 * 1024 ** 2);
+  assert.equal(line, '[############### ] 99 %  1024.0 GiB of 1.0 TiB  150.0 MiB/s  1s left');
+  assert.ok(line.length < 80);
+  assert.equal(progressText(0, 0, 0), '[################] 100 %  0 B of 0 B');
 });
