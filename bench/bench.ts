@@ -1,0 +1,192 @@
+// `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
+// `npm run bench -- latency`. See bench/README.md.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { ProgressLine } from '../cli/progress-line.ts';
+import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/errors.ts';
+import { findNatsServer } from '../common/nats-server.ts';
+import { stopSignal } from '../common/run.ts';
+import { parseBytes } from '../common/units.ts';
+import { drain } from './drain.ts';
+import { compressAlone, copyAndSync } from './floors.ts';
+import { latency } from './latency.ts';
+import { machine, type Machine, machineText } from './machine.ts';
+import {
+  type DrainRun,
+  drainText,
+  figuresOf,
+  latencyMediansOf,
+  latencyText,
+  mediansOf,
+  sourceText,
+} from './report.ts';
+import { makeSource } from './source.ts';
+import type { WorldOptions } from './world.ts';
+
+const HELP = `npm run bench [-- --size 1GiB --runs 1 --json --keep --profile DIR]
+npm run bench -- latency [--runs 1 --json --keep --profile DIR]
+
+  --size     how much to drain
+  --runs     how often; of several the medians come last
+  --json     one object instead of tables
+  --keep     leave the scratch directory
+  --profile  V8 CPU profiles of shipper and receiver, one pair a run, into DIR
+`;
+
+interface Options {
+  readonly mode: 'drain' | 'latency';
+  readonly bytes: number;
+  readonly runs: number;
+  readonly json: boolean;
+  readonly keep: boolean;
+  readonly profile: string | undefined;
+}
+
+/** What a mode runs with. */
+interface Setting {
+  readonly options: Options;
+  readonly machine: Machine;
+  readonly signal: AbortSignal;
+  readonly scratch: string;
+  readonly worldOf: (run: number) => WorldOptions;
+  /** Prints, unless there is JSON to come. */
+  readonly say: (text: string) => void;
+}
+
+const signal = stopSignal();
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!signal.aborted) process.stderr.write(`bench: ${describe(error)}\n`);
+  process.exitCode = signal.aborted ? 130 : exitCodeOf(error);
+}
+process.exit();
+
+function describe(error: unknown): string {
+  if (error instanceof LogferryError) return oneLine(error);
+  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = readArguments(args);
+  if (options === undefined) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const server = await findNatsServer({ signal });
+  const scratch = await mkdtemp(path.join(tmpdir(), 'logferry-bench-'));
+  const setting: Setting = {
+    options,
+    machine: machine(server.version),
+    signal,
+    scratch,
+    worldOf: (run) => ({
+      dir: path.join(scratch, `run-${run}`),
+      binary: server.path,
+      profile: options.profile === undefined ? undefined : path.resolve(options.profile, `run-${run}`),
+      signal,
+    }),
+    say: (text) => {
+      if (!options.json) process.stdout.write(text);
+    },
+  };
+  setting.say(`${today()} on ${machineText(setting.machine)}\n`);
+  try {
+    const result = options.mode === 'drain' ? await drainRuns(setting) : await latencyRuns(setting);
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  } finally {
+    if (options.keep) process.stderr.write(`kept ${scratch}\n`);
+    else await rm(scratch, { recursive: true });
+  }
+}
+
+async function drainRuns({ options, machine: on, scratch, worldOf, say }: Setting): Promise<object> {
+  const generating = progressTo(options.bytes);
+  const { source, empty } = await makeSource(options.bytes, signal, (done) => generating?.(done));
+  say(sourceText(source));
+  const runs: DrainRun[] = [];
+  for (let run = 1; run <= options.runs; run += 1) {
+    const load = loadavg()[0] ?? 0;
+    const copyMs = await copyAndSync(source.file, scratch, signal);
+    const zstd = await compressAlone(source.file, signal);
+    const world = worldOf(run);
+    const onProgress = progressTo(source.bytes);
+    const drained = await drain({ ...world, source: source.file, empty, onProgress });
+    if (!options.keep) await rm(world.dir, { recursive: true });
+    const result = { ...drained, load, copyMs, zstdMs: zstd.ms, zstdBy: zstd.by };
+    runs.push(result);
+    say(drainText(`run ${run} of ${options.runs}`, zstd.by, figuresOf(source, result)));
+  }
+  const figures = runs.map((run) => figuresOf(source, run));
+  const medians = mediansOf(figures);
+  if (runs.length > 1) say(drainText(`median of ${runs.length}`, runs[0]?.zstdBy ?? '', medians));
+  say('central file: identical\n');
+  return { date: today(), machine: on, source, runs, figures, medians };
+}
+
+async function latencyRuns({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const runs = [];
+  for (let run = 1; run <= options.runs; run += 1) {
+    const result = await latency(worldOf(run));
+    runs.push(result);
+    say(latencyText(`run ${run} of ${options.runs}`, result));
+  }
+  const medians = latencyMediansOf(runs);
+  if (runs.length > 1) say(latencyText(`median of ${runs.length}`, medians));
+  return { date: today(), machine: on, runs, medians };
+}
+
+/** Shows how far it is on one line of a terminal, and nowhere else. */
+function progressTo(total: number): ((done: number) => void) | undefined {
+  if (!process.stderr.isTTY) return undefined;
+  const line = new ProgressLine(process.stderr);
+  return (done) => {
+    line.show(done, total, performance.now());
+    if (done >= total) process.stderr.write('\u001B[K');
+  };
+}
+
+function today(): string {
+  return new Date().toISOString().slice(0, 10);
+}
+
+/** Undefined when help was asked for. Throws `usage`. */
+function readArguments(args: readonly string[]): Options | undefined {
+  const { values, positionals } = parse(args);
+  if (values.help) return undefined;
+  const [mode = 'drain', ...more] = positionals;
+  const runs = Number(values.runs);
+  const bytes = parseBytes(values.size, '--size');
+  if (mode !== 'drain' && mode !== 'latency') throw wrong(`there is no mode ${mode}`);
+  if (more.length > 0) throw wrong(`what is ${more.join(' ')}?`);
+  if (!Number.isInteger(runs) || runs < 1) throw wrong(`--runs: ${values.runs} is not a number of runs`);
+  if (bytes < 1) throw wrong('--size: there must be something to drain');
+  return { mode, bytes, runs, json: values.json, keep: values.keep, profile: values.profile };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        size: { type: 'string', default: '1GiB' },
+        runs: { type: 'string', default: '1' },
+        json: { type: 'boolean', default: false },
+        keep: { type: 'boolean', default: false },
+        profile: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    throw wrong(messageOf(error));
+  }
+}
+
+function wrong(what: string): LogferryError {
+  return new LogferryError('usage', what, 'see npm run bench -- --help');
+}

@@ -1,0 +1,69 @@
+// What no shipper on this machine can beat: a copy that is on disk, and one core that only compresses.
+
+import { spawn } from 'node:child_process';
+import { open, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { constants, zstdCompressSync } from 'node:zlib';
+
+import { LogferryError, systemCode } from '../common/errors.ts';
+import { readFully } from '../common/files.ts';
+
+const PIECE = 1024 * 1024;
+
+/** Milliseconds that `cp` and then `sync` of the copy take. */
+export async function copyAndSync(file: string, scratch: string, signal: AbortSignal): Promise<number> {
+  const copy = path.join(scratch, 'copy');
+  try {
+    const began = performance.now();
+    await run('cp', [file, copy], signal);
+    await run('sync', [copy], signal);
+    return performance.now() - began;
+  } finally {
+    await rm(copy, { force: true });
+  }
+}
+
+/** Milliseconds that compressing the file at level 1 takes, in one thread, to nowhere; and what did it. */
+export async function compressAlone(
+  file: string,
+  signal: AbortSignal,
+): Promise<{ ms: number; by: 'zstd' | 'node:zlib' }> {
+  const began = performance.now();
+  try {
+    await run('zstd', ['-1', '--single-thread', '-q', '-c', file], signal);
+    return { ms: performance.now() - began, by: 'zstd' };
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return { ms: await compressInPieces(file, signal), by: 'node:zlib' };
+  }
+}
+
+async function compressInPieces(file: string, signal: AbortSignal): Promise<number> {
+  const handle = await open(file, 'r');
+  try {
+    const piece = Buffer.allocUnsafe(PIECE);
+    const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+    const began = performance.now();
+    for (let at = 0; ;) {
+      signal.throwIfAborted();
+      const length = await readFully(handle, piece, at);
+      if (length === 0) return performance.now() - began;
+      zstdCompressSync(piece.subarray(0, length), { params });
+      at += length;
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Runs a program with its output to nowhere. Throws `failed` for an exit code, the system's error when there is none. */
+async function run(program: string, args: readonly string[], signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], signal });
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (code === 0) resolve();
+      else reject(new LogferryError('failed', `${program} ended with ${code ?? 'a signal'}`));
+    });
+  });
+}

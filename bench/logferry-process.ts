@@ -1,0 +1,65 @@
+// A logferry process as a user would start it. Ends with this one, whatever happens.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { LogferryError } from '../common/errors.ts';
+
+const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export class LogferryProcess {
+  readonly pid: number;
+  readonly #child: ChildProcess;
+  readonly #logFile: string;
+  readonly #exited: Promise<number | null>;
+
+  /** @param nodeFlags go before the program: a profiler's, say */
+  constructor(args: readonly string[], logFile: string, nodeFlags: readonly string[] = []) {
+    this.#logFile = logFile;
+    const log = openSync(logFile, 'a');
+    this.#child = spawn(process.execPath, [...nodeFlags, ENTRY, ...args], { stdio: ['ignore', log, log] });
+    closeSync(log);
+    this.pid = this.#child.pid ?? 0;
+    running.add(this.#child);
+    this.#exited = new Promise((resolve) => {
+      const end = (code: number | null): void => {
+        running.delete(this.#child);
+        resolve(code);
+      };
+      this.#child.once('exit', end);
+      this.#child.once('error', () => {
+        end(null);
+      });
+    });
+  }
+
+  /** Resolves when it has ended well. Throws `failed` otherwise, the signal's reason when that fires first. */
+  async done(signal: AbortSignal): Promise<void> {
+    const kill = (): void => {
+      this.#child.kill('SIGKILL');
+    };
+    signal.addEventListener('abort', kill, { once: true });
+    if (signal.aborted) kill();
+    const code = await this.#exited;
+    signal.removeEventListener('abort', kill);
+    signal.throwIfAborted();
+    if (code !== 0)
+      throw new LogferryError(
+        'failed',
+        `logferry ended with ${code ?? 'a signal'}`,
+        `see ${this.#logFile} (--keep keeps it)`,
+      );
+  }
+
+  /** A clean stop. */
+  async stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    await this.#exited;
+  }
+}

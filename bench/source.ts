@@ -1,0 +1,47 @@
+// The source file of a drain: generated once and kept for the next time, counted, and in the page cache.
+
+import { mkdir, open, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { readFully } from '../common/files.ts';
+import { generate } from './generate.ts';
+import type { Source } from './report.ts';
+
+const DIRECTORY = path.join(tmpdir(), 'logferry-bench');
+const SEED = 1;
+const BLOCK = 4 * 1024 * 1024;
+const NEWLINE = 10;
+
+/** An empty file beside it is what starting and stopping is measured with. */
+export async function makeSource(
+  bytes: number,
+  signal: AbortSignal,
+  onProgress: (done: number) => void,
+): Promise<{ source: Source; empty: string }> {
+  await mkdir(DIRECTORY, { recursive: true });
+  const empty = path.join(DIRECTORY, 'empty.log');
+  await writeFile(empty, '');
+  const file = path.join(DIRECTORY, `access-${bytes}.log`);
+  await generate(file, bytes, { seed: SEED, signal, onProgress });
+  return { source: { file, ...(await readThrough(file, signal)) }, empty };
+}
+
+/** Reads all of it, which leaves it in the page cache. */
+async function readThrough(file: string, signal: AbortSignal): Promise<{ bytes: number; lines: number }> {
+  const handle = await open(file, 'r');
+  try {
+    const block = Buffer.allocUnsafe(BLOCK);
+    let lines = 0;
+    for (let bytes = 0; ;) {
+      signal.throwIfAborted();
+      const length = await readFully(handle, block, bytes);
+      const data = block.subarray(0, length);
+      for (let at = data.indexOf(NEWLINE); at >= 0; at = data.indexOf(NEWLINE, at + 1)) lines += 1;
+      bytes += length;
+      if (length < BLOCK) return { bytes, lines };
+    }
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,92 @@
+// What both modes run on: a nats-server of their own, and a receiver that owns the host's partition.
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { type Segment, segmentsOf } from '../receiver/segments.ts';
+import { destinationOf } from '../receiver/names.ts';
+import { LogferryProcess } from './logferry-process.ts';
+import { type Usage, usageOf } from './process-usage.ts';
+
+const HOST = 'bench';
+
+export interface WorldOptions {
+  readonly dir: string;
+  /** The nats-server binary. */
+  readonly binary: string;
+  /** Where the shipper and the receiver leave V8 CPU profiles; undefined for none. */
+  readonly profile: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+export class World {
+  readonly dir: string;
+  readonly server: NatsServer;
+  readonly receiver: LogferryProcess;
+  readonly #options: WorldOptions;
+  #ships = 0;
+
+  private constructor(options: WorldOptions, server: NatsServer, receiver: LogferryProcess) {
+    this.#options = options;
+    this.dir = options.dir;
+    this.server = server;
+    this.receiver = receiver;
+  }
+
+  /** Resolves when a first line has been committed: the stream is there, and the receiver owns the partition. */
+  static async start(options: WorldOptions): Promise<World> {
+    const { dir, binary, signal } = options;
+    await mkdir(dir);
+    const server = await startNatsServer({ dir: path.join(dir, 'nats'), binary, signal });
+    const args = ['receive', '--out', path.join(dir, 'out'), '--server', server.url];
+    const receiver = new LogferryProcess(args, path.join(dir, 'receive.log'), profiler(options, 'receiver'));
+    const world = new World(options, server, receiver);
+    try {
+      const first = path.join(dir, 'first.log');
+      await writeFile(first, 'a first line\n');
+      await world.ship(first, ['--once']).done(signal);
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+    return world;
+  }
+
+  /** A shipper with a state directory of its own. */
+  ship(file: string, extra: readonly string[], profile = false): LogferryProcess {
+    this.#ships += 1;
+    const state = path.join(this.dir, `state-${this.#ships}`);
+    const args = ['ship', file, '--host', HOST, '--state', state, '--server', this.server.url, ...extra];
+    const flags = profile ? profiler(this.#options, 'shipper') : [];
+    return new LogferryProcess(args, path.join(this.dir, 'ship.log'), flags);
+  }
+
+  /** The files that hold a source's bytes, in their order; names are absolute. */
+  async central(file: string): Promise<Segment[]> {
+    const out = path.join(this.dir, 'out');
+    const segments = await segmentsOf(out, destinationOf(HOST, file));
+    return segments.map((segment) => ({ ...segment, name: path.join(out, segment.name) }));
+  }
+
+  usage(): { server: Usage; receiver: Usage } {
+    return { server: needUsage(this.server.pid), receiver: needUsage(this.receiver.pid) };
+  }
+
+  async stop(): Promise<void> {
+    await this.receiver.stop();
+    await this.server.stop();
+  }
+}
+
+function needUsage(pid: number): Usage {
+  const usage = usageOf(pid);
+  if (usage === undefined) throw new Error(`process ${pid} is gone`);
+  return usage;
+}
+
+function profiler({ profile }: WorldOptions, name: string): string[] {
+  return profile === undefined
+    ? []
+    : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`];
+}
