@@ -82,6 +82,8 @@ export class Generation {
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
   #truncated = false;
+  #runs = false;
+  #move: { handle: FileHandle | undefined; size: number } | undefined;
 
   /** Chunks that are being read and compressed, in order. */
   #ahead: Promise<Prepared | undefined>[] = [];
@@ -130,6 +132,7 @@ export class Generation {
 
   /** The content is not what was read before: the file was truncated or written anew. */
   get isTruncated(): boolean {
+    if (this.#move !== undefined) return false;
     if (this.#handle !== undefined && fstatSync(this.#handle.fd).size < this.#position)
       this.#truncated = true;
     return this.#truncated;
@@ -164,23 +167,36 @@ export class Generation {
     this.wake();
   }
 
-  /** Goes on in another file with the same content: the copy of copytruncate, or undefined when there is none. */
-  async moveTo(handle: FileHandle | undefined, size: number): Promise<void> {
-    await this.#dropAhead();
-    const before = this.#handle;
-    this.#handle = handle;
-    this.#truncated = false;
-    this.entry.size = Math.max(size, this.#position);
-    await before?.close();
+  /**
+   * Goes on, after the message that is on its way, in another file with the same content: the copy of copytruncate,
+   * or undefined when there is none.
+   */
+  moveTo(handle: FileHandle | undefined, size: number): void {
+    void this.#move?.handle?.close();
+    this.#move = { handle, size };
+    if (!this.#runs) void this.#applyMove();
     this.wake();
   }
 
+  async #applyMove(): Promise<void> {
+    const move = this.#move;
+    if (move === undefined) return;
+    await this.#dropAhead();
+    this.#move = undefined;
+    const before = this.#handle;
+    this.#handle = move.handle;
+    this.#truncated = false;
+    this.entry.size = Math.max(move.size, this.#position);
+    await before?.close();
+  }
+
   /** Lets go of the descriptor of a finished generation; a repair opens it again if it still can. */
-  async park(): Promise<void> {
-    await this.moveTo(undefined, this.entry.size);
+  park(): void {
+    this.moveTo(undefined, this.entry.size);
   }
 
   async stop(): Promise<void> {
+    await this.#applyMove();
     await this.#dropAhead();
     await this.#handle?.close();
     this.#handle = undefined;
@@ -250,16 +266,20 @@ export class Generation {
 
   /** Whether another file has the bytes that stand before the position here: a copy goes on where this one ended. */
   async isContinuedBy(handle: FileHandle): Promise<boolean> {
-    if (this.#positionTail === undefined || this.#position === 0) return true;
-    return tailOf(await this.#bytesBefore(handle, this.#position)) === this.#positionTail;
+    // Taken together: an acknowledgement may move both while the other file is read.
+    const [position, tail] = [this.#position, this.#positionTail];
+    if (tail === undefined || position === 0) return true;
+    return tailOf(await this.#bytesBefore(handle, position)) === tail;
   }
 
   // --- the loop -------------------------------------------------------------------------------------------------
 
   /** Publishes what the file brings until the signal fires. Resume comes first. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#runs = true;
     while (!signal.aborted) {
       try {
+        await this.#applyMove();
         await this.#applyRepair(signal);
         if (!this.#context.isHeld() && !this.#truncated && (await this.#step(signal))) continue;
       } catch (error) {
@@ -359,6 +379,10 @@ export class Generation {
         return undefined;
       }
       const data = slot.buffer.subarray(before, read);
+      if (start === 0 && !headMatches(this.entry.head, data)) {
+        this.#truncated = true;
+        return undefined;
+      }
       if (ahead && data.length < room) return undefined;
       const cut = cutPoint({ data, maxBytes: room, flush: this.#mustFlush() });
       if (cut === 0) return undefined;

@@ -15,6 +15,7 @@ import {
   baseOf,
   fileIdOf,
   type FileStamp,
+  type Head,
   headMatches,
   headOf,
   HEAD_BYTES,
@@ -33,8 +34,10 @@ const REMEMBERED = 16;
 
 /** What is known of a file before its generation is chosen. */
 interface Candidate {
-  readonly handle: FileHandle | undefined;
+  readonly handle: FileHandle;
   readonly found: Found;
+  /** As it was when the file was found: should it be truncated before it is read, its copy is known by this. */
+  readonly head: Head;
 }
 
 /** For a shipper without state: what stream or record know for a file's base. */
@@ -130,8 +133,7 @@ export class Source {
 
   /** A generation of an earlier run: found again by its stamp, at the path or beside it under a rotated name. */
   async #reopen(entry: GenerationState): Promise<void> {
-    const candidate = await this.#find(entry);
-    const generation = this.#add(entry, candidate?.handle);
+    const generation = this.#add(entry, await this.#find(entry));
     if (entry.closed !== null) generation.close(entry.closed);
     if (await generation.resume(this.#signal)) return;
     await this.#finishElsewhere(generation);
@@ -140,7 +142,7 @@ export class Source {
   /** Truncated: the old bytes are in the copy beside it, or gone; the file itself goes on as another generation. */
   async #finishElsewhere(generation: Generation): Promise<void> {
     const copy = await this.#findCopy(generation);
-    await generation.moveTo(copy?.handle, copy?.found.size ?? generation.entry.size);
+    generation.moveTo(copy?.handle, copy?.found.size ?? generation.entry.size);
     generation.close('truncated');
   }
 
@@ -149,7 +151,7 @@ export class Source {
       if (!generation.isTruncated) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.position }, `${this.path}: truncated`);
-      if (again) await generation.moveTo(undefined, generation.entry.size);
+      if (again) generation.moveTo(undefined, generation.entry.size);
       else await this.#finishElsewhere(generation);
     }
   }
@@ -164,11 +166,14 @@ export class Source {
       const truncated = last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !truncated && found.size > last.size) await this.#goOn(last);
       if (!truncated) return;
-    } else for (const between of await this.#between(newest, found)) this.#arrive(between);
+    } else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0')
+      for (const rotated of await this.#between(BigInt(newest.birth), BigInt(found.stamp.birth)))
+        this.#arrive(rotated);
     const handle = await this.#open(this.path);
     if (handle === undefined) return;
     const now = foundOf(this.path, await handle.stat({ bigint: true }));
-    if (isSameFile(now.stamp, found.stamp)) this.#arrive({ handle, found: now });
+    if (isSameFile(now.stamp, found.stamp))
+      this.#arrive({ handle, found: now, head: headOf(await firstBytes(handle)) });
     else await handle.close();
   }
 
@@ -187,7 +192,7 @@ export class Source {
         this.#arrivals.shift();
       }
     }
-    for (const { handle } of this.#arrivals) await handle?.close();
+    for (const { handle } of this.#arrivals) await handle.close();
   }
 
   /** A finished file is written to after all. */
@@ -200,7 +205,12 @@ export class Source {
   }
 
   /** Chooses the generation of a file: the first number whose bytes in the stream are this file's. */
-  async #append({ handle, found }: Candidate, begin: (found: Found) => number, known: Known): Promise<void> {
+  async #append(
+    { handle, found, head }: Candidate,
+    begin: (found: Found) => number,
+    known: Known,
+    at = this.#generations.length,
+  ): Promise<void> {
     const base = baseOf(found.stamp) ?? this.#randomBase(found.stamp);
     let number = known(base)?.number ?? 0;
     for (const entry of this.#entries) {
@@ -212,7 +222,8 @@ export class Source {
         file: fileIdOf(base, number),
         ino: found.stamp.ino,
         birth: found.stamp.birth,
-        head: headOf(new Uint8Array()),
+        since: String(BigInt(Date.now()) * 1_000_000n),
+        head,
         begin: begin(found),
         after: null,
         size: found.size,
@@ -220,14 +231,21 @@ export class Source {
         done: false,
       };
       const generation = new Generation(this.#context, this.path, entry, handle, () => void this.#lookSoon());
-      if (!(await generation.resume(this.#signal))) continue;
-      this.#entries.push(entry);
-      this.#generations.push(generation);
+      const matches = await generation.resume(this.#signal);
+      if (!matches && generation.position > entry.begin) continue;
+      const following = this.#generations[at];
+      this.#entries.splice(
+        following === undefined ? this.#entries.length : this.#entries.indexOf(following.entry),
+        0,
+        entry,
+      );
+      this.#generations.splice(at, 0, generation);
       this.#context.state.touch();
       this.#context.log.info(
         { path: this.path, file: entry.file, from: generation.position },
         `shipping ${this.path}`,
       );
+      if (!matches) await this.#finishElsewhere(generation);
       this.#bell.ring();
       return;
     }
@@ -262,6 +280,7 @@ export class Source {
       const before = this.#generations[this.#started - 1];
       if (next === undefined) await this.#bell.wait(10_000, this.#signal);
       else if (before === undefined || before.isDrained) {
+        if (before !== undefined && (await this.#insertCopies(before, next))) continue;
         next.entry.after ??= before === undefined ? this.#afterKept(next) : afterOf(before);
         await this.#context.state.save();
         this.#started += 1;
@@ -274,6 +293,18 @@ export class Source {
         await this.#bell.wait(20, this.#signal);
       }
     }
+  }
+
+  /**
+   * A file that was truncated may have been written to, copied and truncated again before anybody read it: those
+   * copies come first. Asked right before the first read, when nothing more can come between.
+   */
+  async #insertCopies(before: Generation, next: Generation): Promise<boolean> {
+    if (!isSameFile(before.entry, next.entry) || next.position > next.entry.begin) return false;
+    const copies = await this.#between(BigInt(before.entry.since), undefined);
+    for (const [index, copy] of copies.entries())
+      await this.#append(copy, fromBeginning, nothingKnown, this.#started + index);
+    return copies.length > 0;
   }
 
   /** The generation before the first one that runs, when it was finished in an earlier run. */
@@ -297,7 +328,7 @@ export class Source {
     for (const generation of this.#generations) {
       const { entry } = generation;
       if (!generation.isDrained || !generation.isCommitted || generation.quietMs < PARK_MS) continue;
-      if (generation.handle !== undefined) await generation.park();
+      if (generation.handle !== undefined) generation.park();
       if (!entry.done) {
         entry.done = true;
         this.#context.state.touch();
@@ -332,21 +363,21 @@ export class Source {
   }
 
   /** The file of a generation: at the path, or under any name in its directory. */
-  async #find(stamp: FileStamp): Promise<Candidate | undefined> {
+  async #find(stamp: FileStamp): Promise<FileHandle | undefined> {
     for (const name of [path.basename(this.path), ...(await this.#siblings(() => true))]) {
       const file = path.join(path.dirname(this.path), name);
       const found = await this.#lookAt(file);
       if (found === undefined || !isSameFile(found.stamp, stamp)) continue;
       const handle = await open(file, 'r');
       const now = foundOf(file, await handle.stat({ bigint: true }));
-      if (isSameFile(now.stamp, stamp)) return { handle, found: now };
+      if (isSameFile(now.stamp, stamp)) return handle;
       await handle.close();
     }
     return undefined;
   }
 
   /** The copy that copytruncate left: a rotated name, long enough, with the same head and the same bytes before the position. */
-  async #findCopy(generation: Generation): Promise<Candidate | undefined> {
+  async #findCopy(generation: Generation): Promise<{ handle: FileHandle; found: Found } | undefined> {
     const base = path.basename(this.path);
     for (const name of await this.#siblings((sibling) => isRotationOf(base, sibling))) {
       const file = path.join(path.dirname(this.path), name);
@@ -361,11 +392,11 @@ export class Source {
   }
 
   /**
-   * Generations that came and were rotated away between two looks: born after the newest that is known and before the
-   * one that is there now. Looked for until two looks in a row find nothing more: names shift while one looks.
+   * Generations that came and were rotated away, or copied and truncated, between two looks: rotated names beside the
+   * path, born in this time, that are no copy of anything known or of what the file holds now. Looked for until two
+   * looks in a row find nothing more: names shift while one looks.
    */
-  async #between(newest: FileStamp | undefined, now: Found): Promise<Candidate[]> {
-    if (newest === undefined || newest.birth === '0' || now.stamp.birth === '0') return [];
+  async #between(after: bigint, before: bigint | undefined): Promise<Candidate[]> {
     const base = path.basename(this.path);
     const between = new Map<string, Candidate>();
     for (let unchanged = 0; unchanged < 2; unchanged += 1)
@@ -373,23 +404,33 @@ export class Source {
         const found = await this.#lookAt(path.join(path.dirname(this.path), name));
         if (found === undefined || between.has(found.stamp.ino) || this.owns(found.stamp)) continue;
         const birth = BigInt(found.stamp.birth);
-        if (birth <= BigInt(newest.birth) || birth >= BigInt(now.stamp.birth)) continue;
+        if (birth <= after || (before !== undefined && birth >= before)) continue;
         const handle = await this.#open(found.path);
         if (handle === undefined) continue;
         const opened = foundOf(found.path, await handle.stat({ bigint: true }));
-        if (isSameFile(opened.stamp, found.stamp) && !(await this.#isCopyOfMine(handle))) {
-          between.set(found.stamp.ino, { handle, found: opened });
+        if (isSameFile(opened.stamp, found.stamp) && !(await this.#isCopy(handle, before === undefined))) {
+          between.set(found.stamp.ino, { handle, found: opened, head: headOf(await firstBytes(handle)) });
           unchanged = -1;
         } else await handle.close();
       }
     return [...between.values()].toSorted(byBirth);
   }
 
-  /** A copy of a generation that is shipped already is not another generation. */
-  async #isCopyOfMine(handle: FileHandle): Promise<boolean> {
-    const first = Buffer.alloc(HEAD_BYTES);
-    const head = first.subarray(0, await readFully(handle, first, 0));
-    return this.#entries.some(({ head: mine }) => mine.length >= 64 && headMatches(mine, head));
+  /** A copy of a generation that is shipped already, or (`ofCurrent`) of what the file holds now, is not another. */
+  async #isCopy(handle: FileHandle, ofCurrent: boolean): Promise<boolean> {
+    const head = await firstBytes(handle);
+    if (head.length === 0) return true;
+    if (this.#entries.some(({ head: known }) => known.length > 0 && headMatches(known, head))) return true;
+    const current = ofCurrent ? await this.#open(this.path) : undefined;
+    if (current === undefined) return false;
+    try {
+      const now = headOf(await firstBytes(current));
+      return (
+        now.length > 0 && (headMatches(now, head) || headMatches(headOf(head), await firstBytes(current)))
+      );
+    } finally {
+      await current.close();
+    }
   }
 
   /** Without state: rotated files beside the path that stream or record know, oldest first. */
@@ -401,7 +442,7 @@ export class Source {
       const of = found === undefined ? undefined : known(baseOf(found.stamp) ?? '');
       if (found === undefined || of === undefined || (of.path !== '' && of.path !== this.path)) continue;
       const handle = await this.#open(found.path);
-      if (handle !== undefined) candidates.push({ handle, found });
+      if (handle !== undefined) candidates.push({ handle, found, head: headOf(await firstBytes(handle)) });
     }
     return candidates.toSorted(byBirth);
   }
@@ -438,8 +479,13 @@ function afterOf(before: Generation): After | null {
   return before.position === begin ? null : { file, size: before.position };
 }
 
-async function isCopy(handle: FileHandle, generation: Generation): Promise<boolean> {
+async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
   const first = Buffer.alloc(HEAD_BYTES);
-  const head = first.subarray(0, await readFully(handle, first, 0));
-  return headMatches(generation.entry.head, head) && (await generation.isContinuedBy(handle));
+  return first.subarray(0, await readFully(handle, first, 0));
+}
+
+async function isCopy(handle: FileHandle, generation: Generation): Promise<boolean> {
+  return (
+    headMatches(generation.entry.head, await firstBytes(handle)) && (await generation.isContinuedBy(handle))
+  );
 }

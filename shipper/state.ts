@@ -26,6 +26,8 @@ const generationSchema = z.object({
   file: z.string(),
   ino: z.string(),
   birth: z.string(),
+  /** When the generation was begun here, in nanoseconds since 1970: a later copy beside it may be another's. */
+  since: z.string(),
   head: z.object({ length: offset, hash: z.string() }),
   begin: offset,
   after: z.object({ file: z.string(), size: offset }).nullable(),

@@ -47,3 +47,11 @@ for (const [index, victim] of (['shipper', 'receiver', 'nats-server', 'all'] as 
       await crash(victim, baseSeed() * 100 + index, 'rename');
     },
   );
+
+test(
+  'copytruncate while receivers are killed: the copy gives what the shipper had not read yet',
+  { timeout: 120_000 },
+  async () => {
+    await crash('receiver', baseSeed() * 100 + 4, 'copytruncate');
+  },
+);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   closeSync,
-  createWriteStream,
+  fstatSync,
   openSync,
   readFileSync,
   renameSync,
@@ -48,21 +48,26 @@ export function baseSeed(): number {
   return SEED;
 }
 
+/** Whom a process runs as; empty for this one's user. */
+export interface Identity {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 /** A logferry process. */
 export class Daemon {
   readonly child: ChildProcess;
   readonly logFile: string;
   readonly exited: Promise<number | null>;
   stdout = '';
+  readonly #logFrom: number;
 
-  constructor(args: readonly string[], logFile: string, env: NodeJS.ProcessEnv = {}) {
+  constructor(args: readonly string[], logFile: string, identity: Identity = {}) {
     this.logFile = logFile;
-    this.child = spawn(process.execPath, [ENTRY, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
-    });
-    const log = createWriteStream(logFile, { flags: 'a' });
-    this.child.stderr?.pipe(log);
+    const log = openSync(logFile, 'a');
+    this.#logFrom = fstatSync(log).size;
+    this.child = spawn(process.execPath, [ENTRY, ...args], { stdio: ['ignore', 'pipe', log], ...identity });
+    closeSync(log);
     this.child.stdout?.on('data', (data: Buffer) => {
       this.stdout += data.toString();
     });
@@ -87,8 +92,9 @@ export class Daemon {
     return await this.exited;
   }
 
+  /** What was logged since this one was started. */
   get stderr(): string {
-    return readFileSync(this.logFile, 'utf8');
+    return readFileSync(this.logFile).subarray(this.#logFrom).toString();
   }
 }
 
@@ -102,23 +108,32 @@ export class World {
   readonly dir: string;
   readonly host = 'web1';
   server: NatsServer;
+  /** Whom the processes run as that are started from now on. */
+  identity: Identity = {};
+  readonly #config: string | undefined;
   readonly #daemons: Daemon[] = [];
   #connection: { nc: NatsConnection; jsm: JetStreamManager } | undefined;
 
-  private constructor(dir: string, server: NatsServer) {
+  private constructor(dir: string, server: NatsServer, config: string | undefined) {
     this.dir = dir;
     this.server = server;
+    this.#config = config;
   }
 
-  static async create(name: string): Promise<World> {
+  static async create(name: string, config?: string): Promise<World> {
     const dir = await mkdtemp(path.join(tmpdir(), `logferry-${name}-`));
     await mkdir(path.join(dir, 'source'));
-    return new World(dir, await startNatsServer({ dir: path.join(dir, 'nats'), say: () => {} }));
+    const server = await startNatsServer({ dir: path.join(dir, 'nats'), say: () => {}, config });
+    return new World(dir, server, config);
   }
 
-  /** Runs the test in a world of its own; a failed one is kept, and says where. */
-  static async run(name: string, test: (world: World) => Promise<void>): Promise<void> {
-    const world = await World.create(name);
+  /**
+   * Runs the test in a world of its own; a failed one is kept, and says where.
+   *
+   * @param config nats-server configuration beside the usual
+   */
+  static async run(name: string, test: (world: World) => Promise<void>, config?: string): Promise<void> {
+    const world = await World.create(name, config);
     try {
       await test(world);
     } catch (error) {
@@ -143,7 +158,7 @@ export class World {
   }
 
   start(name: string, args: readonly string[]): Daemon {
-    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`));
+    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`), this.identity);
     this.#daemons.push(daemon);
     return daemon;
   }
@@ -182,6 +197,7 @@ export class World {
       dir: path.join(this.dir, 'nats'),
       port: this.server.port,
       say: () => {},
+      config: this.#config,
     });
   }
 
@@ -286,6 +302,9 @@ export class Written {
   }
 }
 
+/** What is written, copied and truncated within milliseconds comes, but no reader can know its place in the order. */
+const COPYTRUNCATE_MS = 300;
+
 /** A writer in this process: appends to its files and rotates them, until it is stopped. */
 export class Writer {
   readonly files: Written[];
@@ -305,13 +324,17 @@ export class Writer {
     rand: () => number,
     { rotate, perTick = 40 }: { rotate: string; perTick?: number },
   ): Promise<void> {
+    const truncatedAt = new Map<Written, number>();
     while (!this.#stop) {
       for (const file of this.files) {
         const count = Math.floor(rand() * perTick);
         for (let index = 0; index < count; index += 1) file.line(40 + Math.floor(rand() * 400));
         if (rotate !== 'none' && rand() < 0.01) {
           if (rotate === 'rename') file.rotate();
-          else await file.copyTruncate();
+          else if (performance.now() - (truncatedAt.get(file) ?? 0) > COPYTRUNCATE_MS) {
+            await file.copyTruncate();
+            truncatedAt.set(file, performance.now());
+          }
         }
       }
       await sleep(2 + rand() * 8);
