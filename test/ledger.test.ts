@@ -53,12 +53,19 @@ type Step =
       length: number;
       before: boolean;
     }
-  | { readonly do: 'goOn'; destination: string; length: number }
+  | { readonly do: 'goOn'; term: string | undefined; destination: string; length: number; before: boolean }
   | { readonly do: 'rotate'; destination: string }
   | { readonly do: 'cut'; destination: string; share: number }
   | { readonly do: 'relabel'; file: string; start: number; term: string };
 
 const length = fc.integer({ min: 1, max: 12 });
+const goOn = fc.record({
+  do: fc.constant('goOn' as const),
+  term: fc.option(myTerm, { nil: undefined, freq: 3 }),
+  destination,
+  length,
+  before: fc.boolean(),
+});
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({
     do: fc.constant('write' as const),
@@ -69,8 +76,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     length,
     before: fc.boolean(),
   }),
-  fc.record({ do: fc.constant('goOn' as const), destination, length }),
-  fc.record({ do: fc.constant('goOn' as const), destination, length }),
+  goOn,
+  goOn,
   fc.record({ do: fc.constant('rotate' as const), destination }),
   fc.record({
     do: fc.constant('cut' as const),
@@ -99,7 +106,8 @@ function linesOf(steps: readonly Step[]): LedgerLine[] {
       lines.push({ cut: step.destination, inode: String(disk.inode), to: disk.size });
     } else {
       if (step.do === 'goOn' && disk.last === undefined) continue;
-      const { term, file, start } = step.do === 'write' ? step : { ...disk.last!, start: disk.last!.end };
+      const { file, start } = step.do === 'write' ? step : { ...disk.last!, start: disk.last!.end };
+      const term = step.term ?? disk.last!.term;
       disk.last = {
         term,
         file,
@@ -113,7 +121,7 @@ function linesOf(steps: readonly Step[]): LedgerLine[] {
         tail: `${file} ${start + step.length}`,
         checksum: '0badcafe',
         ...(file === 'web1/f0-1' && { after: { file: 'f0-0', size: 30 } }),
-        ...(step.do === 'write' && step.before && { before: { 'web1/f0-0': 25 } }),
+        ...(step.before && { before: { 'web1/f0-0': 25 } }),
       };
       disk.size = disk.last.to;
       lines.push(disk.last);
