@@ -15,6 +15,8 @@ export interface Found {
   readonly stamp: FileStamp;
   readonly size: number;
   readonly links: number;
+  /** Last modification, in nanoseconds since 1970. */
+  readonly modified: bigint;
 }
 
 /** The regular files that the globs match, by absolute path, in the order of the globs. */
@@ -50,7 +52,7 @@ export async function look(file: string): Promise<Found | undefined> {
 
 export function foundOf(file: string, stats: BigIntStats): Found {
   const stamp = { ino: String(stats.ino), birth: String(stats.birthtimeNs) };
-  return { path: file, stamp, size: Number(stats.size), links: Number(stats.nlink) };
+  return { path: file, stamp, size: Number(stats.size), links: Number(stats.nlink), modified: stats.mtimeNs };
 }
 
 /**

@@ -167,8 +167,7 @@ export class Source {
       if (last.done && !truncated && found.size > last.size) await this.#goOn(last);
       if (!truncated) return;
     } else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0')
-      for (const rotated of await this.#between(BigInt(newest.birth), BigInt(found.stamp.birth)))
-        this.#arrive(rotated);
+      for (const rotated of await this.#between(BigInt(newest.birth), found.stamp)) this.#arrive(rotated);
     const handle = await this.#open(this.path);
     if (handle === undefined) return;
     const now = foundOf(this.path, await handle.stat({ bigint: true }));
@@ -396,7 +395,7 @@ export class Source {
    * path, born in this time, that are no copy of anything known or of what the file holds now. Looked for until two
    * looks in a row find nothing more: names shift while one looks.
    */
-  async #between(after: bigint, before: bigint | undefined): Promise<Candidate[]> {
+  async #between(after: bigint, before: FileStamp | undefined): Promise<Candidate[]> {
     const base = path.basename(this.path);
     const between = new Map<string, Candidate>();
     for (let unchanged = 0; unchanged < 2; unchanged += 1)
@@ -404,7 +403,8 @@ export class Source {
         const found = await this.#lookAt(path.join(path.dirname(this.path), name));
         if (found === undefined || between.has(found.stamp.ino) || this.owns(found.stamp)) continue;
         const birth = BigInt(found.stamp.birth);
-        if (birth <= after || (before !== undefined && birth >= before)) continue;
+        if (birth < after || (before !== undefined && birth > BigInt(before.birth))) continue;
+        if (before !== undefined && isSameFile(found.stamp, before)) continue;
         const handle = await this.#open(found.path);
         if (handle === undefined) continue;
         const opened = foundOf(found.path, await handle.stat({ bigint: true }));
@@ -469,8 +469,10 @@ export class Source {
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;
 
-function byBirth(a: Candidate, b: Candidate): number {
-  return BigInt(a.found.stamp.birth) < BigInt(b.found.stamp.birth) ? -1 : 1;
+/** Birth times come in steps of a clock tick: of two born in the same one, the older was written to last earlier. */
+function byBirth({ found: a }: Candidate, { found: b }: Candidate): number {
+  if (a.stamp.birth !== b.stamp.birth) return BigInt(a.stamp.birth) < BigInt(b.stamp.birth) ? -1 : 1;
+  return a.modified < b.modified ? -1 : 1;
 }
 
 /** What the next generation names as the one before it; nothing when nothing of that was ever shipped. */
