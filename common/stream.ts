@@ -4,8 +4,9 @@
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 
 import { Bucket, isStreamMissing } from './bucket.ts';
-import { LogferryError } from './errors.ts';
+import { LogferryError, messageOf } from './errors.ts';
 import { explain, type Link } from './nats.ts';
+import { formatBytes, formatDuration } from './units.ts';
 import {
   membersBucket,
   partitionsBucket,
@@ -32,6 +33,8 @@ const SHARE_OF_ACCOUNT = 0.8;
 
 /** JetStream API error codes. The account or the server has less storage left than asked for. */
 const INSUFFICIENT_STORAGE = 10_047;
+/** Another stream has some of these subjects. */
+const SUBJECTS_OVERLAP = 10_065;
 /** A stream of that name exists with another configuration. */
 const NAME_IN_USE = 10_058;
 
@@ -66,7 +69,10 @@ export async function ensureStream(
     // Somebody else was faster, with what the account had left then.
     info ??= await streamInfo(link, names.stream);
     if (info === undefined) throw new LogferryError('unreachable', `stream ${names.stream} comes and goes`);
-  } else altered = await reconcile(link, names, info, wishes, alter);
+  } else {
+    altered = await reconcile(link, names, info, wishes, alter);
+    if (altered.length > 0) info = (await streamInfo(link, names.stream)) ?? info;
+  }
   const topology = topologyOf(names, info.config);
   for (const bucket of [partitionsBucket(names.stream), membersBucket(names.stream)])
     if (await new Bucket(link, bucket).ensure(info.config.num_replicas)) created.push(`bucket ${bucket}`);
@@ -146,6 +152,12 @@ async function create(
     } catch (error) {
       const code = error instanceof JetStreamApiError ? error.code : 0;
       if (code === NAME_IN_USE) return undefined;
+      if (code === SUBJECTS_OVERLAP)
+        throw new LogferryError(
+          'conflict',
+          `stream ${names.stream} cannot have the subjects ${publishedSubjects(names.prefix)}: ${messageOf(error)}`,
+          'give another --prefix, or change that stream',
+        );
       if (code !== INSUFFICIENT_STORAGE || maxBytes / 2 < least) throw explain(error, link.nc.getServer());
     }
 }
@@ -176,7 +188,7 @@ async function reconcile(
   const changes: Partial<StreamConfig> = {};
   const compare = (field: 'num_replicas' | 'max_age' | 'max_bytes', wanted: number | undefined): void => {
     if (wanted === undefined || info.config[field] === wanted) return;
-    differing.push(`${field} is ${info.config[field]}, asked for ${wanted}`);
+    differing.push(`${field} is ${shown(field, info.config[field])}, asked for ${shown(field, wanted)}`);
     changes[field] = wanted;
   };
   compare('num_replicas', wishes.replicas);
@@ -191,4 +203,11 @@ async function reconcile(
     );
   await link.jsm.streams.update(names.stream, { ...info.config, ...changes });
   return differing;
+}
+
+/** A limit as people write it. */
+function shown(field: 'num_replicas' | 'max_age' | 'max_bytes', value: number): string {
+  if (field === 'max_age') return value === 0 ? 'unlimited' : formatDuration(value / NANOS);
+  if (field === 'max_bytes') return value < 0 ? 'unlimited' : formatBytes(value);
+  return String(value);
 }
