@@ -340,6 +340,7 @@ test('an earlier generation that a line names is claimed as committed, but as ly
       assert.equal(claim?.end ?? 0, Math.max(0, ...named, ...listed));
       if (claim !== undefined) assert.equal(claim.elsewhere, Math.max(...named) > Math.max(0, ...listed));
     }),
+    { numRuns: 500 },
   );
 });
 
