@@ -26,6 +26,14 @@ const flags = z.strictObject({
     { help: 'another receiver takes over when this one has been silent for so long', default: '6s' },
     duration('2s', '10m'),
   ),
+  giveUpAfter: flag(
+    '--give-up-after <duration>',
+    {
+      help: 'write what follows missing bytes when they have not come for so long',
+      otherwise: 'an hour less than the stream keeps messages',
+    },
+    duration('1s', '3650d'),
+  ),
   ...rotationFlags,
   once: toggle('--once', 'end when everything in the stream is committed'),
   ...commonFlags,
@@ -61,6 +69,7 @@ async function run(options: z.output<typeof flags>): Promise<void> {
     out: options.out,
     id: options.id,
     leaseMs: options.lease,
+    giveUpAfterMs: options.giveUpAfter,
     rotate: { sizeBytes: options.rotateSize, interval: options.rotateInterval },
     once: options.once,
     log,

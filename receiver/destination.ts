@@ -64,7 +64,9 @@ export class Destination {
         mode: FILE_MODE,
         intervalUTC: true,
         ...(rotate.sizeBytes === undefined ? {} : { size: `${rotate.sizeBytes}B` as const }),
-        ...(rotate.interval === undefined ? {} : { interval: rotate.interval, intervalBoundary: true, initialRotation: true }),
+        ...(rotate.interval === undefined
+          ? {}
+          : { interval: rotate.interval, intervalBoundary: true, initialRotation: true }),
       },
     );
     this.#stream.on('error', (error) => {

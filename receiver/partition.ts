@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { ConsumerConfig } from '@nats-io/jetstream';
+import type { ConsumerConfig, StoredMsg } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
@@ -20,6 +20,7 @@ import {
 } from '../common/record.ts';
 import type { RecordStore, StoredRecord } from '../common/record-store.ts';
 import { sleep } from '../common/run.ts';
+import { type SourceName, storedSubject } from '../common/subjects.ts';
 import { streamInfo } from '../common/stream.ts';
 import { partitionFilter, partitionKey, type Topology } from '../common/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
@@ -41,6 +42,8 @@ export interface ReceiverContext {
   readonly log: Logger;
   readonly stats: ReceiverStats;
   readonly memory: PullMemory;
+  /** Bytes that stay missing for this long are given up. */
+  readonly giveUpAfterMs: number;
   /** Creates the stream and the buckets again, with the configuration last seen, when they have vanished. */
   readonly restoreVanished: () => Promise<void>;
 }
@@ -192,7 +195,7 @@ export class Partition {
 
   async #step(puller: Puller, signal: AbortSignal): Promise<void> {
     const group = this.#writer.group;
-    const idle = group.replies.length === 0;
+    const idle = isEmpty(group);
     const deliveries = await puller.next(
       idle ? IDLE_WAIT_MS : COMMIT_QUIET_MS,
       this.#context.memory.share(this.partition, !idle),
@@ -200,18 +203,41 @@ export class Partition {
     );
     if (deliveries.length > 0) await this.#writer.process(deliveries);
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
+    for (const source of this.#writer.overdue(this.#context.giveUpAfterMs))
+      await this.#giveUp(source, signal);
+  }
+
+  /** Its shipper is gone for good: what the stream still holds of it is written, with the gaps reported. */
+  async #giveUp(source: SourceName, signal: AbortSignal): Promise<void> {
+    const { link, topology, log } = this.#context;
+    log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
+    const subject = storedSubject(topology.prefix, topology.partitions, source);
+    const next = async (seq: number): Promise<StoredMsg | null> =>
+      await link.ask(
+        async () => await link.jsm.direct.getMessage(topology.stream, { seq, next_by_subj: subject }),
+      );
+    for (
+      let message = await next(1);
+      message !== null && !signal.aborted;
+      message = await next(message.seq + 1)
+    ) {
+      const { header, data, seq } = message;
+      await this.#writer.rescue({ subject, seq, header: (name) => header.get(name), data });
+      if (this.#writer.group.bytes >= COMMIT_BYTES) await this.#commit();
+    }
+    await this.#commit();
   }
 
   #commitIsDue(quiet: boolean): boolean {
     const { group } = this.#writer;
-    if (group.replies.length === 0) return false;
+    if (isEmpty(group)) return false;
     return quiet || group.bytes >= COMMIT_BYTES || performance.now() - this.#lastCommit >= COMMIT_EVERY_MS;
   }
 
   async #commit(): Promise<void> {
     const group = this.#writer.takeGroup();
     this.#lastCommit = performance.now();
-    if (group.replies.length === 0) return;
+    if (isEmpty(group)) return;
     await this.#commitGroup(group);
     this.#writer.record = this.#held.record;
     this.#position = this.#held.record.stream;
@@ -326,4 +352,8 @@ export class Partition {
       this.#context.log.debug({ consumer: name }, `could not delete a consumer: ${messageOf(error)}`);
     }
   }
+}
+
+function isEmpty(group: Group): boolean {
+  return group.replies.length === 0 && group.changes.size === 0;
 }

@@ -7,7 +7,13 @@ import { Registration, Roster } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
 import { sleep, untilAnswered } from '../common/run.ts';
-import { ensureStream, restorer, type SetupReport, streamInfo } from '../common/stream.ts';
+import {
+  DEFAULT_MAX_AGE_MS,
+  ensureStream,
+  restorer,
+  type SetupReport,
+  streamInfo,
+} from '../common/stream.ts';
 import { DEFAULT_PARTITIONS, membersBucket, partitionFilter, receiverKey } from '../common/topology.ts';
 import type { RotateOptions } from './destination.ts';
 import { closeOutput, openOutput, type Output } from './output.ts';
@@ -25,6 +31,8 @@ export interface ReceiveOptions {
   /** The receiver's name; kept in the output directory. */
   readonly id: string | undefined;
   readonly leaseMs: number;
+  /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
+  readonly giveUpAfterMs: number | undefined;
   readonly rotate: RotateOptions;
   /** End when everything in the stream is committed. */
   readonly once: boolean;
@@ -67,6 +75,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         rotate: options.rotate,
         log,
         stats,
+        giveUpAfterMs: options.giveUpAfterMs ?? defaultGiveUp(report.wishes.maxAgeMs),
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
         restoreVanished: restorer(link, report, (line) => {
           log.warn(line);
@@ -168,4 +177,10 @@ async function lastSequence(context: ReceiverContext, filter: string): Promise<n
     last_by_subj: filter,
   });
   return message?.seq ?? 0;
+}
+
+/** An hour before the stream drops them; half of the time where it keeps them for less than two hours. */
+function defaultGiveUp(maxAgeMs: number | undefined): number {
+  const age = maxAgeMs === undefined || maxAgeMs === 0 ? DEFAULT_MAX_AGE_MS : maxAgeMs;
+  return Math.max(age - 3_600_000, age / 2);
 }

@@ -87,6 +87,8 @@ export class Writer {
   readonly #begun = new Set<string>();
   readonly #destinations = new Map<string, Destination>();
   readonly #joined = new Map<string, Joined>();
+  /** Files that wait for missing bytes, by fileKey, and since when. */
+  readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
   readonly #throttle = new Throttle();
   #group: Group = emptyGroup();
 
@@ -181,22 +183,14 @@ export class Writer {
         });
         return;
       case 'gap':
-        log.error(
-          { host: source.host, path: source.path, from: verdict.from, to: verdict.to },
-          `${source.host}: ${source.path}: bytes ${verdict.from} to ${verdict.to} are lost (${chunk.kind === 'gap' ? chunk.reason : ''})`,
-        );
-        await this.#flushSource(source);
-        this.#pending.set(file, { offset: verdict.to, after });
-        this.#change(file, {
-          start: verdict.from,
-          end: verdict.to,
-          path: source.path,
-          tail: null,
+        await this.#gap(
+          source,
+          file,
+          verdict.from,
+          verdict.to,
           after,
-          final: null,
-          gap: true,
-        });
-        this.#touch(source);
+          chunk.kind === 'gap' ? chunk.reason : '',
+        );
         return;
       case 'write': {
         if (chunk.kind !== 'data') throw new Error('BUG: only data is written');
@@ -216,7 +210,57 @@ export class Writer {
     }
   }
 
+  /** Bytes that are gone for good: said loudly, held by nobody, and the file goes on behind them. */
+  async #gap(
+    source: SourceName,
+    file: string,
+    start: number,
+    end: number,
+    after: string | null,
+    reason: string,
+  ): Promise<void> {
+    const { host, path } = source;
+    this.#options.log.error(
+      { host, path, from: start, to: end, reason },
+      `${host}: ${path}: bytes ${start} to ${end} are lost (${reason})`,
+    );
+    await this.#flushSource(source);
+    this.#waiting.delete(file);
+    this.#pending.set(file, { offset: end, after });
+    this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
+    this.#touch({ host, path, file: file.slice(file.lastIndexOf('/') + 1) });
+  }
+
+  /** Sources whose next bytes have been missing for so long. */
+  overdue(ms: number): SourceName[] {
+    const before = performance.now() - ms;
+    return [...this.#waiting.values()].filter(({ since }) => since <= before).map(({ source }) => source);
+  }
+
+  /**
+   * Writes a message of a source that was given up, read again from the stream: what is missing before it counts as
+   * lost (design §5.4). A message that has nothing new changes nothing.
+   */
+  async rescue(message: Omit<Delivery, 'reply'>): Promise<void> {
+    const item = this.#parse({ ...message, reply: '' });
+    if (item === undefined) return;
+    const { chunk, source } = item;
+    const reason = 'waited in vain for them to be sent again';
+    const { after } = chunk;
+    const before = after === undefined ? undefined : fileKey(source.host, after.file);
+    const known = before === undefined ? undefined : this.#offsetOf(before);
+    if (after !== undefined && before !== undefined && (known?.offset ?? 0) < after.size)
+      await this.#gap(source, before, known?.offset ?? 0, after.size, known?.after ?? null, reason);
+    const file = fileKey(source.host, source.file);
+    const offset = this.#offsetOf(file)?.offset ?? chunk.begin;
+    if (chunk.start > offset) await this.#gap(source, file, offset, chunk.start, after?.file ?? null, reason);
+    await this.#apply(item);
+    await this.#flushAll();
+  }
+
   #missing(source: SourceName, chunk: Chunk, known: number | undefined): void {
+    const file = fileKey(source.host, source.file);
+    if (!this.#waiting.has(file)) this.#waiting.set(file, { source, since: performance.now() });
     this.#options.stats.missing += 1;
     this.#touch(source);
     this.#options.log.debug(
@@ -252,7 +296,7 @@ export class Writer {
     from: number,
     data: Uint8Array,
   ): Promise<void> {
-    const key = `${source.host}\n${source.path}`;
+    const key = JSON.stringify([source.host, source.path]);
     let joined = this.#joined.get(key);
     if (joined === undefined) this.#joined.set(key, (joined = { source, parts: [], pieces: [], bytes: 0 }));
     const part = from === chunk.start ? data : data.subarray(from - chunk.start);
@@ -260,6 +304,7 @@ export class Writer {
     joined.pieces.push({ start: from, end: chunk.end, chunk, file });
     joined.bytes += part.length;
     this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
+    this.#waiting.delete(file);
     if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
   }
 
@@ -268,7 +313,7 @@ export class Writer {
   }
 
   async #flushSource(source: SourceName): Promise<void> {
-    const key = `${source.host}\n${source.path}`;
+    const key = JSON.stringify([source.host, source.path]);
     const joined = this.#joined.get(key);
     if (joined === undefined) return;
     this.#joined.delete(key);

@@ -2,10 +2,11 @@
 // The source files still exist, so every byte must arrive, once and in order.
 
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { test } from 'node:test';
 
-import { sleep } from '../common/run.ts';
+import { sleep, until } from '../common/run.ts';
 import { assertIdentical, baseSeed, random, World, Writer, Written } from './harness.ts';
 import { Proxy } from './proxy.ts';
 
@@ -130,6 +131,41 @@ test(
       assert.equal(second.stderr.includes('took'), false);
       await first.stop();
       await second.stop();
+    });
+  },
+);
+
+test(
+  'a host that is gone for good keeps its last bytes, with the gap reported',
+  { timeout: 60_000 },
+  async () => {
+    await World.run('give-up', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      let receiver = world.receive(ROTATE);
+      const shipper = world.ship(['--compression', 'none']);
+      await assertIdentical(world, [file]);
+      await receiver.stop();
+      const jsm = await world.jsm();
+      const first = (await jsm.streams.info('LOGS')).state.last_seq;
+      for (let round = 0; round < 5; round += 1) {
+        const before = (await jsm.streams.info('LOGS')).state.last_seq;
+        file.line(1_000);
+        await until(async () => (await jsm.streams.info('LOGS')).state.last_seq > before, {
+          timeoutMs: 5_000,
+        });
+      }
+      await shipper.kill();
+      await rm(world.source, { recursive: true });
+      await jsm.streams.deleteMessage('LOGS', first + 2);
+      receiver = world.receive([...ROTATE, '--give-up-after', '2s']);
+      const active = path.join(world.out, world.host, file.file);
+      const size = async (): Promise<number> => (await stat(active)).size;
+      await until(async () => (await size()) >= file.bytes - 1_000, { timeoutMs: 20_000 });
+      const truth = await file.truth();
+      const kept = Buffer.concat([truth.subarray(0, 1_100), truth.subarray(2_100)]);
+      assert.deepEqual(await readFile(active), kept);
+      assert.match(receiver.stderr, /bytes 1100 to 2100 are lost/);
     });
   },
 );
