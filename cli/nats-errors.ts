@@ -1,11 +1,10 @@
 // What the server refused or did not answer, in words a person can act on. Never touches any other error: that would
 // call a bug a network problem.
 
-import { errors } from '@nats-io/transport-node';
 import { JetStreamApiError } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../common/bucket.ts';
-import { explain, type ServerOptions } from '../common/nats.ts';
+import { explain, permissionViolation, type ServerOptions } from '../common/nats.ts';
 
 /** Waits for an operation; an error of the client's is thrown again as a LogferryError. */
 export async function inClearWords<T>(server: ServerOptions, operation: Promise<T>): Promise<T> {
@@ -13,9 +12,7 @@ export async function inClearWords<T>(server: ServerOptions, operation: Promise<
     return await operation;
   } catch (error) {
     const fromServer =
-      error instanceof JetStreamApiError ||
-      error instanceof errors.PermissionViolationError ||
-      isUnanswered(error);
+      error instanceof JetStreamApiError || permissionViolation(error) !== undefined || isUnanswered(error);
     throw fromServer ? explain(error, server.server) : error;
   }
 }

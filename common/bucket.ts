@@ -7,10 +7,7 @@ import { jserrors } from '@nats-io/jetstream/internal';
 import { Kvm } from '@nats-io/kv';
 
 import { LogferryError } from './errors.ts';
-import type { Link } from './nats.ts';
-
-/** The status of an answer by a JetStream that has no leader or is shutting down. */
-const UNAVAILABLE = 503;
+import { type Link, permissionViolation, UNAVAILABLE } from './nats.ts';
 
 /** JetStream API error codes. */
 const NO_MESSAGE = 10_037;
@@ -119,7 +116,7 @@ export function isUnanswered(error: unknown): boolean {
   return (
     (error instanceof LogferryError && error.code === 'unreachable') ||
     error instanceof errors.TimeoutError ||
-    error instanceof errors.RequestError ||
+    (error instanceof errors.RequestError && permissionViolation(error) === undefined) ||
     error instanceof errors.NoRespondersError ||
     error instanceof errors.ClosedConnectionError ||
     error instanceof errors.DrainingConnectionError ||

@@ -1,16 +1,12 @@
 // The connection to NATS: connecting with patience, telling what failed in one line, and knowing in which epoch an
 // answer was read. Never retries an operation: whoever asked knows what repeating means.
 
-import { existsSync, readFileSync } from 'node:fs';
-
 import {
-  type Authenticator,
   type ConnectionOptions,
   connect,
-  credsAuthenticator,
   errors,
   type NatsConnection,
-  nkeyAuthenticator,
+  type PermissionViolationError,
 } from '@nats-io/transport-node';
 import {
   JetStreamApiError,
@@ -21,23 +17,12 @@ import {
 } from '@nats-io/jetstream';
 import { jserrors } from '@nats-io/jetstream/internal';
 
+import { connectionOptions, RECONNECT_WAIT_MS, type ServerOptions } from './connection-options.ts';
 import { LogferryError, messageOf, systemCode } from './errors.ts';
 import type { Logger } from './log.ts';
 import { sleep } from './run.ts';
 
-/** How to reach the servers and who one is there. */
-export interface ServerOptions {
-  /** Several separated by commas. */
-  readonly server: string;
-  readonly creds?: string | undefined;
-  readonly nkey?: string | undefined;
-  readonly user?: string | undefined;
-  readonly password?: string | undefined;
-  readonly token?: string | undefined;
-  readonly tlsCa?: string | undefined;
-  readonly tlsCert?: string | undefined;
-  readonly tlsKey?: string | undefined;
-}
+export type { ServerOptions } from './connection-options.ts';
 
 export const DEFAULT_SERVER = 'nats://127.0.0.1:4222';
 
@@ -47,8 +32,9 @@ const OLDEST_SERVER = [2, 10] as const;
 /** How long any one request waits for its answer. */
 export const REQUEST_TIMEOUT_MS = 5_000;
 
-const CONNECT_TIMEOUT_MS = 5_000;
-const RECONNECT_WAIT_MS = 500;
+/** The status of an answer by a JetStream that has no leader or is shutting down. */
+export const UNAVAILABLE = 503;
+
 const SAY_EVERY_MS = 5_000;
 
 /** A connection with JetStream on it. */
@@ -81,28 +67,16 @@ export interface LinkOptions {
 
 /**
  * Connects, trying again until it works; says every few seconds what it tries to reach. Throws `refused` for
- * credentials that the server does not take, a server that is too old and one without JetStream, `unreachable`
- * when giveUpMs is over.
+ * credentials that the server does not take, a server that is too old and one without JetStream, `usage` for
+ * credentials that are none, `unreachable` when giveUpMs is over.
  */
 export async function openLink(server: ServerOptions, options: LinkOptions): Promise<Link> {
-  const nc = await connectPatiently(server, options);
-  try {
-    refuseOldServer(nc);
-    const jsm = await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS });
-    return follow(nc, jsm, options);
-  } catch (error) {
-    await nc.close();
-    throw explain(error, server.server);
-  }
-}
-
-async function connectPatiently(server: ServerOptions, options: LinkOptions): Promise<NatsConnection> {
   const settings = connectionOptions(server, options.name);
   const began = performance.now();
   let saidAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     try {
-      return await connect(settings);
+      return await connectOnce(settings, options);
     } catch (error) {
       const clear = explain(error, server.server);
       if (clear.code !== 'unreachable') throw clear;
@@ -111,53 +85,23 @@ async function connectPatiently(server: ServerOptions, options: LinkOptions): Pr
         throw clear;
       if (now - saidAt >= SAY_EVERY_MS) {
         saidAt = now;
-        options.log.warn(
-          `cannot reach nats-server at ${withoutSecrets(server.server)} (${clear.message}); trying again`,
-        );
+        options.log.warn(`${clear.message}; trying again`);
       }
       await sleep(RECONNECT_WAIT_MS, options.signal);
     }
   }
 }
 
-function connectionOptions(server: ServerOptions, name: string): ConnectionOptions {
-  const options: ConnectionOptions = {
-    servers: server.server.split(',').map((url) => url.trim()),
-    name,
-    timeout: CONNECT_TIMEOUT_MS,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_WAIT_MS,
-    ignoreAuthErrorAbort: true,
-    pingInterval: 10_000,
-    maxPingOut: 2,
-    noAsyncTraces: true,
-  };
-  if (server.user !== undefined) options.user = server.user;
-  if (server.password !== undefined) options.pass = server.password;
-  if (server.token !== undefined) options.token = server.token;
-  const authenticator: Authenticator[] = [];
-  if (server.creds !== undefined) authenticator.push(credsAuthenticator(secretFile(server.creds, '--creds')));
-  if (server.nkey !== undefined) authenticator.push(nkeyAuthenticator(secretFile(server.nkey, '--nkey')));
-  if (authenticator.length > 0) options.authenticator = authenticator;
-  if (server.tlsCa !== undefined || server.tlsCert !== undefined || server.tlsKey !== undefined) {
-    options.tls = {
-      ...(server.tlsCa === undefined ? {} : { caFile: present(server.tlsCa, '--tls-ca') }),
-      ...(server.tlsCert === undefined ? {} : { certFile: present(server.tlsCert, '--tls-cert') }),
-      ...(server.tlsKey === undefined ? {} : { keyFile: present(server.tlsKey, '--tls-key') }),
-    };
+/** A connection counts when JetStream answers on it: a cluster without a leader does not, and will. */
+async function connectOnce(settings: ConnectionOptions, options: LinkOptions): Promise<Link> {
+  const nc = await connect(settings);
+  try {
+    refuseOldServer(nc);
+    return follow(nc, await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS }), options);
+  } catch (error) {
+    await nc.close();
+    throw error;
   }
-  return options;
-}
-
-function present(file: string, flag: string): string {
-  if (!existsSync(file))
-    throw new LogferryError('usage', `${flag}: there is no file ${file}`, 'check the path');
-  return file;
-}
-
-function secretFile(file: string, flag: string): Uint8Array {
-  return readFileSync(present(file, flag));
 }
 
 function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions): Link {
@@ -227,8 +171,14 @@ export function explain(error: unknown, server: string): LogferryError {
       'check --creds, --nkey, --user and --password, or --token',
       options,
     );
-  if (error instanceof errors.PermissionViolationError)
-    return new LogferryError('refused', messageOf(error), "ask for the user's permissions", options);
+  const permission = permissionViolation(error);
+  if (permission !== undefined)
+    return new LogferryError(
+      'refused',
+      `nats-server at ${where} refuses: ${permission.message}`,
+      'give this user the permissions that logferry needs',
+      options,
+    );
   if (isJetStreamOff(error))
     return new LogferryError(
       'refused',
@@ -236,8 +186,13 @@ export function explain(error: unknown, server: string): LogferryError {
       'start nats-server with -js, or enable JetStream for this account',
       options,
     );
-  if (error instanceof JetStreamApiError)
-    return new LogferryError('refused', messageOf(error), undefined, options);
+  if (error instanceof JetStreamApiError && error.apiError().code !== UNAVAILABLE)
+    return new LogferryError(
+      'refused',
+      `JetStream at ${where} refuses: ${messageOf(error)}`,
+      undefined,
+      options,
+    );
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const why = systemCode(error) ?? systemCode(cause) ?? messageOf(error);
   return new LogferryError(
@@ -246,6 +201,12 @@ export function explain(error: unknown, server: string): LogferryError {
     'start it, or give --server URL',
     options,
   );
+}
+
+/** The violation in an error; a request's comes wrapped, and nobody will answer that however often it is repeated. */
+export function permissionViolation(error: unknown): PermissionViolationError | undefined {
+  const cause = error instanceof errors.RequestError ? error.cause : error;
+  return cause instanceof errors.PermissionViolationError ? cause : undefined;
 }
 
 function isJetStreamOff(error: unknown): boolean {
