@@ -284,23 +284,26 @@ export class Partition {
 
   async #checkRecord(bucket: string): Promise<void> {
     this.#bucket = undefined;
+    await this.#confirmRecord();
+    if (this.#ledgerFile.ledger.bucket !== bucket) await this.#ledgerFile.append([{ bucket }]);
+  }
+
+  /** Reads the record; when the bucket was lost or rolled back, says again what stood there. Throws `lost`. */
+  async #confirmRecord(): Promise<void> {
     const { store } = this.#context;
     const { revision } = this.#held;
     await refresh(store, this.partition, this.#held, this.#hardStop.signal);
     this.#writer.record = this.#held.record;
-    // The bucket was lost or rolled back: say again what stood there.
     if (this.#held.revision !== revision)
       await setRecord(store, this.partition, this.#held, (record) => record, this.#hardStop.signal);
-    if (this.#ledgerFile.ledger.bucket !== bucket) await this.#ledgerFile.append([{ bucket }]);
   }
 
   /** A consumer of my own under a fresh name, from where the record says; after every reconnect too. */
   async #renew(signal: AbortSignal): Promise<void> {
-    const { link, store, topology } = this.#context;
+    const { link, topology } = this.#context;
     if (this.#epoch >= 0) {
       await this.#commit();
-      await refresh(store, this.partition, this.#held, this.#hardStop.signal);
-      this.#writer.record = this.#held.record;
+      await this.#confirmRecord();
     }
     this.#dropPuller();
     await this.#deleteConsumer();

@@ -172,6 +172,7 @@ export class Writer {
         this.#missing(source, chunk, known);
         return;
       case 'end':
+        await this.#flushSource(source);
         this.#change(file, {
           start: chunk.end,
           end: chunk.end,

@@ -1,30 +1,22 @@
-// One generation of a source file on its way into the stream: read forward, publish fenced, one message in flight,
-// go back when bytes were lost. Never decides which file it is: source.ts does.
+// One generation of a source file on its way into the stream: published in order, one message in flight, fenced by the
+// subject's last sequence; taken back when bytes were lost. Never decides which file it is: source.ts does.
 
-import { fstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { constants, zstdCompress } from 'node:zlib';
-import { promisify } from 'node:util';
 
 import { headers } from '@nats-io/transport-node';
 
 import { isUnanswered, isWrongSequence } from '../common/bucket.ts';
-import { type After, type Chunk, chunkHeaders, type EndReason, TAIL_BYTES } from '../common/chunk.ts';
-import { crc32, tailOf } from '../common/digest.ts';
+import { type Chunk, chunkHeaders, type EndReason } from '../common/chunk.ts';
 import { messageOf } from '../common/errors.ts';
-import { readFully } from '../common/files.ts';
-import { type Logger, Throttle } from '../common/log.ts';
+import type { Logger, Throttle } from '../common/log.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import type { Buffers, Slot } from './buffers.ts';
-import { cutPoint } from './chunker.ts';
 import { type Host, type HostView, observedOf } from './host.ts';
-import { headMatches, headOf, HEAD_BYTES } from './identity.ts';
 import { Uncommitted } from './progress.ts';
 import { afterLook, committedOffset, decideRepair, type Published, type Repair } from './repair.ts';
 import type { GenerationState, State } from './state.ts';
-
-const compress = promisify(zstdCompress);
+import { type Piece, standsBefore, Tailer } from './tailer.ts';
 
 /** What all generations of a shipper share. */
 export interface ShipperContext {
@@ -34,7 +26,7 @@ export interface ShipperContext {
   readonly throttle: Throttle;
   readonly buffers: Buffers;
   readonly compression: 'zstd' | 'none';
-  /** Whether publishing must wait: the stream is about to drop uncommitted data, or the host's name is not ours. */
+  /** Whether publishing must wait: the stream is about to drop uncommitted data. */
   readonly isHeld: () => boolean;
   /** Waits for its share of --max-rate. */
   readonly pace: (bytes: number, signal: AbortSignal) => Promise<void>;
@@ -42,71 +34,70 @@ export interface ShipperContext {
   readonly once: boolean;
 }
 
-/** A partial last line is shipped after this much silence: nothing is lost by it, bytes are bytes. */
-const PARTIAL_LINE_MS = 3_000;
+/** What a generation asks of its source. */
+export interface GenerationOwner {
+  /** The file's content is not what was read before. */
+  readonly onReplaced: () => void;
+  /** The bytes are wanted again and the file is not open: finds it, or its copy. Throws when it cannot be read now. */
+  readonly reopen: (generation: Generation) => Promise<FileHandle | undefined>;
+}
+
 /** Subject, headers and protocol of one message beside its payload. */
 const HEADER_ROOM = 2_048;
-const CHUNKS_AHEAD = 2;
-const OUT_STEP = 256 * 1024;
 const RETRY_MS = 250;
 const PUBLISH_TIMEOUT_MS = 5_000;
 /** A file that was written a moment ago is looked at again within milliseconds, an idle one hardly ever. */
 const SHORTEST_LOOK_MS = 3;
 const LONGEST_LOOK_MS = 10_000;
-
-/** A chunk that is ready to be published. */
-interface Prepared {
-  readonly chunk: Chunk;
-  readonly payload: Uint8Array;
-  /** Held while the payload lies in a shared buffer. */
-  readonly slot: Slot | undefined;
-}
+const QUIET_SHARE = 16;
 
 export class Generation {
   readonly source: string;
   readonly entry: GenerationState;
   readonly #context: ShipperContext;
+  readonly #owner: GenerationOwner;
+  readonly #tailer: Tailer;
   readonly #bell = new Bell();
   readonly #uncommitted = new Uncommitted();
-  #handle: FileHandle | undefined;
-  /** With --once: nothing is read beyond this. */
-  #limit = Number.POSITIVE_INFINITY;
 
+  /** End of what the stream acknowledged, and what must stand before it where that is known. */
   #position = 0;
+  #positionTail: string | undefined;
   #committed = 0;
+  /** The subject's last sequence, which the next message must follow. */
   #expected = 0;
+  /** The creation of the stream that this is about. */
   #created = '';
   #ended = false;
   #publishedAt = performance.now();
-  #grewAt = performance.now();
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
-  #truncated = false;
   #runs = false;
   #move: { handle: FileHandle | undefined; size: number } | undefined;
-
-  /** Chunks that are being read and compressed, in order. */
-  #ahead: Promise<Prepared | undefined>[] = [];
-  /** Where the next chunk is read, and what must stand before it. */
-  #readAt = 0;
-  #readTail: string | undefined;
-  /** What must stand before the position, where that is known. */
-  #positionTail: string | undefined;
-
-  readonly #onTruncated: () => void;
 
   constructor(
     context: ShipperContext,
     source: string,
     entry: GenerationState,
     handle: FileHandle | undefined,
-    onTruncated: () => void,
+    owner: GenerationOwner,
   ) {
     this.#context = context;
-    this.#onTruncated = onTruncated;
+    this.#owner = owner;
     this.source = source;
     this.entry = entry;
-    this.#handle = handle;
+    const { buffers, compression, host, once } = context;
+    const room = HEADER_ROOM + source.length * 3;
+    this.#tailer = new Tailer(
+      {
+        buffers,
+        compression,
+        maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.link.maxPayload() - room)),
+        hasEnded: () => this.#closing !== undefined || once,
+      },
+      entry,
+      handle,
+    );
   }
 
   get position(): number {
@@ -117,8 +108,8 @@ export class Generation {
     return this.#committed;
   }
 
-  get handle(): FileHandle | undefined {
-    return this.#handle;
+  get isOpen(): boolean {
+    return this.#tailer.handle !== undefined;
   }
 
   /** Everything up to the end was acknowledged by the stream, and nothing more is expected. */
@@ -127,15 +118,14 @@ export class Generation {
   }
 
   get isCommitted(): boolean {
-    return this.#committed >= this.#position && this.#position >= Math.min(this.entry.size, this.#limit);
+    return (
+      this.#committed >= this.#position && this.#position >= Math.min(this.entry.size, this.#tailer.limit)
+    );
   }
 
   /** The content is not what was read before: the file was truncated or written anew. */
-  get isTruncated(): boolean {
-    if (this.#move !== undefined) return false;
-    if (this.#handle !== undefined && fstatSync(this.#handle.fd).size < this.#position)
-      this.#truncated = true;
-    return this.#truncated;
+  get isReplaced(): boolean {
+    return this.#move === undefined && this.#tailer.isReplaced(this.#position);
   }
 
   /** How it was told to end, undefined while it goes on. */
@@ -148,7 +138,11 @@ export class Generation {
   }
 
   get quietMs(): number {
-    return performance.now() - this.#grewAt;
+    return this.#tailer.quietMs;
+  }
+
+  get size(): number {
+    return this.#tailer.size();
   }
 
   wake(): void {
@@ -157,7 +151,7 @@ export class Generation {
 
   /** With --once: the end that counts. */
   limitTo(size: number): void {
-    this.#limit = size;
+    this.#tailer.limitTo(size);
   }
 
   /** Nothing follows once the file is read to its end: ship the last line as it is, then say so. */
@@ -165,6 +159,16 @@ export class Generation {
     if (this.#closing === reason) return;
     this.#closing = reason;
     this.wake();
+  }
+
+  /** Whether nobody has a name for the file any more. */
+  async isUnlinked(): Promise<boolean> {
+    return this.#tailer.handle !== undefined && (await this.#tailer.handle.stat()).nlink === 0;
+  }
+
+  /** Whether another file has the bytes that stand before the position here: a copy goes on where this one ended. */
+  async isContinuedBy(handle: FileHandle): Promise<boolean> {
+    return await standsBefore(handle, this.#position, this.#positionTail);
   }
 
   /**
@@ -181,13 +185,10 @@ export class Generation {
   async #applyMove(): Promise<void> {
     const move = this.#move;
     if (move === undefined) return;
-    await this.#dropAhead();
-    this.#move = undefined;
-    const before = this.#handle;
-    this.#handle = move.handle;
-    this.#truncated = false;
+    await this.#tailer.moveTo(move.handle);
+    if (this.#move === move) this.#move = undefined;
     this.entry.size = Math.max(move.size, this.#position);
-    await before?.close();
+    await this.#tailer.seek(this.#position, this.#positionTail);
   }
 
   /** Lets go of the descriptor of a finished generation; a repair opens it again if it still can. */
@@ -197,9 +198,7 @@ export class Generation {
 
   async stop(): Promise<void> {
     await this.#applyMove();
-    await this.#dropAhead();
-    await this.#handle?.close();
-    this.#handle = undefined;
+    await this.#tailer.close();
   }
 
   // --- where to go on -------------------------------------------------------------------------------------------
@@ -214,62 +213,40 @@ export class Generation {
   }
 
   async #resumeFrom(view: HostView): Promise<boolean> {
-    const last = await this.#context.host.lastMessage(this.source, this.entry.file);
+    const { seq, chunk } = await this.#context.host.lastMessage(this.source, this.entry.file);
     const known = view.entry(this.entry.file);
-    this.#created = view.created;
-    this.#expected = last.seq;
-    if (last.chunk?.begin !== undefined && known === undefined) this.entry.begin = last.chunk.begin;
+    if (chunk !== undefined && known === undefined) this.entry.begin = chunk.begin;
+    this.entry.after ??= chunk?.after ?? null;
     this.#committed = known?.offset ?? this.entry.begin;
-    this.#position = last.chunk?.end ?? this.#committed;
-    this.#ended = last.chunk?.kind === 'end';
-    this.entry.after ??= last.chunk?.after ?? null;
-    const tail =
-      last.chunk?.kind === 'data' ? last.chunk.tail : known?.offset === this.#position ? known.tail : null;
-    await this.#seek(tail);
-    if (last.seq > 0 && this.#committed < this.#position)
-      this.#uncommitted.published(this.#position, last.seq);
+    await this.#goOnAfter(view, seq, chunk, known);
+    if (seq > 0 && this.#committed < this.#position) this.#uncommitted.published(this.#position, seq);
+    const { file } = this.entry;
     this.#context.log.debug(
-      {
-        path: this.source,
-        file: this.entry.file,
-        position: this.#position,
-        committed: this.#committed,
-        seq: last.seq,
-      },
+      { path: this.source, file, position: this.#position, committed: this.#committed, seq },
       'resumed',
     );
-    return await this.#matches(tail);
+    return await this.#tailer.matches(this.#position, this.#positionTail);
   }
 
-  async #matches(tail: string | null): Promise<boolean> {
-    if (this.#handle === undefined) return true;
-    const { size } = await this.#handle.stat();
-    if (size < this.#position) return false;
-    const first = Buffer.alloc(Math.min(HEAD_BYTES, size));
-    const head = first.subarray(0, await readFully(this.#handle, first, 0));
-    if (!headMatches(this.entry.head, head)) return false;
-    if (this.entry.head.length < HEAD_BYTES) this.entry.head = headOf(head);
-    if (tail === null || this.#position === 0) return true;
-    return tailOf(await this.#bytesBefore(this.#handle, this.#position)) === tail;
-  }
-
-  async #bytesBefore(handle: FileHandle, offset: number): Promise<Uint8Array> {
-    const before = Buffer.alloc(Math.min(TAIL_BYTES, offset));
-    return before.subarray(0, await readFully(handle, before, offset - before.length));
+  /** Takes the position from the subject's last message, or from the record where there is none. */
+  async #goOnAfter(
+    view: HostView,
+    seq: number,
+    chunk: Chunk | undefined,
+    known: { offset: number; tail: string | null } | undefined,
+  ): Promise<void> {
+    this.#created = view.created;
+    this.#expected = seq;
+    this.#position = chunk?.end ?? this.#committed;
+    this.#ended = chunk?.kind === 'end';
+    const recorded = known?.offset === this.#position ? known.tail : null;
+    await this.#seek(chunk?.kind === 'data' ? chunk.tail : recorded);
   }
 
   /** Goes on reading at the position; `tail` is what must stand before it, where that is known. */
   async #seek(tail: string | null | undefined): Promise<void> {
     this.#positionTail = tail ?? undefined;
-    await this.#dropAhead();
-  }
-
-  /** Whether another file has the bytes that stand before the position here: a copy goes on where this one ended. */
-  async isContinuedBy(handle: FileHandle): Promise<boolean> {
-    // Taken together: an acknowledgement may move both while the other file is read.
-    const [position, tail] = [this.#position, this.#positionTail];
-    if (tail === undefined || position === 0) return true;
-    return tailOf(await this.#bytesBefore(handle, position)) === tail;
+    await this.#tailer.seek(this.#position, this.#positionTail);
   }
 
   // --- the loop -------------------------------------------------------------------------------------------------
@@ -281,14 +258,13 @@ export class Generation {
       try {
         await this.#applyMove();
         await this.#applyRepair(signal);
-        if (!this.#context.isHeld() && !this.#truncated && (await this.#step(signal))) continue;
+        if (!this.#context.isHeld() && (await this.#step(signal))) continue;
       } catch (error) {
         if (signal.aborted) return;
         this.#context.throttle.run(`${this.source}:${messageOf(error)}`, (repeated) => {
           this.#context.log.warn({ repeated }, `${this.source}: ${messageOf(error)}; trying again`);
         });
-        await this.#dropAhead();
-        this.#seekToPosition();
+        await this.#seek(this.#positionTail);
         await sleep(RETRY_MS, signal);
       }
       await this.#bell.wait(this.#lookAgainMs(), signal);
@@ -296,196 +272,80 @@ export class Generation {
   }
 
   #lookAgainMs(): number {
-    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, this.quietMs / 16));
-  }
-
-  #seekToPosition(): void {
-    this.#readAt = this.#position;
-    this.#readTail = this.#position > 0 ? this.#positionTail : undefined;
+    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, this.quietMs / QUIET_SHARE));
   }
 
   /** One message, or false when there is nothing to say now. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    const prepared = await this.#nextPrepared(signal);
-    if (prepared !== undefined) {
-      await this.#publish(prepared, signal);
+    if (this.#tailer.noteSize(this.#position)) this.#context.state.touch();
+    const piece = this.#tailer.isReplaced(this.#position) ? undefined : await this.#tailer.next(signal);
+    if (piece !== undefined) {
+      await this.#publish(this.#dataChunk(piece), piece.payload, piece.slot, signal);
       return true;
     }
-    if (this.#truncated) {
-      this.#onTruncated();
+    if (this.#tailer.isReplaced(this.#position)) {
+      this.#owner.onReplaced();
       return false;
     }
-    if (this.#handle === undefined && this.#position < this.entry.size) {
-      await this.#publish(this.#gap(), signal);
+    if (!this.isOpen && this.#position < this.entry.size) return await this.#fillOrSkip(signal);
+    const finished = this.#position >= this.entry.size && this.size <= this.#position;
+    if (this.#closing === undefined || !finished) return false;
+    this.entry.closed = this.#closing;
+    if (this.#ended) return false;
+    const reason = this.#closing;
+    await this.#publish(
+      { kind: 'end', ...this.#common(this.#position, this.#position), reason },
+      EMPTY,
+      undefined,
+      signal,
+    );
+    return true;
+  }
+
+  /** Bytes are wanted of a file that is not open: from the file or its copy, or they are lost. */
+  async #fillOrSkip(signal: AbortSignal): Promise<boolean> {
+    const handle = await this.#owner.reopen(this);
+    if (handle !== undefined) {
+      this.moveTo(handle, this.entry.size);
       return true;
     }
-    if (
-      this.#closing !== undefined &&
-      this.#position >= this.entry.size &&
-      this.currentSize() <= this.#position
-    ) {
-      this.entry.closed = this.#closing;
-      if (this.#ended) return false;
-      await this.#publish(this.#end(this.#closing), signal);
-      return true;
-    }
-    return false;
-  }
-
-  /** The file's size now; what was last seen of it when it is not open. */
-  currentSize(): number {
-    if (this.#handle === undefined) return this.entry.size;
-    const { size } = fstatSync(this.#handle.fd);
-    if (size === this.entry.size || size < this.#position) return size;
-    if (size > this.entry.size) this.#grewAt = performance.now();
-    this.entry.size = size;
-    this.#context.state.touch();
-    return size;
-  }
-
-  async #nextPrepared(signal: AbortSignal): Promise<Prepared | undefined> {
-    if (this.#handle === undefined) return undefined;
-    const size = this.currentSize();
-    if (size < this.#position) {
-      this.#truncated = true;
-      return undefined;
-    }
-    while (this.#ahead.length > 0) {
-      const ready = await this.#ahead.shift();
-      if (ready !== undefined) return ready;
-    }
-    return await this.#prepare(this.#handle, false, signal);
-  }
-
-  /**
-   * Reads the next chunk, cuts it at a line's end, compresses it. Reads on ahead only full chunks: what is there is
-   * a backlog then, and waiting for more would not make it larger.
-   */
-  async #prepare(handle: FileHandle, ahead: boolean, signal: AbortSignal): Promise<Prepared | undefined> {
-    const start = this.#readAt;
-    const room = Math.min(this.#maxBytes(), this.#limit - start);
-    if (room <= 0 || (!ahead && fstatSync(handle.fd).size <= start)) return undefined;
-    const slot = await this.#context.buffers.take(signal);
-    if (slot === undefined) return undefined;
-    let keepSlot = false;
-    try {
-      const before = Math.min(TAIL_BYTES, start);
-      const read = await readFully(handle, slot.buffer, start - before, before + room);
-      if (
-        read < before ||
-        (this.#readTail !== undefined && tailOf(slot.buffer.subarray(0, before)) !== this.#readTail)
-      ) {
-        this.#truncated = true;
-        return undefined;
-      }
-      const data = slot.buffer.subarray(before, read);
-      if (start === 0 && !headMatches(this.entry.head, data)) {
-        this.#truncated = true;
-        return undefined;
-      }
-      if (ahead && data.length < room) return undefined;
-      const cut = cutPoint({ data, maxBytes: room, flush: this.#mustFlush() });
-      if (cut === 0) return undefined;
-      if (start < HEAD_BYTES && this.entry.head.length < HEAD_BYTES)
-        this.#growHead(start, data.subarray(0, cut));
-      const bytes = data.subarray(0, cut);
-      const tail = tailOf(slot.buffer.subarray(0, before + cut));
-      this.#readAt = start + cut;
-      this.#readTail = tail;
-      if (data.length === room && this.#ahead.length < CHUNKS_AHEAD)
-        this.#ahead.push(this.#prepare(handle, true, signal));
-      const packed = await this.#pack(bytes);
-      keepSlot = packed === undefined;
-      const payload = packed ?? bytes;
-      const encoding = packed === undefined ? 'none' : 'zstd';
-      const { begin } = this.entry;
-      const chunk: Chunk = {
-        kind: 'data',
-        start,
-        end: start + cut,
-        begin,
-        after: this.#after(),
-        tail,
-        encoding,
-        crc32: crc32(payload),
-      };
-      return { chunk, payload, slot: keepSlot ? slot : undefined };
-    } finally {
-      if (!keepSlot) slot.release();
-    }
-  }
-
-  #growHead(start: number, data: Uint8Array): void {
-    if (start === 0) this.entry.head = headOf(data);
-  }
-
-  /** Compressed, or undefined when that saves nothing. */
-  async #pack(data: Uint8Array): Promise<Uint8Array | undefined> {
-    if (this.#context.compression === 'none') return undefined;
-    const packed = await compress(data, {
-      chunkSize: OUT_STEP,
-      params: { [constants.ZSTD_c_compressionLevel]: 1 },
-    });
-    return packed.length < data.length ? packed : undefined;
-  }
-
-  #maxBytes(): number {
-    const { buffers, host } = this.#context;
-    return Math.max(
-      1,
-      Math.min(buffers.chunkBytes, host.link.maxPayload() - HEADER_ROOM - this.source.length * 3),
+    const { size, file } = this.entry;
+    const from = this.#position;
+    const text = `${this.source}: bytes ${from} to ${size} are lost: the file is gone`;
+    this.#context.log.error({ path: this.source, file, from, to: size }, text);
+    await this.#publish(
+      { kind: 'gap', ...this.#common(from, size), reason: 'the source file is gone' },
+      EMPTY,
+      undefined,
+      signal,
     );
+    return true;
   }
 
-  #mustFlush(): boolean {
-    return this.#closing !== undefined || this.#context.once || this.quietMs >= PARTIAL_LINE_MS;
+  #common(start: number, end: number): Pick<Chunk, 'start' | 'end' | 'begin' | 'after'> {
+    const { begin, after } = this.entry;
+    return { start, end, begin, after: after ?? undefined };
   }
 
-  #after(): After | undefined {
-    return this.entry.after ?? undefined;
-  }
-
-  #end(reason: EndReason): Prepared {
-    const { begin } = this.entry;
-    const at = this.#position;
-    const chunk: Chunk = { kind: 'end', start: at, end: at, begin, after: this.#after(), reason };
-    return { chunk, payload: new Uint8Array(), slot: undefined };
-  }
-
-  #gap(): Prepared {
-    const { begin, size } = this.entry;
-    const start = this.#position;
-    this.#context.log.error(
-      { path: this.source, file: this.entry.file, from: start, to: size },
-      `${this.source}: bytes ${start} to ${size} are lost: the file is gone`,
-    );
-    const chunk: Chunk = {
-      kind: 'gap',
-      start,
-      end: size,
-      begin,
-      after: this.#after(),
-      reason: 'the source file is gone',
-    };
-    return { chunk, payload: new Uint8Array(), slot: undefined };
-  }
-
-  async #dropAhead(): Promise<void> {
-    const ahead = this.#ahead;
-    this.#ahead = [];
-    for (const result of await Promise.allSettled(ahead))
-      if (result.status === 'fulfilled') result.value?.slot?.release();
-    if (this.#ahead.length > 0) await this.#dropAhead();
-    this.#seekToPosition();
+  #dataChunk({ start, end, tail, encoding, crc32 }: Piece): Chunk {
+    return { kind: 'data', ...this.#common(start, end), tail, encoding, crc32 };
   }
 
   // --- publishing -----------------------------------------------------------------------------------------------
 
   /** Fenced by the subject's last sequence: the stream takes every chunk exactly once (design §4.5). */
-  async #publish({ chunk, payload, slot }: Prepared, signal: AbortSignal): Promise<void> {
+  async #publish(
+    chunk: Chunk,
+    payload: Uint8Array,
+    slot: Slot | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { host, state } = this.#context;
-    await this.#context.pace(chunk.end - chunk.start, signal);
-    if (signal.aborted) return;
+    await this.#context.pace(payload.length === 0 ? 0 : chunk.end - chunk.start, signal);
+    if (signal.aborted) {
+      slot?.release();
+      return;
+    }
     const subject = publishSubject(host.topology.prefix, {
       host: host.name,
       path: this.source,
@@ -493,17 +353,17 @@ export class Generation {
     });
     const messageHeaders = headers();
     for (const [name, value] of chunkHeaders(chunk)) messageHeaders.set(name, value);
+    const expect = { lastSubjectSequence: this.#expected };
+    const options = { headers: messageHeaders, expect, timeout: PUBLISH_TIMEOUT_MS };
     try {
-      const fence = { lastSubjectSequence: this.#expected };
-      const options = { headers: messageHeaders, expect: fence, timeout: PUBLISH_TIMEOUT_MS };
-      const ack = await host.link.ask(async () => await host.link.js.publish(subject, payload, options));
+      const { seq } = await host.link.ask(async () => await host.link.js.publish(subject, payload, options));
       slot?.release();
-      this.#expected = ack.seq;
+      this.#expected = seq;
       this.#position = chunk.end;
-      if (chunk.kind === 'data') this.#positionTail = chunk.tail;
       this.#ended = chunk.kind === 'end';
       this.#publishedAt = performance.now();
-      this.#uncommitted.published(chunk.end, ack.seq);
+      this.#uncommitted.published(chunk.end, seq);
+      if (chunk.kind === 'data') this.#positionTail = chunk.tail;
       if (chunk.kind === 'gap') await this.#seek(undefined);
       if (chunk.kind === 'end') state.touch();
     } catch (error) {
@@ -514,14 +374,7 @@ export class Generation {
         { path: this.source, why: messageOf(error) },
         'publish refused or unanswered; looking',
       );
-      await this.#dropAhead();
-      await untilAnswered(
-        async () => {
-          await this.#look();
-        },
-        isUnanswered,
-        signal,
-      );
+      await untilAnswered(async () => await this.#look(), isUnanswered, signal);
     }
   }
 
@@ -529,16 +382,10 @@ export class Generation {
   async #look(): Promise<void> {
     const { host } = this.#context;
     const view = await host.needView();
-    const last = await host.lastMessage(this.source, this.entry.file);
-    if (last.seq === this.#expected && view.created === this.#created) await this.#dropAhead();
-    else if (last.chunk === undefined) await this.#resumeFrom(view);
-    else {
-      this.#position = last.chunk.end;
-      this.#expected = last.seq;
-      this.#created = view.created;
-      this.#ended = last.chunk.kind === 'end';
-      await this.#seek(last.chunk.kind === 'data' ? last.chunk.tail : null);
-    }
+    const { seq, chunk } = await host.lastMessage(this.source, this.entry.file);
+    if (seq === this.#expected && view.created === this.#created) await this.#seek(this.#positionTail);
+    else if (chunk === undefined) await this.#resumeFrom(view);
+    else await this.#goOnAfter(view, seq, chunk, view.entry(this.entry.file));
   }
 
   // --- progress and repair --------------------------------------------------------------------------------------
@@ -618,3 +465,5 @@ export class Generation {
     await this.#seek(entry?.offset === this.#position ? entry.tail : undefined);
   }
 }
+
+const EMPTY = new Uint8Array();

@@ -2,28 +2,26 @@
 // bytes went, and lets a generation follow only when the one before is in the stream.
 
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import path from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
 
 import type { After } from '../common/chunk.ts';
 import { messageOf, systemCode } from '../common/errors.ts';
-import { readFully } from '../common/files.ts';
 import { Bell } from '../common/run.ts';
-import { type Found, foundOf, look } from './discover.ts';
-import { Generation, type ShipperContext } from './generation.ts';
+import { type Found, look } from './discover.ts';
+import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
+import { baseOf, fileIdOf, type FileStamp, headMatches, isSameFile, splitFileId } from './identity.ts';
 import {
-  baseOf,
-  fileIdOf,
-  type FileStamp,
-  type Head,
-  headMatches,
-  headOf,
-  HEAD_BYTES,
-  isRotationOf,
-  isSameFile,
-  splitFileId,
-} from './identity.ts';
+  type Candidate,
+  candidateOf,
+  findFile,
+  findRotated,
+  openStill,
+  type Opened,
+  rotatedBetween,
+  rotatedFiles,
+} from './siblings.ts';
 import type { GenerationState } from './state.ts';
+import { firstBytes } from './tailer.ts';
 
 /** How long a finished generation keeps its descriptor: it may still be written to, or have to be sent again. */
 const PARK_MS = 60_000;
@@ -31,14 +29,6 @@ const PARK_MS = 60_000;
 const DELETED_QUIET_MS = 2_000;
 /** Finished generations that are remembered for each path. */
 const REMEMBERED = 16;
-
-/** What is known of a file before its generation is chosen. */
-interface Candidate {
-  readonly handle: FileHandle;
-  readonly found: Found;
-  /** As it was when the file was found: should it be truncated before it is read, its copy is known by this. */
-  readonly head: Head;
-}
 
 /** For a shipper without state: what stream or record know for a file's base. */
 export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
@@ -54,6 +44,10 @@ export class Source {
   /** Files that were found and opened, and have no generation yet. */
   readonly #arrivals: Candidate[] = [];
   readonly #arrived = new Bell();
+  readonly #owner: GenerationOwner = {
+    onReplaced: () => void this.#lookSoon(),
+    reopen: async (generation) => await this.#reopenFor(generation),
+  };
   #started = 0;
   #looking: Promise<void> = Promise.resolve();
 
@@ -133,7 +127,7 @@ export class Source {
 
   /** A generation of an earlier run: found again by its stamp, at the path or beside it under a rotated name. */
   async #reopen(entry: GenerationState): Promise<void> {
-    const generation = this.#add(entry, await this.#find(entry));
+    const generation = this.#add(entry, await findFile(this.path, entry));
     if (entry.closed !== null) generation.close(entry.closed);
     if (await generation.resume(this.#signal)) return;
     await this.#finishElsewhere(generation);
@@ -148,7 +142,7 @@ export class Source {
 
   async #handleTruncation(): Promise<void> {
     for (const generation of [...this.#generations]) {
-      if (!generation.isTruncated) continue;
+      if (!generation.isReplaced) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.position }, `${this.path}: truncated`);
       if (again) generation.moveTo(undefined, generation.entry.size);
@@ -168,12 +162,21 @@ export class Source {
       if (!truncated) return;
     } else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0')
       for (const rotated of await this.#between(BigInt(newest.birth), found.stamp)) this.#arrive(rotated);
-    const handle = await this.#open(this.path);
-    if (handle === undefined) return;
-    const now = foundOf(this.path, await handle.stat({ bigint: true }));
-    if (isSameFile(now.stamp, found.stamp))
-      this.#arrive({ handle, found: now, head: headOf(await firstBytes(handle)) });
-    else await handle.close();
+    const arrival = await this.#openCurrent(found);
+    if (arrival !== undefined) this.#arrive(arrival);
+  }
+
+  async #openCurrent(found: Found): Promise<Candidate | undefined> {
+    try {
+      const opened = await openStill(found);
+      return opened === undefined ? undefined : await candidateOf(opened);
+    } catch (error) {
+      this.#context.throttle.run(`open ${this.path}`, (repeated) => {
+        const why = systemCode(error) ?? messageOf(error);
+        this.#context.log.warn({ repeated }, `cannot read ${this.path} (${why}); trying again`);
+      });
+      return undefined;
+    }
   }
 
   #arrive(candidate: Candidate): void {
@@ -229,7 +232,7 @@ export class Source {
         closed: null,
         done: false,
       };
-      const generation = new Generation(this.#context, this.path, entry, handle, () => void this.#lookSoon());
+      const generation = new Generation(this.#context, this.path, entry, handle, this.#owner);
       const matches = await generation.resume(this.#signal);
       if (!matches && generation.position > entry.begin) continue;
       const following = this.#generations[at];
@@ -256,7 +259,7 @@ export class Source {
   }
 
   #add(entry: GenerationState, handle: FileHandle | undefined): Generation {
-    const generation = new Generation(this.#context, this.path, entry, handle, () => void this.#lookSoon());
+    const generation = new Generation(this.#context, this.path, entry, handle, this.#owner);
     this.#generations.push(generation);
     this.#bell.ring();
     return generation;
@@ -280,14 +283,15 @@ export class Source {
       if (next === undefined) await this.#bell.wait(10_000, this.#signal);
       else if (before === undefined || before.isDrained) {
         if (before !== undefined && (await this.#insertCopies(before, next))) continue;
-        next.entry.after ??= before === undefined ? this.#afterKept(next) : afterOf(before);
+        next.entry.after ??=
+          before === undefined ? this.#afterKept(next) : namedAfter(before.entry, before.position);
         await this.#context.state.save();
         this.#started += 1;
         this.#running.push(next.run(this.#signal));
       } else {
         // A single writer has left the old file once the new one has bytes.
         const more = this.#started + 1 < this.#generations.length || this.#arrivals.length > 0;
-        const left = next.currentSize() > 0 || more;
+        const left = next.size > 0 || more;
         if (left || this.#context.once) before.close('rotated');
         await this.#bell.wait(20, this.#signal);
       }
@@ -317,9 +321,8 @@ export class Source {
 
   async #closeWhatIsGone(found: Found | undefined): Promise<void> {
     const { current } = this;
-    if (current?.handle === undefined || found !== undefined) return;
-    const stats = await current.handle.stat();
-    if (stats.nlink === 0 && current.quietMs >= DELETED_QUIET_MS) current.close('deleted');
+    if (current?.isOpen !== true || found !== undefined) return;
+    if ((await current.isUnlinked()) && current.quietMs >= DELETED_QUIET_MS) current.close('deleted');
   }
 
   /** Finished and committed generations let go of their descriptors, and are forgotten when their file is gone. */
@@ -327,7 +330,7 @@ export class Source {
     for (const generation of this.#generations) {
       const { entry } = generation;
       if (!generation.isDrained || !generation.isCommitted || generation.quietMs < PARK_MS) continue;
-      if (generation.handle !== undefined) generation.park();
+      if (generation.isOpen) generation.park();
       if (!entry.done) {
         entry.done = true;
         this.#context.state.touch();
@@ -343,151 +346,44 @@ export class Source {
     }
   }
 
-  // --- files beside it ------------------------------------------------------------------------------------------
-
-  async #open(file: string): Promise<FileHandle | undefined> {
-    try {
-      return await open(file, 'r');
-    } catch (error) {
-      const code = systemCode(error);
-      if (code === 'ENOENT') return undefined;
-      this.#context.throttle.run(`open ${file}`, (repeated) => {
-        this.#context.log.warn(
-          { repeated },
-          `cannot read ${file} (${code ?? messageOf(error)}); trying again`,
-        );
-      });
-      return undefined;
-    }
+  /** Something of a generation is wanted again that is not open: its file, or the copy of a truncated one. */
+  async #reopenFor(generation: Generation): Promise<FileHandle | undefined> {
+    if (generation.closing === 'truncated') return (await this.#findCopy(generation))?.handle;
+    return await findFile(this.path, generation.entry);
   }
 
-  /** The file of a generation: at the path, or under any name in its directory. */
-  async #find(stamp: FileStamp): Promise<FileHandle | undefined> {
-    for (const name of [path.basename(this.path), ...(await this.#siblings(() => true))]) {
-      const file = path.join(path.dirname(this.path), name);
-      const found = await this.#lookAt(file);
-      if (found === undefined || !isSameFile(found.stamp, stamp)) continue;
-      const handle = await open(file, 'r');
-      const now = foundOf(file, await handle.stat({ bigint: true }));
-      if (isSameFile(now.stamp, stamp)) return handle;
-      await handle.close();
-    }
-    return undefined;
+  async #findCopy(generation: Generation): Promise<Opened | undefined> {
+    const wanted = async ({ handle, found }: Opened): Promise<boolean> =>
+      found.size >= generation.position &&
+      headMatches(generation.entry.head, await firstBytes(handle)) &&
+      (await generation.isContinuedBy(handle));
+    return await findRotated(this.path, (found) => !this.owns(found.stamp), wanted);
   }
 
-  /** The copy that copytruncate left: a rotated name, long enough, with the same head and the same bytes before the position. */
-  async #findCopy(generation: Generation): Promise<{ handle: FileHandle; found: Found } | undefined> {
-    const base = path.basename(this.path);
-    for (const name of await this.#siblings((sibling) => isRotationOf(base, sibling))) {
-      const file = path.join(path.dirname(this.path), name);
-      const found = await this.#lookAt(file);
-      if (found === undefined || found.size < generation.position || this.owns(found.stamp)) continue;
-      const handle = await this.#open(file);
-      if (handle === undefined) continue;
-      if (await isCopy(handle, generation)) return { handle, found };
-      await handle.close();
-    }
-    return undefined;
-  }
-
-  /**
-   * Generations that came and were rotated away, or copied and truncated, between two looks: rotated names beside the
-   * path, born in this time, that are no copy of anything known or of what the file holds now. Looked for until two
-   * looks in a row find nothing more: names shift while one looks.
-   */
+  /** Rotated files beside the path that are generations between two that are known; see rotatedBetween. */
   async #between(after: bigint, before: FileStamp | undefined): Promise<Candidate[]> {
-    const base = path.basename(this.path);
-    const between = new Map<string, Candidate>();
-    for (let unchanged = 0; unchanged < 2; unchanged += 1)
-      for (const name of await this.#siblings((sibling) => isRotationOf(base, sibling))) {
-        const found = await this.#lookAt(path.join(path.dirname(this.path), name));
-        if (found === undefined || between.has(found.stamp.ino) || this.owns(found.stamp)) continue;
-        const birth = BigInt(found.stamp.birth);
-        if (birth < after || (before !== undefined && birth > BigInt(before.birth))) continue;
-        if (before !== undefined && isSameFile(found.stamp, before)) continue;
-        const handle = await this.#open(found.path);
-        if (handle === undefined) continue;
-        const opened = foundOf(found.path, await handle.stat({ bigint: true }));
-        if (isSameFile(opened.stamp, found.stamp) && !(await this.#isCopy(handle, before === undefined))) {
-          between.set(found.stamp.ino, { handle, found: opened, head: headOf(await firstBytes(handle)) });
-          unchanged = -1;
-        } else await handle.close();
-      }
-    return [...between.values()].toSorted(byBirth);
-  }
-
-  /** A copy of a generation that is shipped already, or (`ofCurrent`) of what the file holds now, is not another. */
-  async #isCopy(handle: FileHandle, ofCurrent: boolean): Promise<boolean> {
-    const head = await firstBytes(handle);
-    if (head.length === 0) return true;
-    if (this.#entries.some(({ head: known }) => known.length > 0 && headMatches(known, head))) return true;
-    const current = ofCurrent ? await this.#open(this.path) : undefined;
-    if (current === undefined) return false;
-    try {
-      const now = headOf(await firstBytes(current));
-      return (
-        now.length > 0 && (headMatches(now, head) || headMatches(headOf(head), await firstBytes(current)))
-      );
-    } finally {
-      await current.close();
-    }
+    const known = this.#entries.map(({ head }) => head);
+    return await rotatedBetween(this.path, {
+      after,
+      before,
+      isKnown: (stamp) => this.owns(stamp),
+      heads: known,
+    });
   }
 
   /** Without state: rotated files beside the path that stream or record know, oldest first. */
   async #rotatedAndKnown(known: Known): Promise<Candidate[]> {
-    const base = path.basename(this.path);
-    const candidates: Candidate[] = [];
-    for (const name of await this.#siblings((sibling) => isRotationOf(base, sibling))) {
-      const found = await this.#lookAt(path.join(path.dirname(this.path), name));
-      const of = found === undefined ? undefined : known(baseOf(found.stamp) ?? '');
-      if (found === undefined || of === undefined || (of.path !== '' && of.path !== this.path)) continue;
-      const handle = await this.#open(found.path);
-      if (handle !== undefined) candidates.push({ handle, found, head: headOf(await firstBytes(handle)) });
-    }
-    return candidates.toSorted(byBirth);
-  }
-
-  async #siblings(wanted: (name: string) => boolean): Promise<string[]> {
-    try {
-      return (await readdir(path.dirname(this.path))).filter((name) => wanted(name));
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return [];
-      throw error;
-    }
-  }
-
-  async #lookAt(file: string): Promise<Found | undefined> {
-    try {
-      return await look(file);
-    } catch (error) {
-      if (systemCode(error) === 'EACCES') return undefined;
-      throw error;
-    }
+    return await rotatedFiles(this.path, ({ stamp }) => {
+      const of = known(baseOf(stamp) ?? '');
+      return of !== undefined && (of.path === '' || of.path === this.path);
+    });
   }
 }
 
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;
 
-/** Birth times come in steps of a clock tick: of two born in the same one, the older was written to last earlier. */
-function byBirth({ found: a }: Candidate, { found: b }: Candidate): number {
-  if (a.stamp.birth !== b.stamp.birth) return BigInt(a.stamp.birth) < BigInt(b.stamp.birth) ? -1 : 1;
-  return a.modified < b.modified ? -1 : 1;
-}
-
-/** What the next generation names as the one before it; nothing when nothing of that was ever shipped. */
-function afterOf(before: Generation): After | null {
-  const { file, begin } = before.entry;
-  return before.position === begin ? null : { file, size: before.position };
-}
-
-async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
-  const first = Buffer.alloc(HEAD_BYTES);
-  return first.subarray(0, await readFully(handle, first, 0));
-}
-
-async function isCopy(handle: FileHandle, generation: Generation): Promise<boolean> {
-  return (
-    headMatches(generation.entry.head, await firstBytes(handle)) && (await generation.isContinuedBy(handle))
-  );
+/** What the next generation names as the one before it: past those of which nothing was ever shipped. */
+function namedAfter(before: GenerationState, size: number): After | null {
+  return size === before.begin ? before.after : { file: before.file, size };
 }
