@@ -9,6 +9,11 @@ import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './com
 
 const COMMANDS: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
   {
+    name: 'demo',
+    summary: 'see it ship generated logs through kills, and compare every byte',
+    load: async () => (await import('./cli/demo.ts')).demoCommand(),
+  },
+  {
     name: 'local',
     summary: 'nats-server, shipper and receiver on this machine, to try it',
     load: async () => (await import('./cli/local.ts')).localCommand(),
