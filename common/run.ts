@@ -77,6 +77,11 @@ export class Bell {
     this.#waiting?.();
   }
 
+  /** Forgets a ring that nobody waited for: what it announced has been seen. */
+  clear(): void {
+    this.#rung = false;
+  }
+
   /** Resolves at the next ring, after `ms`, or when the signal fires. */
   async wait(ms: number, signal?: AbortSignal): Promise<void> {
     if (!this.#rung && signal?.aborted !== true) {

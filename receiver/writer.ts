@@ -20,8 +20,8 @@ import { dropUnlisted } from './segments.ts';
 
 const decompress = promisify(zstdDecompress);
 
-/** Small chunks of one destination are joined up to about this before they are written. */
-const JOIN_BYTES = 1024 * 1024;
+/** Small chunks of one destination are joined up to about this before they are written; a large one is not copied. */
+const JOIN_BYTES = 256 * 1024;
 
 /** Chunks that are decompressed ahead of the one being written. */
 const AHEAD = 2;
@@ -460,7 +460,7 @@ async function decode(chunk: DataChunk, payload: Uint8Array): Promise<Uint8Array
   if (crc32(payload) !== chunk.crc32) return undefined;
   if (chunk.encoding === 'none') return payload;
   try {
-    const data = await decompress(payload, { maxOutputLength: length, chunkSize: Math.max(64, length) });
+    const data = await decompress(payload, { maxOutputLength: length, chunkSize: Math.max(64, length + 1) });
     return data.length === length ? data : undefined;
   } catch (error) {
     if (error instanceof Error) return undefined;

@@ -55,6 +55,8 @@ export class Tailer {
   /** Where the next piece is read, and what must stand before it. */
   #readAt = 0;
   #readTail: string | undefined;
+  /** The last piece that was read was full, and no other is being read. */
+  #isBacklog = false;
   #replaced = false;
   #grewAt = performance.now();
 
@@ -122,9 +124,11 @@ export class Tailer {
   }
 
   async #drop(): Promise<void> {
+    this.#isBacklog = false;
     while (this.#ahead.length > 0)
       for (const result of await Promise.allSettled(this.#ahead.splice(0)))
         if (result.status === 'fulfilled') result.value?.slot?.release();
+    this.#isBacklog = false;
   }
 
   /** Whether the file is the one that the head and the bytes before `position` were taken from. Completes the head. */
@@ -144,10 +148,19 @@ export class Tailer {
    */
   async next(signal: AbortSignal): Promise<Piece | undefined> {
     while (this.#ahead.length > 0) {
-      const ready = await this.#ahead.shift();
+      const first = this.#ahead.shift();
+      this.#readOn(signal);
+      const ready = await first;
       if (ready !== undefined) return ready;
     }
     return this.#handle === undefined ? undefined : await this.#read(this.#handle, false, signal);
+  }
+
+  /** Begins the next piece when the one before has been read, was a full one, and there is room. */
+  #readOn(signal: AbortSignal): void {
+    if (!this.#isBacklog || this.#ahead.length >= PIECES_AHEAD || this.#handle === undefined) return;
+    this.#isBacklog = false;
+    this.#ahead.push(this.#read(this.#handle, true, signal));
   }
 
   async #read(handle: FileHandle, ahead: boolean, signal: AbortSignal): Promise<Piece | undefined> {
@@ -174,8 +187,8 @@ export class Tailer {
       const tail = tailOf(slot.buffer.subarray(0, before + cut));
       this.#readAt = start + cut;
       this.#readTail = tail;
-      if (data.length === room && this.#ahead.length < PIECES_AHEAD)
-        this.#ahead.push(this.#read(handle, true, signal));
+      this.#isBacklog = data.length === room;
+      this.#readOn(signal);
       const bytes = data.subarray(0, cut);
       const packed = await this.#pack(bytes);
       sent = packed === undefined;
