@@ -7,6 +7,7 @@ import { jserrors } from '@nats-io/jetstream/internal';
 import { Kvm } from '@nats-io/kv';
 
 import { LogferryError } from './errors.ts';
+import { headersOf } from './headers.ts';
 import { type Link, permissionViolation, UNAVAILABLE } from './nats.ts';
 
 /** JetStream API error codes. */
@@ -65,7 +66,7 @@ export class Bucket {
         last_by_subj: this.#subject(key),
       });
       if (message === null) return { data: undefined, revision: 0, epoch };
-      const deleted = message.header.get('KV-Operation') !== '';
+      const deleted = (headersOf(message)?.get('KV-Operation') ?? '') !== '';
       return { data: deleted ? undefined : message.data, revision: message.seq, epoch };
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === NO_MESSAGE)

@@ -211,13 +211,14 @@ async function makeDirectories(out: string, directory: string): Promise<void> {
   }
 }
 
-/** Whether an error says that a destination's plain place is taken by something of another kind. */
+/** Whether an error says that a destination's plain place is taken by something of another kind, or is too deep. */
 export function isPlaceTaken(error: unknown): boolean {
   const code = systemCode(error);
   return (
     code === 'ENOTDIR' ||
     code === 'EISDIR' ||
     code === 'EEXIST' ||
+    code === 'ENAMETOOLONG' ||
     messageOf(error).includes('it is not a file')
   );
 }

@@ -7,7 +7,8 @@ import type { ConsumerConfig, StoredMsg } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
+import { headersOf } from '../common/headers.ts';
+import type { Logger, Throttle } from '../common/log.ts';
 import type { Link } from '../common/nats.ts';
 import {
   emptyRecord,
@@ -40,6 +41,8 @@ export interface ReceiverContext {
   readonly output: Output;
   readonly rotate: RotateOptions;
   readonly log: Logger;
+  /** What foreign clients do is said once, not once a partition. */
+  readonly throttle: Throttle;
   readonly stats: ReceiverStats;
   readonly memory: PullMemory;
   /** Bytes that stay missing for this long are given up. */
@@ -97,8 +100,8 @@ export class Partition {
     this.#held = held;
     this.#term = term;
     this.#position = held.record.stream;
-    const { output, topology, rotate, log, stats } = context;
-    const options = { out: output.out, prefix: topology.prefix, ledgerFile, rotate, log, stats };
+    const { output, topology, rotate, log, throttle, stats } = context;
+    const options = { out: output.out, prefix: topology.prefix, ledgerFile, rotate, log, throttle, stats };
     this.#writer = new Writer(options, held.record, term);
   }
 
@@ -213,16 +216,19 @@ export class Partition {
     log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
     const subject = storedSubject(topology.prefix, topology.partitions, source);
     const next = async (seq: number): Promise<StoredMsg | null> =>
-      await link.ask(
-        async () => await link.jsm.direct.getMessage(topology.stream, { seq, next_by_subj: subject }),
-      );
+      await link.ask(async () => {
+        // In a variable: the library's type does not know that the leader takes this too.
+        const query = { seq, next_by_subj: subject };
+        return await link.jsm.streams.getMessage(topology.stream, query);
+      });
     for (
       let message = await next(1);
       message !== null && !signal.aborted;
       message = await next(message.seq + 1)
     ) {
-      const { header, data, seq } = message;
-      await this.#writer.rescue({ subject, seq, header: (name) => header.get(name), data });
+      const { data, seq } = message;
+      const headers = headersOf(message);
+      await this.#writer.rescue({ subject, seq, header: (name) => headers?.get(name) ?? '', data });
       if (this.#writer.group.bytes >= COMMIT_BYTES) await this.#commit();
     }
     await this.#commit();

@@ -2,6 +2,7 @@
 
 import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node';
 
+import { headerBytes, headersOf } from '../common/headers.ts';
 import type { Link } from '../common/nats.ts';
 import { Bell } from '../common/run.ts';
 
@@ -135,8 +136,9 @@ export class Puller {
   }
 
   #status(message: Msg): void {
-    const code = message.headers?.code ?? 0;
-    const text = message.headers?.description ?? '';
+    const headers = headersOf(message);
+    const code = headers?.code ?? 0;
+    const text = headers?.description ?? '';
     if (code === 100) return;
     this.#pulls.delete(Number(message.subject.slice(this.#inbox.length + 1)));
     const finished =
@@ -154,7 +156,7 @@ export class Puller {
       if (left > 0) this.#pulls.set(oldest[0], left);
       else this.#pulls.delete(oldest[0]);
     }
-    const { headers } = message;
+    const headers = headersOf(message);
     this.#queue.push({
       subject: message.subject,
       seq,
@@ -173,10 +175,7 @@ export class Puller {
 
 /** What the server counts against a pull's max_bytes. */
 function messageBytes(message: Msg): number {
-  let headers = 12;
-  for (const [name, values] of message.headers ?? [])
-    for (const value of values) headers += name.length + value.length + 4;
-  return message.subject.length + (message.reply?.length ?? 0) + headers + message.data.length;
+  return message.subject.length + (message.reply?.length ?? 0) + headerBytes(message) + message.data.length;
 }
 
 /**

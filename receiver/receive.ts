@@ -2,7 +2,7 @@
 
 import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
+import { type Logger, Throttle } from '../common/log.ts';
 import { Registration, Roster } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
@@ -15,6 +15,7 @@ import {
   streamInfo,
 } from '../common/stream.ts';
 import { DEFAULT_PARTITIONS, membersBucket, partitionFilter, receiverKey } from '../common/topology.ts';
+import { formatBytes } from '../common/units.ts';
 import type { RotateOptions } from './destination.ts';
 import { closeOutput, openOutput, type Output } from './output.ts';
 import { Ownership } from './ownership.ts';
@@ -74,6 +75,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         output,
         rotate: options.rotate,
         log,
+        throttle: new Throttle(),
         stats,
         giveUpAfterMs: options.giveUpAfterMs ?? defaultGiveUp(report.wishes.maxAgeMs),
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
@@ -82,6 +84,11 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         }),
       };
       await whileRegistered(options, context, signal);
+      const { bytes, duplicates, foreign } = stats;
+      log.info(
+        { ...stats },
+        `wrote ${formatBytes(bytes)}; skipped ${duplicates} duplicates and ${foreign} foreign messages`,
+      );
     } finally {
       await link.close();
     }

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { type After, type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
 import { crc32, hex32 } from '../common/digest.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
-import { type Logger, Throttle } from '../common/log.ts';
+import type { Logger, Throttle } from '../common/log.ts';
 import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
 import { accept } from './accept.ts';
@@ -53,6 +53,7 @@ export interface WriterOptions {
   readonly ledgerFile: LedgerFile;
   readonly rotate: RotateOptions;
   readonly log: Logger;
+  readonly throttle: Throttle;
   readonly stats: ReceiverStats;
 }
 
@@ -89,7 +90,6 @@ export class Writer {
   readonly #joined = new Map<string, Joined>();
   /** Files that wait for missing bytes, by fileKey, and since when. */
   readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
-  readonly #throttle = new Throttle();
   #group: Group = emptyGroup();
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
@@ -133,7 +133,7 @@ export class Writer {
       return { delivery, source, chunk, data: undefined };
     } catch (error) {
       this.#options.stats.foreign += 1;
-      this.#throttle.run('foreign', (held) => {
+      this.#options.throttle.run('foreign', (held) => {
         this.#options.log.warn(
           { subject: delivery.subject.slice(0, 200), seq: delivery.seq, repeated: held },
           `skipped a message that logferry did not write: ${messageOf(error)}`,
@@ -197,7 +197,7 @@ export class Writer {
         if (chunk.kind !== 'data') throw new Error('BUG: only data is written');
         const data = await (item.data ?? decode(chunk, delivery.data));
         if (data === undefined) {
-          this.#throttle.run('damaged', (held) => {
+          this.#options.throttle.run('damaged', (held) => {
             log.warn(
               { subject: delivery.subject, seq: delivery.seq, repeated: held },
               'a chunk does not match its checksum; waiting for it to be sent again',

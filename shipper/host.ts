@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { isUnanswered } from '../common/bucket.ts';
 import { type Chunk, parseChunk } from '../common/chunk.ts';
 import { LogferryError } from '../common/errors.ts';
+import { headersOf } from '../common/headers.ts';
 import type { Link } from '../common/nats.ts';
 import { type FileEntry, parseJson } from '../common/record.ts';
 import type { RecordStore } from '../common/record-store.ts';
@@ -107,11 +108,9 @@ export class Host {
       async () => await this.link.jsm.streams.getMessage(topology.stream, query),
     );
     if (message === null) return { seq: 0, chunk: undefined };
+    const sent = headersOf(message);
     try {
-      return {
-        seq: message.seq,
-        chunk: parseChunk((header) => message.header.get(header), message.data.length),
-      };
+      return { seq: message.seq, chunk: parseChunk((header) => sent?.get(header), message.data.length) };
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'corrupt')
         return { seq: message.seq, chunk: undefined };

@@ -202,11 +202,16 @@ export class World {
   }
 
   async jsm(): Promise<JetStreamManager> {
+    return (await this.connection()).jsm;
+  }
+
+  /** A connection of the test's own. */
+  async connection(): Promise<{ nc: NatsConnection; jsm: JetStreamManager }> {
     if (this.#connection === undefined || this.#connection.nc.isClosed()) {
       const nc = await connect({ servers: this.server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
       this.#connection = { nc, jsm: await jetstreamManager(nc) };
     }
-    return this.#connection.jsm;
+    return this.#connection;
   }
 
   /** How many messages of the host are in the stream beyond what its record has processed. */
