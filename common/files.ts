@@ -52,18 +52,33 @@ export async function setAside(file: string): Promise<string> {
 
 /** Creates a directory (0700) where missing, or throws one clear line. */
 export async function ensureDirectory(directory: string, what: string): Promise<void> {
-  try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+  await workIn(directory, what, async () => {
+    await makeDirectory(path.resolve(directory));
     await (await open(directory, constants.O_RDONLY | constants.O_DIRECTORY)).close();
+  });
+}
+
+/** Not by mkdir's own recursion: below /proc that never ends (Node 24.21). */
+async function makeDirectory(directory: string, parentIsThere = false): Promise<void> {
+  try {
+    await mkdir(directory, 0o700);
   } catch (error) {
-    throw unusable(directory, what, error);
+    if (systemCode(error) === 'EEXIST') return;
+    if (systemCode(error) !== 'ENOENT' || parentIsThere) throw error;
+    await makeDirectory(path.dirname(directory));
+    await makeDirectory(directory, true);
   }
 }
 
-/** The error for a directory that cannot be written to. */
-export function unusable(directory: string, what: string, error: unknown): LogferryError {
-  const hint = `give another ${what}, or make it writable for this user`;
-  return new LogferryError('failed', `cannot use ${directory}: ${messageOf(error)}`, hint, { cause: error });
+/** Does the work in a directory that the user gave by the flag `what`; the system's errors there become one clear line. */
+export async function workIn<T>(directory: string, what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof LogferryError || systemCode(error) === undefined) throw error;
+    const hint = `give another ${what}, or make it writable for this user`;
+    throw new LogferryError('failed', `cannot use ${directory}: ${messageOf(error)}`, hint, { cause: error });
+  }
 }
 
 /** Reads until `length` bytes are there or the file ends; returns how many. */

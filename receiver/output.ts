@@ -13,7 +13,7 @@ import {
   type Lock,
   readIfThere,
   setAside,
-  unusable,
+  workIn,
   writeFileDurably,
 } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
@@ -44,12 +44,16 @@ export async function openOutput(out: string, wantedId: string | undefined, log:
   const state = path.join(out, STATE_DIRECTORY);
   await ensureDirectory(out, '--out');
   await ensureDirectory(state, '--out');
-  let lock: Lock;
-  try {
-    lock = await lockDirectory(state, 'lock');
-  } catch (error) {
-    throw error instanceof LogferryError ? error : unusable(out, '--out', error);
-  }
+  return await workIn(out, '--out', async () => await openLocked(out, state, wantedId, log));
+}
+
+async function openLocked(
+  out: string,
+  state: string,
+  wantedId: string | undefined,
+  log: Logger,
+): Promise<Output> {
+  const lock = await lockDirectory(state, 'lock');
   try {
     const { directory, id } = await identity(state, wantedId, log);
     const output: Output = { out, directory, id, lock, ledgers: new Map() };

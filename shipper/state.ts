@@ -13,6 +13,7 @@ import {
   type Lock,
   readIfThere,
   setAside,
+  workIn,
   writeFileDurably,
 } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
@@ -84,6 +85,10 @@ export class State {
    */
   static async open(directory: string, host: string, log: Logger): Promise<State> {
     await ensureDirectory(directory, '--state');
+    return await workIn(directory, '--state', async () => await State.#openLocked(directory, host, log));
+  }
+
+  static async #openLocked(directory: string, host: string, log: Logger): Promise<State> {
     const lock = await lockDirectory(directory, 'lock');
     try {
       const file = path.join(directory, 'state.json');

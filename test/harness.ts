@@ -258,7 +258,7 @@ export class Written {
 
   constructor(world: World, name: string) {
     this.file = path.join(world.source, name);
-    this.#truth = path.join(world.dir, `truth-${name}`);
+    this.#truth = path.join(world.dir, `truth-${name.replaceAll('/', '-')}`);
     this.#fd = openSync(this.file, 'a');
     rmSync(this.#truth, { force: true });
   }
