@@ -25,6 +25,8 @@ export interface StoredRecord {
 export class RecordStore {
   readonly bucket: Bucket;
   readonly #log: Logger;
+  /** The revisions that were set aside, by key: each is said once. */
+  readonly #aside = new Map<string, number>();
 
   constructor(link: Link, stream: string, log: Logger) {
     this.bucket = new Bucket(link, partitionsBucket(stream));
@@ -42,17 +44,23 @@ export class RecordStore {
     const { data, revision, epoch } = await this.bucket.read(key);
     if (data === undefined) return { record: undefined, revision, epoch };
     try {
-      return { record: decode(data), revision, epoch };
+      return { record: decode(data, `the record ${key} in bucket ${this.bucket.name}`), revision, epoch };
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
-      const aside = `${key}.corrupt.${revision}`;
-      await this.bucket.set(aside, data, await this.bucket.read(aside));
-      this.#log.error(
-        { partition, key: aside },
-        `the record of partition ${partition} does not parse (${messageOf(error)}); set aside, rebuilt from the ledgers`,
-      );
+      await this.#setAside(key, data, revision, messageOf(error));
       return { record: undefined, revision, epoch };
     }
+  }
+
+  /** Throws `unreachable` when it may not be there: nobody may overwrite the record then. */
+  async #setAside(key: string, data: Uint8Array, revision: number, why: string): Promise<void> {
+    if (this.#aside.get(key) === revision) return;
+    const aside = `${key}.corrupt.${revision}`;
+    const result = await this.bucket.set(aside, data, await this.bucket.read(aside));
+    if (result === 'unknown') throw new LogferryError('unreachable', `no answer when setting ${aside}`);
+    this.#aside.set(key, revision);
+    const what = `the record ${key} in bucket ${this.bucket.name} does not parse (${why})`;
+    this.#log.error({ key: aside }, `${what}; set aside as ${aside}, rebuilt from the ledgers`);
   }
 
   /** Never throws for a lost race or a lost answer. */
@@ -69,8 +77,8 @@ function encode(record: PartitionRecord): Uint8Array {
   return zstdCompressSync(encodeRecord(record), { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
 }
 
-function decode(data: Uint8Array): PartitionRecord {
+function decode(data: Uint8Array, what: string): PartitionRecord {
   const plain =
     data[0] === ZSTD_MAGIC ? zstdDecompressSync(data, { maxOutputLength: MAX_RECORD_BYTES }) : data;
-  return decodeRecord(new TextDecoder('utf-8', { fatal: true }).decode(plain));
+  return decodeRecord(new TextDecoder('utf-8', { fatal: true }).decode(plain), what);
 }

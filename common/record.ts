@@ -295,14 +295,20 @@ export function encodeRecord(record: PartitionRecord): string {
 }
 
 /** Reads a record. Throws `newer` for a later version (never rebuilt), `corrupt` for anything else that is off. */
-export function decodeRecord(text: string): PartitionRecord {
+export function decodeRecord(text: string, what = 'the record'): PartitionRecord {
   const value = parseJson(text);
-  refuseNewer(value, RECORD_VERSION, 'the record');
-  const parsed = schema.safeParse(value);
-  if (!parsed.success)
-    throw new LogferryError('corrupt', `the record does not parse: ${z.prettifyError(parsed.error)}`);
-  const { files, partitions, owner, term, terms, stream } = parsed.data;
+  refuseNewer(value, RECORD_VERSION, what);
+  const { files, partitions, owner, term, terms, stream } = parseAs(schema, value);
   return { partitions, owner, term, terms, stream, files: new Map(Object.entries(files)) };
+}
+
+/** The value, checked. Throws `corrupt` with what is wrong first, in one line. */
+export function parseAs<S extends z.ZodType>(expected: S, value: unknown): z.output<S> {
+  const parsed = expected.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+  throw new LogferryError('corrupt', `${where}${issue?.message ?? 'not what was expected'}`);
 }
 
 /** Parses JSON, or throws `corrupt`. */
@@ -311,7 +317,9 @@ export function parseJson(text: string): unknown {
     const value: unknown = JSON.parse(text);
     return value;
   } catch (error) {
-    throw new LogferryError('corrupt', `not JSON: ${text.slice(0, 60)}`, undefined, { cause: error });
+    throw new LogferryError('corrupt', `not JSON: ${JSON.stringify(text.slice(0, 60))}`, undefined, {
+      cause: error,
+    });
   }
 }
 

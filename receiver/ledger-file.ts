@@ -133,7 +133,7 @@ export async function loadLedger(
   let damaged = false;
   for (const line of lines) {
     try {
-      const parsed = decodeLine(line);
+      const parsed = decodeLine(line, file);
       if ('version' in parsed && parsed.version <= LEDGER_VERSION)
         ledger = emptyLedger(directory === '' ? parsed.directory : directory, partition);
       applyLine(ledger, parsed);

@@ -276,9 +276,9 @@ export function encodeLine(line: LedgerLine): string {
 }
 
 /** Reads one line (without its newline). Throws `newer` or `corrupt`. */
-export function decodeLine(text: string): LedgerLine {
+export function decodeLine(text: string, what = 'the ledger'): LedgerLine {
   const value = parseJson(text);
-  refuseNewer(value, LEDGER_VERSION, 'the ledger');
+  refuseNewer(value, LEDGER_VERSION, what);
   const parsed = lineSchema.safeParse(value);
   if (!parsed.success) throw new LogferryError('corrupt', `not a line of a ledger: ${text.slice(0, 100)}`);
   return parsed.data;

@@ -17,7 +17,7 @@ import {
   writeFileDurably,
 } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
-import { parseJson, refuseNewer } from '../common/record.ts';
+import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
 import { LedgerFile, ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
 
@@ -71,45 +71,41 @@ async function identity(
   log: Logger,
 ): Promise<{ directory: string; id: string }> {
   const file = path.join(state, 'directory.json');
-  const text = await readIfThere(file);
-  let known: { directory: string; id: string } | undefined;
-  if (text !== undefined)
-    try {
-      const value = parseJson(text);
-      refuseNewer(value, IDENTITY_VERSION, file);
-      known = schema.parse(value);
-    } catch (error) {
-      if (error instanceof LogferryError && error.code === 'newer') throw error;
-      const aside = await setAside(file);
-      log.error(
-        { file: aside },
-        `${file} does not parse (${messageOf(error).split('\n')[0] ?? ''}); set aside, rebuilt`,
-      );
-      known = { directory: await directoryInLedgers(state), id: '' };
-    }
-  const directory = known?.directory ?? '';
-  const fresh = {
-    directory: directory === '' ? randomBytes(4).toString('hex') : directory,
-    id:
-      wantedId ??
-      (known?.id === undefined || known.id === ''
-        ? `${hostname()}-${randomBytes(2).toString('hex')}`
-        : known.id),
-  };
-  if (fresh.directory !== known?.directory || fresh.id !== known.id)
-    await writeFileDurably(file, `${JSON.stringify({ version: IDENTITY_VERSION, ...fresh })}\n`);
-  return fresh;
+  const kept = await loadIdentity(file, log);
+  const directory = kept?.directory ?? (await directoryInLedgers(state)) ?? randomBytes(4).toString('hex');
+  const id = wantedId ?? kept?.id ?? `${hostname()}-${randomBytes(2).toString('hex')}`;
+  if (directory !== kept?.directory || id !== kept.id)
+    await writeFileDurably(file, `${JSON.stringify({ version: IDENTITY_VERSION, directory, id })}\n`);
+  return { directory, id };
 }
 
-/** The identity that the ledgers beside it were written under, '' when there are none. */
-async function directoryInLedgers(state: string): Promise<string> {
+async function loadIdentity(
+  file: string,
+  log: Logger,
+): Promise<{ directory: string; id: string } | undefined> {
+  const text = await readIfThere(file);
+  if (text === undefined) return undefined;
+  try {
+    const value = parseJson(text);
+    refuseNewer(value, IDENTITY_VERSION, file);
+    return parseAs(schema, value);
+  } catch (error) {
+    if (error instanceof LogferryError && error.code === 'newer') throw error;
+    const aside = await setAside(file);
+    log.error({ file: aside }, `${file} does not parse (${messageOf(error)}); set aside, rebuilt`);
+    return undefined;
+  }
+}
+
+/** The identity that the ledgers beside it were written under: their terms begin with it. */
+async function directoryInLedgers(state: string): Promise<string | undefined> {
   const out = path.dirname(state);
   for (const partition of await ledgersIn(out)) {
     const text = (await readIfThere(path.join(state, `p${String(partition).padStart(2, '0')}.ledger`))) ?? '';
     const match = /"directory":"([0-9a-f]+)"/.exec(text.split('\n')[0] ?? '');
     if (match?.[1] !== undefined) return match[1];
   }
-  return '';
+  return undefined;
 }
 
 /** The ledger of a partition, opened once. */

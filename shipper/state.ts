@@ -17,7 +17,7 @@ import {
   writeFileDurably,
 } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
-import { parseJson, refuseNewer } from '../common/record.ts';
+import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;
@@ -154,17 +154,16 @@ async function load(
   try {
     const value = parseJson(text);
     refuseNewer(value, VERSION, file);
-    const kept = schema.parse(value);
+    const kept = parseAs(schema, value);
     if (kept.host !== host)
       throw new LogferryError('corrupt', `it belongs to host ${kept.host}, this one ships as ${host}`);
     return { directory: kept.directory, sources: new Map(Object.entries(kept.sources)) };
   } catch (error) {
     if (error instanceof LogferryError && error.code === 'newer') throw error;
     const aside = await setAside(file);
-    const why = messageOf(error).split('\n')[0] ?? '';
     log.error(
       { file: aside },
-      `${file} cannot be used (${why}); set aside, rebuilt from the stream and the records`,
+      `${file} cannot be used (${messageOf(error)}); set aside, rebuilt from the stream and the records`,
     );
     return undefined;
   }
