@@ -11,6 +11,7 @@ import { LogferryError, systemCode } from './errors.ts';
 import type { Logger } from './log.ts';
 import { parseJson } from './record.ts';
 import { sleep } from './run.ts';
+import { formatDuration } from './units.ts';
 
 const schema = z.object({
   /** Names the state or output directory: the same one restarted goes on at once. */
@@ -34,6 +35,8 @@ export interface RegistrationOptions {
   readonly hint: string;
   readonly directory: string;
   readonly leaseMs: number;
+  /** Wait for another to let go at most this long; without it, for ever. */
+  readonly giveUpMs?: number | undefined;
   readonly log: Logger;
 }
 
@@ -52,6 +55,7 @@ export class Registration {
   /**
    * Takes the name. The same directory goes on at once (its lock proves that its predecessor is dead); another waits
    * until the holder has been silent for a lease, saying who it is. Returns undefined when the signal fires first.
+   * Throws `busy` when giveUpMs is over.
    */
   static async acquire(options: RegistrationOptions, signal: AbortSignal): Promise<Registration | undefined> {
     const member: Member = {
@@ -62,7 +66,8 @@ export class Registration {
       since: new Date().toISOString(),
     };
     const registration = new Registration(options, member);
-    let seen = { revision: -1, at: performance.now() };
+    const began = performance.now();
+    let seen = { revision: -1, at: began };
     let said = false;
     while (!signal.aborted) {
       const found = await registration.#tryTake(
@@ -76,10 +81,17 @@ export class Registration {
           const { machine, pid, since } = found.holder;
           options.log.warn(
             `${options.what} is held by a process on ${machine} (pid ${pid}, since ${since}); waiting until it is ` +
-              `silent for ${options.leaseMs / 1_000} s. ${options.hint}`,
+              `silent for ${formatDuration(options.leaseMs)}; ${options.hint}`,
           );
         }
       }
+      const { giveUpMs = Number.POSITIVE_INFINITY } = options;
+      if (performance.now() - began >= giveUpMs)
+        throw new LogferryError(
+          'busy',
+          `${options.what} is not free after ${formatDuration(giveUpMs)}`,
+          options.hint,
+        );
       await sleep(Math.min(500, options.leaseMs / 4), signal);
     }
     return undefined;

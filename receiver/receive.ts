@@ -143,7 +143,7 @@ async function register(
       bucket,
       key: receiverKey(output.id),
       what: `the receiver name ${output.id}`,
-      hint: 'Give this one another --id to run both.',
+      hint: 'give this one another --id to run both',
       directory: output.directory,
       leaseMs: options.leaseMs,
       log: options.log,
