@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { FSWatcher } from 'chokidar';
 
 import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
+import { LogferryError, messageOf, oneLine } from '../common/errors.ts';
 import { Throttle } from '../common/log.ts';
 import type { Registration } from '../common/members.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
@@ -140,6 +140,8 @@ export class Session {
     if (this.#sources.has(file) || this.#stop.signal.aborted) return;
     try {
       const found = await look(file);
+      if (found === undefined && file.includes('\uFFFD'))
+        throw new LogferryError('failed', 'its name is not valid UTF-8', 'rename it');
       if (found !== undefined && !this.#state.sources.has(file)) {
         if ([...this.#sources.values()].some((source) => source.owns(found.stamp))) return;
         const elsewhere = known?.(baseOf(found.stamp) ?? '')?.path ?? file;
@@ -159,7 +161,7 @@ export class Session {
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
       this.#context.throttle.run(`begin ${file}`, (repeated) => {
-        this.#options.log.warn({ repeated }, `cannot ship ${file} (${messageOf(error)}); trying again`);
+        this.#options.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
       });
     }
   }
