@@ -49,7 +49,7 @@ export function publishSubject(prefix: string, source: SourceName): string {
   if (subject.length > MAX_SUBJECT_BYTES)
     throw new LogferryError(
       'failed',
-      `the path is ${subject.length} bytes long as a subject, more than ${MAX_SUBJECT_BYTES}`,
+      `${source.path}: the path is ${subject.length} bytes long as a subject, more than ${MAX_SUBJECT_BYTES}`,
       'move the file to a shorter path',
     );
   return subject;

@@ -160,7 +160,7 @@ describe('names', { concurrency: 3 }, () => {
       await assertIdentical(world, [file]);
       const said = await warns(
         shipper,
-        /^cannot ship \S+ \(the path is \d+ bytes long as a subject, more than \d+: move the file to a shorter path\); trying again$/,
+        /^cannot ship \S+ \(\S+: the path is \d+ bytes long as a subject, more than \d+: move the file to a shorter path\); trying again$/,
       );
       assert.ok(said.includes(dir));
       file.line();
