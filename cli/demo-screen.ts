@@ -9,7 +9,7 @@ const PLAIN_MS = 2_500;
 
 export class Screen {
   readonly #out: NodeJS.WriteStream;
-  #drawnAt = Number.NEGATIVE_INFINITY;
+  #drawnAt = 0;
   #live = false;
 
   constructor(out: NodeJS.WriteStream) {
@@ -27,10 +27,10 @@ export class Screen {
     this.line(styleText('green', text, { stream: this.#out }));
   }
 
-  /** The progress; most calls draw nothing. */
-  progress(text: () => string, nowMs: number): void {
-    if (nowMs - this.#drawnAt < (this.#out.isTTY ? DRAW_MS : PLAIN_MS)) return;
-    this.#drawnAt = nowMs;
+  /** The progress so long after its start; most calls draw nothing. */
+  progress(text: () => string, atMs: number): void {
+    if (atMs - this.#drawnAt < (this.#out.isTTY ? DRAW_MS : PLAIN_MS)) return;
+    this.#drawnAt = atMs;
     if (this.#out.isTTY) {
       this.#live = true;
       this.#out.write(`\r${text().slice(0, (this.#out.columns || 80) - 1)}\u001B[K`);
