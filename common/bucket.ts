@@ -61,10 +61,11 @@ export class Bucket {
 
   async read(key: string): Promise<BucketValue> {
     const epoch = this.#link.epoch();
+    const query = { last_by_subj: this.#subject(key) };
     try {
-      const message = await this.#link.jsm.streams.getMessage(this.#stream, {
-        last_by_subj: this.#subject(key),
-      });
+      const message = await this.#link.ask(
+        async () => await this.#link.jsm.streams.getMessage(this.#stream, query),
+      );
       if (message === null) return { data: undefined, revision: 0, epoch };
       const deleted = (headersOf(message)?.get('KV-Operation') ?? '') !== '';
       return { data: deleted ? undefined : message.data, revision: message.seq, epoch };

@@ -35,6 +35,7 @@ export const REQUEST_TIMEOUT_MS = 5_000;
 /** The status of an answer by a JetStream that has no leader or is shutting down. */
 export const UNAVAILABLE = 503;
 
+const DRAIN_MS = 2_000;
 const SAY_EVERY_MS = 5_000;
 
 /** A connection with JetStream on it. */
@@ -143,7 +144,9 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
     close: async () => {
       closing = true;
       if (nc.isClosed()) return;
-      await (connected ? nc.drain() : nc.close());
+      // A server that does not answer is not waited for: what it had not acknowledged is repeated at the next start.
+      if (connected) await Promise.race([nc.drain(), sleep(DRAIN_MS)]);
+      if (!nc.isClosed()) await nc.close();
     },
   };
 }

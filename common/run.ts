@@ -67,6 +67,21 @@ export function stopSignal(onStop?: (name: string) => void): AbortSignal {
   return controller.signal;
 }
 
+/** Runs the work for all items, some at a time; throws the first error when all of it has come to an end. */
+export async function inParallel<T>(
+  items: Iterable<T>,
+  atOnce: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  const results = await Promise.allSettled(Array.from({ length: atOnce }, worker));
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
 /** Waits for a wake-up or a time-out, whichever comes first; wake-ups that come while nobody waits are kept. */
 export class Bell {
   #rung = false;
@@ -85,19 +100,32 @@ export class Bell {
   /** Resolves at the next ring, after `ms`, or when the signal fires. */
   async wait(ms: number, signal?: AbortSignal): Promise<void> {
     if (!this.#rung && signal?.aborted !== true) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        this.#waiting = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        signal?.addEventListener('abort', this.#waiting, { once: true });
-      });
-      if (this.#waiting !== undefined) signal?.removeEventListener('abort', this.#waiting);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, ms);
+      this.#waiting = resolve;
+      const bells = signal === undefined ? undefined : bellsOf(signal);
+      bells?.add(this);
+      await promise;
+      bells?.delete(this);
+      clearTimeout(timer);
       this.#waiting = undefined;
     }
     this.#rung = false;
   }
+}
+
+/** Bells that wait for a signal: one listener rings them all, because a signal looks through its listeners one by one. */
+const waitingFor = new WeakMap<AbortSignal, Set<Bell>>();
+
+function bellsOf(signal: AbortSignal): Set<Bell> {
+  const known = waitingFor.get(signal);
+  if (known !== undefined) return known;
+  const bells = new Set<Bell>();
+  waitingFor.set(signal, bells);
+  signal.addEventListener('abort', () => {
+    for (const bell of bells) bell.ring();
+  });
+  return bells;
 }
 
 /** A bounded amount (bytes, slots) that is shared: `take` waits until there is enough. First come, first served. */

@@ -1,7 +1,7 @@
 // One central file that is open for writing: appends, tells where the bytes lie, syncs, rotates into segments with
 // rotating-file-stream, and cuts itself back. Never decides what to write.
 
-import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -9,9 +9,9 @@ import { promisify } from 'node:util';
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { syncDirectory } from '../common/files.ts';
+import { syncDirectory, unlinkIfThere } from '../common/files.ts';
 import { segmentName } from './names.ts';
-import { inodeOf, removeFile } from './segments.ts';
+import { inodeOf } from './segments.ts';
 
 const datasync = promisify(fdatasync);
 
@@ -48,6 +48,9 @@ export class Destination {
   #current: OpenFile | undefined;
   /** Rotated away since the last sync. */
   #rotated: OpenFile[] = [];
+  /** Written to since the last sync. */
+  readonly #written = new Set<OpenFile>();
+  #emptyAway = false;
   #newEntries = true;
   #failure: Error | undefined;
 
@@ -73,10 +76,17 @@ export class Destination {
       this.#failure = error;
     });
     this.#stream.on('rotation', () => {
-      if (this.#current !== undefined) this.#rotated.push(this.#current);
+      const away = this.#current;
       this.#current = undefined;
+      // What is on disk counts: a write that rotates has not come back yet.
+      this.#emptyAway = away !== undefined && fstatSync(away.fd).size === 0;
+      if (away === undefined) return;
+      if (this.#written.has(away)) this.#rotated.push(away);
+      else closeSync(away.fd);
     });
     this.#stream.on('rotated', (name) => {
+      // The timer rotates a file that nothing was written to as well.
+      if (this.#emptyAway) rmSync(name, { force: true });
       const last = this.#rotated.at(-1);
       if (last !== undefined) last.name = name;
     });
@@ -117,6 +127,7 @@ export class Destination {
   async write(data: Uint8Array): Promise<Place> {
     this.#throwFailure();
     const before = this.#current;
+    if (before !== undefined) this.#written.add(before);
     await new Promise<void>((resolve, reject) => {
       this.#stream.write(data, (error) => {
         if (error === null || error === undefined) resolve();
@@ -128,6 +139,7 @@ export class Destination {
       if (file === undefined) continue;
       const size = fstatSync(file.fd).size;
       const from = file.size;
+      this.#written.add(file);
       if (size === from) continue;
       file.size = size;
       // rotating-file-stream takes a short write for a whole one.
@@ -148,6 +160,7 @@ export class Destination {
       closeSync(file.fd);
     }
     this.#rotated = [];
+    this.#written.clear();
     if (this.#current !== undefined) await datasync(this.#current.fd);
     if (this.#newEntries) {
       this.#newEntries = false;
@@ -166,7 +179,7 @@ export class Destination {
       if (fstatSync(file.fd).size > keep) ftruncateSync(file.fd, keep);
       await datasync(file.fd);
       closeSync(file.fd);
-      if (keep === 0) await removeFile(file.name);
+      if (keep === 0) await removeIfThere(file.name);
     }
   }
 
@@ -193,6 +206,11 @@ export class Destination {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+async function removeIfThere(file: string): Promise<void> {
+  await unlinkIfThere(file);
+  await syncDirectory(path.dirname(file));
 }
 
 /** Creates the directories of a destination and makes each new entry durable. */

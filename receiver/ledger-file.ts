@@ -19,20 +19,27 @@ import {
 } from './ledger.ts';
 import { STATE_DIRECTORY } from './names.ts';
 
-/** A ledger is rewritten at its opening when it has this many lines more than it needs. */
-const COMPACT_LINES = 10_000;
+/** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
+const COMPACT_TIMES = 4;
+const COMPACT_BYTES = 1024 * 1024;
 
 export class LedgerFile {
   readonly ledger: Ledger;
   /** Lines were lost to damage: bytes that nothing lists may still be somebody's. */
   readonly damaged: boolean;
-  readonly #handle: FileHandle;
+  readonly #file: string;
+  #handle: FileHandle;
   /** Where the next line goes; a failed append is cut back to it. */
   #size: number;
 
-  private constructor(handle: FileHandle, size: number, ledger: Ledger, damaged: boolean) {
+  /** Its size when it was last as short as can be. */
+  #compactSize: number;
+
+  private constructor(file: string, handle: FileHandle, size: number, ledger: Ledger, damaged: boolean) {
+    this.#file = file;
     this.#handle = handle;
     this.#size = size;
+    this.#compactSize = size;
     this.ledger = ledger;
     this.damaged = damaged;
   }
@@ -48,16 +55,14 @@ export class LedgerFile {
         `${file} does not parse; set aside, rebuilt from the lines that do`,
       );
     }
-    const lines = compactLines(loaded.ledger);
-    const rewrite = loaded.damaged || loaded.lines === 0 || loaded.lines > lines.length + COMPACT_LINES;
-    if (rewrite) await writeFileDurably(file, lines.map(encodeLine).join(''));
+    if (loaded.damaged || loaded.lines === 0 || loaded.bytes > COMPACT_BYTES)
+      await rewrite(file, loaded.ledger);
     const handle = await open(file, 'r+');
-    let size = (await handle.stat()).size;
-    if (!rewrite && size > loaded.bytes) {
-      await handle.truncate(loaded.bytes);
-      size = loaded.bytes;
-    }
-    return new LedgerFile(handle, size, loaded.ledger, loaded.damaged);
+    const { size } = await handle.stat();
+    // Behind a torn last line.
+    const end = loaded.bytes > 0 && loaded.bytes <= COMPACT_BYTES && !loaded.damaged ? loaded.bytes : size;
+    if (end < size) await handle.truncate(end);
+    return new LedgerFile(file, handle, end, loaded.ledger, loaded.damaged);
   }
 
   /** Appends durably, then applies. After an error the file says what it said before. */
@@ -73,6 +78,17 @@ export class LedgerFile {
       throw error;
     }
     for (const line of lines) applyLine(this.ledger, line);
+    if (this.#size > Math.max(COMPACT_BYTES, this.#compactSize * COMPACT_TIMES)) await this.#compact();
+  }
+
+  /** What is on disk before and after says the same; a crash in between leaves one of them. */
+  async #compact(): Promise<void> {
+    await rewrite(this.#file, this.ledger);
+    const handle = await open(this.#file, 'r+');
+    await this.#handle.close();
+    this.#handle = handle;
+    this.#size = (await handle.stat()).size;
+    this.#compactSize = this.#size;
   }
 
   /** Appends what only has to survive a killed process. */
@@ -101,6 +117,10 @@ export class LedgerFile {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+async function rewrite(file: string, ledger: Ledger): Promise<void> {
+  await writeFileDurably(file, compactLines(ledger).map(encodeLine).join(''));
 }
 
 export function ledgerPath(out: string, partition: number): string {

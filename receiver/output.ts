@@ -37,6 +37,8 @@ export interface Output {
   readonly id: string;
   readonly lock: Lock;
   readonly ledgers: Map<number, LedgerFile>;
+  /** Ledgers that are being opened: two openings would overwrite each other's lines. */
+  readonly opening: Map<number, Promise<LedgerFile>>;
 }
 
 /** Opens (or creates) an output directory. Throws `failed` when it is not writable, `busy` when another has it. */
@@ -56,7 +58,7 @@ async function openLocked(
   const lock = await lockDirectory(state, 'lock');
   try {
     const { directory, id } = await identity(state, wantedId, log);
-    const output: Output = { out, directory, id, lock, ledgers: new Map() };
+    const output: Output = { out, directory, id, lock, ledgers: new Map(), opening: new Map() };
     for (const partition of await ledgersIn(out)) await ledgerOf(output, partition, log);
     return output;
   } catch (error) {
@@ -112,9 +114,16 @@ async function directoryInLedgers(state: string): Promise<string | undefined> {
 export async function ledgerOf(output: Output, partition: number, log: Logger): Promise<LedgerFile> {
   const known = output.ledgers.get(partition);
   if (known !== undefined) return known;
-  const file = await LedgerFile.open(output.out, output.directory, partition, log);
-  output.ledgers.set(partition, file);
-  return file;
+  const opening =
+    output.opening.get(partition) ?? LedgerFile.open(output.out, output.directory, partition, log);
+  output.opening.set(partition, opening);
+  try {
+    const file = await opening;
+    output.ledgers.set(partition, file);
+    return file;
+  } finally {
+    output.opening.delete(partition);
+  }
 }
 
 export async function closeOutput(output: Output): Promise<void> {

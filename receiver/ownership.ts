@@ -8,13 +8,15 @@ import { Throttle } from '../common/log.ts';
 import type { Registration, Roster } from '../common/members.ts';
 import { emptyRecord, mergeRecord, termOf } from '../common/record.ts';
 import type { StoredRecord } from '../common/record-store.ts';
-import { sleep } from '../common/run.ts';
+import { inParallel, sleep } from '../common/run.ts';
 import { receiverKey } from '../common/topology.ts';
 import { claimsOf, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { ledgerOf } from './output.ts';
 import { Partition, type ReceiverContext } from './partition.ts';
 import { cutHeldElsewhere } from './segments.ts';
+
+const PARTITIONS_AT_ONCE = 8;
 
 export interface OwnershipOptions {
   readonly context: ReceiverContext;
@@ -35,7 +37,7 @@ export class Ownership {
   readonly #throttle = new Throttle();
   #bucket: BucketInfo | undefined;
   /** Partitions that are another's, and the bucket's state in which that was seen. */
-  readonly #settled = new Map<number, BucketInfo>();
+  readonly #settled = new Map<number, { bucket: BucketInfo; stored: StoredRecord }>();
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
@@ -83,7 +85,7 @@ export class Ownership {
     const changed = this.#bucket?.created !== bucket.created || this.#bucket.lastSeq !== bucket.lastSeq;
     this.#bucket = bucket;
     const numbers = Array.from({ length: topology.partitions }, (_, number) => number);
-    await inParallel(numbers, async (number) => {
+    await inParallel(numbers, PARTITIONS_AT_ONCE, async (number) => {
       if (signal.aborted || !link.isConnected()) return;
       const running = this.#running.get(number);
       if (running !== undefined) {
@@ -91,16 +93,17 @@ export class Ownership {
         return;
       }
       const settled = this.#settled.get(number);
-      const unchanged = settled?.created === bucket.created && settled.lastSeq === bucket.lastSeq;
-      const stored = await store.read(number);
+      const same = settled?.bucket.created === bucket.created && settled.bucket.lastSeq === bucket.lastSeq;
+      const unchanged = same && settled.stored.epoch === link.epoch();
+      const stored = unchanged ? settled.stored : await store.read(number);
       const ledgerFile = context.output.ledgers.get(number);
       if (!unchanged && ledgerFile !== undefined) {
         if (await this.#mergeAfterLoss(number, ledgerFile, stored, bucket.created)) return;
         if (stored.record !== undefined)
           await cutHeldElsewhere(context.output.out, ledgerFile, stored.record, log);
       }
-      this.#settled.set(number, bucket);
-      if (await this.#isFree(stored)) await this.#take(number, stored, bucket.created);
+      this.#settled.set(number, { bucket, stored });
+      if (await this.#isFree(stored)) await this.#take(number, stored, bucket.created, signal);
     });
   }
 
@@ -139,12 +142,12 @@ export class Ownership {
     return true;
   }
 
-  async #take(number: number, stored: StoredRecord, bucket: string): Promise<void> {
+  async #take(number: number, stored: StoredRecord, bucket: string, signal: AbortSignal): Promise<void> {
     const { context } = this.#options;
     const file = await ledgerOf(context.output, number, context.log);
     if (file.ledger.bucket === undefined) await file.append([{ bucket }]);
     const partition = await Partition.take(context, number, file, stored);
-    if (partition === undefined) return;
+    if (partition === undefined || signal.aborted || this.#running.has(number)) return;
     const stop = new AbortController();
     const done = this.#follow(number, partition, stop.signal);
     this.#running.set(number, { partition, stop, done });
@@ -157,7 +160,7 @@ export class Ownership {
     } catch (error) {
       log.warn({ partition: number }, `let go of partition ${number}: ${messageOf(error)}`);
     } finally {
-      this.#running.delete(number);
+      if (this.#running.get(number)?.partition === partition) this.#running.delete(number);
       this.#settled.delete(number);
     }
   }
@@ -167,13 +170,4 @@ export class Ownership {
     for (const { stop } of running) stop.abort();
     await Promise.all(running.map(async ({ done }) => await done));
   }
-}
-
-/** Runs the work for all items, a few at a time. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: 8 }, worker));
 }

@@ -56,6 +56,7 @@ const COMMIT_EVERY_MS = 1_000;
 const COMMIT_BYTES = 64 * 1024 * 1024;
 /** When nothing more comes, a commit need not wait. */
 const COMMIT_QUIET_MS = 20;
+const QUIET_COMMITS_COST = 10;
 
 const IDLE_WAIT_MS = 5_000;
 /** A redelivery costs nothing but time: it is a duplicate. */
@@ -64,6 +65,7 @@ const MAX_ACK_PENDING = 20_000;
 /** The server forgets a consumer that nobody pulls from. */
 const CONSUMER_IDLE_MS = 300_000;
 const RETRY_MS = 300;
+const HOLES_AT_ONCE = 50;
 /** A clean stop waits this long for answers; what they would have said is found again at the next start. */
 const STOP_MS = 5_000;
 const BACK_OFF_MS = [500, 1_000, 2_000, 5_000];
@@ -79,6 +81,8 @@ export class Partition {
   readonly #writer: Writer;
   #position: StreamPosition;
   #puller: Puller | undefined;
+  /** Subjects that this term has not looked at for holes; undefined before it began. */
+  #unchecked: string[] | undefined;
   #consumer = '';
   #consumers = 0;
   #epoch = -1;
@@ -86,6 +90,10 @@ export class Partition {
   /** Fires when a stop has waited long enough for answers. */
   readonly #hardStop = new AbortController();
   #lastCommit = performance.now();
+  /** What the last commit took. */
+  #commitMs = 0;
+  /** A commit has worked since the last failure. */
+  #committedSince = true;
 
   private constructor(
     context: ReceiverContext,
@@ -185,10 +193,11 @@ export class Partition {
           await this.#renew(signal);
         else if (this.#bucket !== undefined) await this.#checkRecord(this.#bucket);
         else await this.#step(this.#puller, signal);
-        failures = 0;
+        if (this.#committedSince) failures = 0;
       } catch (error) {
         if (error instanceof LogferryError && (error.code === 'lost' || error.code === 'newer')) throw error;
         if (!isUnanswered(error)) await this.#afterWriteError(error, failures);
+        this.#committedSince = false;
         failures += 1;
         this.#dropPuller();
         await sleep(BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length) - 1] ?? RETRY_MS, signal);
@@ -200,20 +209,47 @@ export class Partition {
     const group = this.#writer.group;
     const idle = isEmpty(group);
     const deliveries = await puller.next(
-      idle ? IDLE_WAIT_MS : COMMIT_QUIET_MS,
+      idle && this.#unchecked?.length === 0 ? IDLE_WAIT_MS : COMMIT_QUIET_MS,
       this.#context.memory.share(this.partition, !idle),
       signal,
     );
     if (deliveries.length > 0) await this.#writer.process(deliveries);
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
+    if (deliveries.length === 0 && isEmpty(this.#writer.group)) await this.#findHoles();
     for (const source of this.#writer.overdue(this.#context.giveUpAfterMs))
       await this.#giveUp(source, signal);
+  }
+
+  /**
+   * Once a term, a few subjects at a time and only when nothing else is to do: files whose last message was processed
+   * but not written. An earlier term saw the hole; this one must know it too, to give it up one day.
+   */
+  async #findHoles(): Promise<void> {
+    const { link, topology } = this.#context;
+    if (this.#unchecked === undefined) {
+      const query = { subjects_filter: partitionFilter(topology, this.partition) };
+      const info = await link.ask(async () => await link.jsm.streams.info(topology.stream, query));
+      this.#unchecked = Object.keys(info.state.subjects ?? {});
+    }
+    for (const subject of this.#unchecked.splice(0, HOLES_AT_ONCE)) {
+      const query = { last_by_subj: subject };
+      const last = await link.ask(async () => await link.jsm.streams.getMessage(topology.stream, query));
+      if (last === null || last.seq > this.#position.seq) continue;
+      const headers = headersOf(last);
+      this.#writer.noteHole({
+        subject,
+        seq: last.seq,
+        header: (name) => headers?.get(name) ?? '',
+        data: last.data,
+      });
+    }
   }
 
   /** Its shipper is gone for good: what the stream still holds of it is written, with the gaps reported. */
   async #giveUp(source: SourceName, signal: AbortSignal): Promise<void> {
     const { link, topology, log } = this.#context;
     log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
+    this.#writer.stopWaiting(source);
     const subject = storedSubject(topology.prefix, topology.partitions, source);
     const next = async (seq: number): Promise<StoredMsg | null> =>
       await link.ask(async () => {
@@ -237,7 +273,13 @@ export class Partition {
   #commitIsDue(quiet: boolean): boolean {
     const { group } = this.#writer;
     if (isEmpty(group)) return false;
-    return quiet || group.bytes >= COMMIT_BYTES || performance.now() - this.#lastCommit >= COMMIT_EVERY_MS;
+    const since = performance.now() - this.#lastCommit;
+    // A trickle pays for a commit at most a tenth of its time.
+    return (
+      (quiet && since >= this.#commitMs * QUIET_COMMITS_COST) ||
+      group.bytes >= COMMIT_BYTES ||
+      since >= COMMIT_EVERY_MS
+    );
   }
 
   async #commit(): Promise<void> {
@@ -245,6 +287,8 @@ export class Partition {
     this.#lastCommit = performance.now();
     if (isEmpty(group)) return;
     await this.#commitGroup(group);
+    this.#commitMs = performance.now() - this.#lastCommit;
+    this.#committedSince = true;
     this.#writer.record = this.#held.record;
     this.#position = this.#held.record.stream;
   }

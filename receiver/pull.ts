@@ -56,6 +56,8 @@ export class PullMemory {
 /** Subject, reply and headers of a message. */
 const MESSAGE_OVERHEAD = 16 * 1024;
 const MOST_PER_PULL = 8 * 1024 * 1024;
+/** nats-server takes no larger max_payload. */
+const MOST_PAYLOAD = 64 * 1024 * 1024 + MESSAGE_OVERHEAD;
 
 export class Puller {
   readonly #link: Link;
@@ -63,8 +65,10 @@ export class Puller {
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #bell = new Bell();
-  /** Pulls that the server has not finished, oldest first, by number: the bytes left of each. */
-  readonly #pulls = new Map<number, number>();
+  /** Pulls that the server has not finished, oldest first, by number. */
+  readonly #pulls = new Map<number, { readonly asked: number; left: number }>();
+  /** What has to be asked for: a message was larger than a whole pull. */
+  #least = 0;
   #pullCount = 0;
   #heardAt = performance.now();
   #queue: Delivery[] = [];
@@ -102,6 +106,8 @@ export class Puller {
     if (this.#pulls.size > 0 && performance.now() - this.#heardAt > SILENT_MS) this.#pulls.clear();
     const queue = this.#queue;
     this.#queue = [];
+    // Its ring came with what is taken here: kept, it would make the next wait look like silence.
+    this.#bell.clear();
     this.#refill(share);
     return queue;
   }
@@ -113,14 +119,15 @@ export class Puller {
   #refill(share: number): void {
     if (this.#failure !== undefined || this.#queue.length > 0) return;
     let asked = 0;
-    for (const left of this.#pulls.values()) asked += left;
+    for (const { left } of this.#pulls.values()) asked += left;
     if (asked > share / 2 || this.#pulls.size > 1) return;
+    const bytes = Math.floor(Math.max(share, this.#least));
     this.#pullCount += 1;
-    this.#pulls.set(this.#pullCount, Math.floor(share));
+    this.#pulls.set(this.#pullCount, { asked: bytes, left: bytes });
     this.#heardAt = performance.now();
     const request = {
       batch: MAX_BATCH,
-      max_bytes: Math.floor(share),
+      max_bytes: bytes,
       expires: EXPIRES_MS * NANOS,
       idle_heartbeat: HEARTBEAT_MS * NANOS,
     };
@@ -140,9 +147,15 @@ export class Puller {
     const code = headers?.code ?? 0;
     const text = headers?.description ?? '';
     if (code === 100) return;
-    this.#pulls.delete(Number(message.subject.slice(this.#inbox.length + 1)));
+    const number = Number(message.subject.slice(this.#inbox.length + 1));
+    const pull = this.#pulls.get(number);
+    this.#pulls.delete(number);
+    const exceeds = code === 409 && /max.?bytes/i.test(text);
+    // Published while the server's max_payload was larger than it is now.
+    if (exceeds && pull?.left === pull?.asked)
+      this.#least = Math.min(MOST_PAYLOAD, 2 * Math.max(this.#least, pull?.asked ?? 0));
     const finished =
-      code === 404 || code === 408 || (code === 409 && /max.?bytes|batch completed/i.test(text));
+      code === 404 || code === 408 || exceeds || (code === 409 && /batch completed/i.test(text));
     if (!finished) this.#fail(`${code} ${text}`);
     this.#bell.ring();
   }
@@ -150,11 +163,12 @@ export class Puller {
   #deliver(message: Msg): void {
     const seq = streamSequence(message.reply ?? '');
     if (seq === undefined || message.reply === undefined) return;
+    this.#least = 0;
     const [oldest] = this.#pulls;
     if (oldest !== undefined) {
-      const left = oldest[1] - messageBytes(message);
-      if (left > 0) this.#pulls.set(oldest[0], left);
-      else this.#pulls.delete(oldest[0]);
+      const [number, pull] = oldest;
+      pull.left -= messageBytes(message);
+      if (pull.left <= 0) this.#pulls.delete(number);
     }
     const headers = headersOf(message);
     this.#queue.push({

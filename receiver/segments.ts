@@ -48,7 +48,7 @@ async function entries(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
+    if (isNotThere(error)) return [];
     throw error;
   }
 }
@@ -57,9 +57,15 @@ async function statIfThere(file: string): Promise<BigIntStats | undefined> {
   try {
     return await stat(file, { bigint: true });
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
+    if (isNotThere(error)) return undefined;
     throw error;
   }
+}
+
+/** A path that is too long, or leads through a file, has nothing at its end. */
+function isNotThere(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG';
 }
 
 /**

@@ -1,7 +1,7 @@
 // What one partition's term writes: decides by accept, appends to destinations, and gathers what a commit must say.
 // Nothing that it wrote counts before commit.ts has said so.
 
-import { zstdDecompress } from 'node:zlib';
+import { constants, zstdDecompress } from 'node:zlib';
 import { promisify } from 'node:util';
 
 import { type After, type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
@@ -22,6 +22,9 @@ const decompress = promisify(zstdDecompress);
 
 /** Small chunks of one destination are joined up to about this before they are written; a large one is not copied. */
 const JOIN_BYTES = 256 * 1024;
+
+/** A chunk is at most 8 MiB, so is the window that it may ask for. */
+const MAX_WINDOW_LOG = 23;
 
 /** Chunks that are decompressed ahead of the one being written. */
 const AHEAD = 2;
@@ -166,12 +169,14 @@ export class Writer {
     const after = chunk.after?.file ?? null;
     switch (verdict.kind) {
       case 'duplicate':
+        this.stopWaiting(source);
         stats.duplicates += 1;
         return;
       case 'missing':
         this.#missing(source, chunk, known);
         return;
       case 'end':
+        this.stopWaiting(source);
         await this.#flushSource(source);
         this.#change(file, {
           start: chunk.end,
@@ -230,6 +235,21 @@ export class Writer {
     this.#pending.set(file, { offset: end, after });
     this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
     this.#touch({ host, path, file: file.slice(file.lastIndexOf('/') + 1) });
+  }
+
+  /** Whatever comes of giving it up: it is not given up again for the same hole. */
+  stopWaiting(source: SourceName): void {
+    this.#waiting.delete(fileKey(source.host, source.file));
+  }
+
+  /** A processed message that was not written: its file waits for what is before it. */
+  noteHole(message: Omit<Delivery, 'reply'>): void {
+    const item = this.#parse({ ...message, reply: '' });
+    if (item === undefined) return;
+    const file = fileKey(item.source.host, item.source.file);
+    const offset = this.#offsetOf(file)?.offset ?? item.chunk.begin;
+    if (item.chunk.end > offset && !this.#waiting.has(file))
+      this.#waiting.set(file, { source: item.source, since: performance.now() });
   }
 
   /** Sources whose next bytes have been missing for so long. */
@@ -460,7 +480,12 @@ async function decode(chunk: DataChunk, payload: Uint8Array): Promise<Uint8Array
   if (crc32(payload) !== chunk.crc32) return undefined;
   if (chunk.encoding === 'none') return payload;
   try {
-    const data = await decompress(payload, { maxOutputLength: length, chunkSize: Math.max(64, length + 1) });
+    const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
+    const data = await decompress(payload, {
+      params,
+      maxOutputLength: length,
+      chunkSize: Math.max(64, length + 1),
+    });
     return data.length === length ? data : undefined;
   } catch (error) {
     if (error instanceof Error) return undefined;

@@ -73,6 +73,8 @@ export class Generation {
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
   #runs = false;
+  #retired = false;
+  #moving: Promise<void> = Promise.resolve();
   #move: { handle: FileHandle | undefined; size: number } | undefined;
 
   constructor(
@@ -156,7 +158,7 @@ export class Generation {
 
   /** Nothing follows once the file is read to its end: ship the last line as it is, then say so. */
   close(reason: EndReason): void {
-    if (this.#closing === reason) return;
+    if (this.#closing !== undefined) return;
     this.#closing = reason;
     this.wake();
   }
@@ -182,18 +184,32 @@ export class Generation {
     this.wake();
   }
 
+  /** One at a time: whoever comes second waits for the first. */
   async #applyMove(): Promise<void> {
+    await this.#moving;
     const move = this.#move;
     if (move === undefined) return;
-    await this.#tailer.moveTo(move.handle);
-    if (this.#move === move) this.#move = undefined;
-    this.entry.size = Math.max(move.size, this.#position);
+    this.#moving = this.#moveNow(move.handle, move.size);
+    await this.#moving;
+  }
+
+  async #moveNow(handle: FileHandle | undefined, size: number): Promise<void> {
+    await this.#tailer.moveTo(handle);
+    this.entry.size = Math.max(size, this.#position);
     await this.#tailer.seek(this.#position, this.#positionTail);
+    if (this.#move?.handle === handle) this.#move = undefined;
   }
 
   /** Lets go of the descriptor of a finished generation; a repair opens it again if it still can. */
   park(): void {
     this.moveTo(undefined, this.entry.size);
+  }
+
+  /** Forgotten by its source: the loop ends, the descriptor goes. */
+  async retire(): Promise<void> {
+    this.#retired = true;
+    this.wake();
+    await this.stop();
   }
 
   async stop(): Promise<void> {
@@ -254,7 +270,7 @@ export class Generation {
   /** Publishes what the file brings until the signal fires. Resume comes first. */
   async run(signal: AbortSignal): Promise<void> {
     this.#runs = true;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#retired) {
       try {
         await this.#applyMove();
         await this.#applyRepair(signal);

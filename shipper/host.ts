@@ -5,6 +5,7 @@ import { z } from 'zod';
 
 import { isUnanswered } from '../common/bucket.ts';
 import { type Chunk, parseChunk } from '../common/chunk.ts';
+import { crc32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
 import { headersOf } from '../common/headers.ts';
 import type { Link } from '../common/nats.ts';
@@ -37,7 +38,7 @@ export interface Notice {
 export interface LastMessage {
   /** 0 when there is none. */
   readonly seq: number;
-  /** Undefined when there is none, or when it is not one of ours. */
+  /** Undefined when there is none, when it is not one of ours, or damaged. */
   readonly chunk: Chunk | undefined;
 }
 
@@ -46,12 +47,16 @@ const noticeSchema = z.object({
   files: z.record(z.string(), z.int().min(0).nullable()),
 });
 
+const SHARED_VIEW_MS = 1_000;
+
 export class Host {
   readonly name: string;
   readonly topology: Topology;
   readonly link: Link;
   readonly #store: RecordStore;
   readonly #partition: number;
+  #shared: Promise<HostView | undefined> | undefined;
+  #sharedAt = 0;
 
   constructor(link: Link, topology: Topology, store: RecordStore, name: string) {
     this.link = link;
@@ -92,9 +97,17 @@ export class Host {
     }
   }
 
-  /** The same, or `unreachable`. */
+  /**
+   * The same as it was at most a second ago, or `unreachable`: thousands of files that go on at once share one
+   * reading. An older offset only means a chunk that the receiver has already.
+   */
   async needView(): Promise<HostView> {
-    const view = await this.view();
+    if (this.#shared === undefined || performance.now() - this.#sharedAt > SHARED_VIEW_MS) {
+      this.#shared = this.view();
+      this.#sharedAt = performance.now();
+    }
+    const view = await this.#shared;
+    if (view === undefined) this.#shared = undefined;
     if (view === undefined) throw new LogferryError('unreachable', 'record and stream cannot be read');
     return view;
   }
@@ -110,7 +123,10 @@ export class Host {
     if (message === null) return { seq: 0, chunk: undefined };
     const sent = headersOf(message);
     try {
-      return { seq: message.seq, chunk: parseChunk((header) => sent?.get(header), message.data.length) };
+      const chunk = parseChunk((header) => sent?.get(header), message.data.length);
+      // A receiver takes this for missing; where it says that it ends is no place to go on from.
+      const damaged = chunk.kind === 'data' && crc32(message.data) !== chunk.crc32;
+      return { seq: message.seq, chunk: damaged ? undefined : chunk };
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'corrupt')
         return { seq: message.seq, chunk: undefined };

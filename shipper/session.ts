@@ -8,7 +8,7 @@ import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError, messageOf, oneLine } from '../common/errors.ts';
 import { Throttle } from '../common/log.ts';
 import type { Registration } from '../common/members.ts';
-import { Bell, sleep, untilAnswered } from '../common/run.ts';
+import { Bell, inParallel, sleep, untilAnswered } from '../common/run.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { Buffers } from './buffers.ts';
 import { expand, type Found, look, watchPaths } from './discover.ts';
@@ -37,6 +37,7 @@ const VIEW_MS = 1_000;
 const IDLE_VIEW_MS = 10_000;
 /** An event is followed by a look after this long: several come together. */
 const EVENT_MS = 20;
+const FILES_AT_ONCE = 16;
 const SAY_EVERY_MS = 10_000;
 
 export class Session {
@@ -52,6 +53,12 @@ export class Session {
   readonly #noticeBell = new Bell();
   readonly #sweepBell = new Bell();
   readonly #changed = new Set<string>();
+  /** Files that could not be begun, and are tried again. */
+  readonly #failed = new Set<string>();
+  /** Files that are being begun, by inode and birth: two names of one file are one. */
+  readonly #claimed = new Set<string>();
+  readonly #beginning = new Set<string>();
+  #hasSwept = false;
   #held = false;
   #files = new Map<string, Generation>();
 
@@ -91,7 +98,6 @@ export class Session {
     });
     const watcher = this.#options.once ? undefined : this.#watch();
     try {
-      await this.#firstSweep();
       await (this.#options.once ? this.#untilCommitted() : this.#forever());
     } finally {
       unsubscribe();
@@ -112,10 +118,16 @@ export class Session {
   async #firstSweep(): Promise<void> {
     const { log, globs, once, from } = this.#options;
     const known = this.#state.fresh ? await this.#known() : undefined;
-    for (const file of this.#state.sources.keys())
-      await this.#begin(file, (found) => (from === 'end' ? found.size : 0), known);
+    // Only what is there at the very first start may begin at its end.
+    const begin = (found: Found): number => (this.#state.fresh && from === 'end' ? found.size : 0);
+    await inParallel(this.#state.sources.keys(), FILES_AT_ONCE, async (file) => {
+      await this.#begin(file, begin, known);
+    });
     const files = await expand(globs, this.#options.exclude);
-    for (const file of files) await this.#begin(file, (found) => (from === 'end' ? found.size : 0), known);
+    await inParallel(files, FILES_AT_ONCE, async (file) => {
+      await this.#begin(file, begin, known);
+    });
+    this.#hasSwept = true;
     if (this.#sources.size > 0) return;
     const what = `no file matches ${globs.join(' ')}`;
     if (once)
@@ -137,13 +149,20 @@ export class Session {
   }
 
   async #begin(file: string, begin: (found: Found) => number, known: Known | undefined): Promise<void> {
-    if (this.#sources.has(file) || this.#stop.signal.aborted) return;
+    if (this.#sources.has(file) || this.#beginning.has(file) || this.#stop.signal.aborted) return;
+    this.#beginning.add(file);
+    let claimed: string | undefined;
+    let source: Source | undefined;
     try {
       const found = await look(file);
       if (found === undefined && file.includes('\uFFFD'))
         throw new LogferryError('failed', 'its name is not valid UTF-8', 'rename it');
       if (found !== undefined && !this.#state.sources.has(file)) {
         if ([...this.#sources.values()].some((source) => source.owns(found.stamp))) return;
+        const claim = `${found.stamp.ino}-${found.stamp.birth}`;
+        if (this.#claimed.has(claim)) return;
+        this.#claimed.add(claim);
+        claimed = claim;
         const elsewhere = known?.(baseOf(found.stamp) ?? '')?.path ?? file;
         const rotated = elsewhere !== '' && path.dirname(elsewhere) === path.dirname(file);
         if (rotated && isRotationOf(path.basename(elsewhere), path.basename(file))) {
@@ -152,17 +171,23 @@ export class Session {
         }
       }
       if (found === undefined && !this.#state.sources.has(file) && known === undefined) return;
-      const source = new Source(this.#context, file, this.#stop.signal);
+      source = new Source(this.#context, file, this.#stop.signal);
       await source.start(found, begin, known ?? (() => undefined));
       this.#sources.set(file, source);
+      this.#failed.delete(file);
       if (this.#options.once)
         for (const generation of source.generations) generation.limitTo(generation.size);
       this.#viewBell.ring();
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
+      this.#failed.add(file);
+      await source?.stop();
       this.#context.throttle.run(`begin ${file}`, (repeated) => {
         this.#options.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
       });
+    } finally {
+      this.#beginning.delete(file);
+      if (claimed !== undefined) this.#claimed.delete(claimed);
     }
   }
 
@@ -187,15 +212,14 @@ export class Session {
   async #sweep(everything: boolean): Promise<void> {
     const changed = [...this.#changed];
     this.#changed.clear();
-    for (const file of changed)
-      if (this.#sources.has(file)) await this.#lookAt(file);
-      else if ((await expand(this.#options.globs, this.#options.exclude)).includes(file))
-        await this.#begin(file, () => 0, undefined);
+    for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
     for (const [file, source] of this.#sources)
       if (everything || (source.current?.quietMs ?? 0) < IDLE_MS) await this.#lookAt(file);
-    if (!everything) return;
-    for (const file of await expand(this.#options.globs, this.#options.exclude))
+    if (!everything && changed.every((file) => this.#sources.has(file))) return;
+    const files = await expand(this.#options.globs, this.#options.exclude);
+    await inParallel(files, FILES_AT_ONCE, async (file) => {
       await this.#begin(file, () => 0, undefined);
+    });
   }
 
   async #lookAt(file: string): Promise<void> {
@@ -305,7 +329,7 @@ export class Session {
         },
       ),
     ];
-    if (!this.#options.once) tasks.push(this.#sweepForever());
+    tasks.push(this.#sweepForever());
     try {
       await Promise.all(tasks);
     } catch (error) {
@@ -325,7 +349,10 @@ export class Session {
 
   async #sweepForever(): Promise<void> {
     const { signal } = this.#stop;
+    await this.#firstSweep();
+    this.#noticeBell.ring();
     let everythingAt = 0;
+    if (this.#options.once) return;
     while (!signal.aborted) {
       const now = performance.now();
       const everything = now >= everythingAt;
@@ -341,12 +368,29 @@ export class Session {
   }
 
   /** With --once: until every source is committed to where it ended at the start. */
+  /** Throws when what is left cannot be read: with --once nobody tries again. */
+  #isAllCommitted(): boolean {
+    const sources = [...this.#sources.values()];
+    if (!sources.every((source) => source.isCommitted || source.isUnreadable)) return false;
+    const unreadable = [
+      ...this.#failed,
+      ...sources.filter((source) => source.isUnreadable).map(({ path: file }) => file),
+    ];
+    if (unreadable.length === 0) return true;
+    const what = `cannot ship ${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
+    throw new LogferryError(
+      'failed',
+      what,
+      'everything else is committed; make them readable and run it again',
+    );
+  }
+
   async #untilCommitted(): Promise<void> {
     const began = performance.now();
     let saidAt = began;
     const { timeoutMs, log } = this.#options;
     await this.#work(() => {
-      if ([...this.#sources.values()].every((source) => source.isCommitted)) return true;
+      if (this.#hasSwept && this.#isAllCommitted()) return true;
       const now = performance.now();
       if (timeoutMs !== undefined && now - began > timeoutMs) {
         const { committed, size } = this.#progress;

@@ -79,7 +79,10 @@ async function shipWhileRegistered(
     log.error(error.message);
     return false;
   } finally {
-    await session.stop();
-    await registration.release();
+    try {
+      await session.stop();
+    } finally {
+      await registration.release();
+    }
   }
 }

@@ -50,8 +50,7 @@ export async function findRotated(
   isWanted: (opened: Opened) => Promise<boolean>,
 ): Promise<Opened | undefined> {
   for (const file of await rotatedNames(source)) {
-    const found = await lookQuietly(file);
-    const opened = found === undefined || !mayBe(found) ? undefined : await openStill(found);
+    const opened = await openQuietly(file, mayBe);
     if (opened === undefined) continue;
     if (await isWanted(opened)) return opened;
     await opened.handle.close();
@@ -66,8 +65,7 @@ export async function rotatedFiles(
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
   for (const file of await rotatedNames(source)) {
-    const found = await lookQuietly(file);
-    const opened = found === undefined || !isWanted(found) ? undefined : await openStill(found);
+    const opened = await openQuietly(file, isWanted);
     if (opened !== undefined) candidates.push(await candidateOf(opened));
   }
   return candidates.toSorted(byBirth);
@@ -98,8 +96,7 @@ export async function rotatedBetween(
   };
   for (let unchanged = 0; unchanged < 2; unchanged += 1)
     for (const file of await rotatedNames(source)) {
-      const found = await lookQuietly(file);
-      const opened = found === undefined || !mayBe(found) ? undefined : await openStill(found);
+      const opened = await openQuietly(file, mayBe);
       if (opened === undefined) continue;
       const candidate = await candidateOf(opened);
       const head = await firstBytes(opened.handle);
@@ -155,16 +152,33 @@ async function siblingsOf(source: string, isWanted: (name: string) => boolean): 
       .filter((name) => isWanted(name))
       .map((name) => path.join(directory, name));
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
+    if (systemCode(error) === 'ENOENT' || isForbidden(error)) return [];
     throw error;
   }
+}
+
+/** A neighbour that is not to be read is somebody else's. */
+async function openQuietly(file: string, mayBe: (found: Found) => boolean): Promise<Opened | undefined> {
+  const found = await lookQuietly(file);
+  if (found === undefined || !mayBe(found)) return undefined;
+  try {
+    return await openStill(found);
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
+  }
+}
+
+function isForbidden(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EACCES' || code === 'EPERM';
 }
 
 async function lookQuietly(file: string): Promise<Found | undefined> {
   try {
     return await look(file);
   } catch (error) {
-    if (systemCode(error) === 'EACCES') return undefined;
+    if (isForbidden(error)) return undefined;
     throw error;
   }
 }

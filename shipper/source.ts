@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 
 import type { After } from '../common/chunk.ts';
 import { messageOf, systemCode } from '../common/errors.ts';
-import { Bell } from '../common/run.ts';
+import { Bell, sleep } from '../common/run.ts';
 import { type Found, look } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
 import { baseOf, fileIdOf, type FileStamp, headMatches, isSameFile, splitFileId } from './identity.ts';
@@ -24,11 +24,17 @@ import type { GenerationState } from './state.ts';
 import { firstBytes } from './tailer.ts';
 
 /** How long a finished generation keeps its descriptor: it may still be written to, or have to be sent again. */
-const PARK_MS = 60_000;
+const PARK_MS = 300_000;
+/** A deleted one pins its disk space: it lets go sooner. */
+const PARK_DELETED_MS = 60_000;
 /** A deleted file is finished when nobody has written to it for this long. */
 const DELETED_QUIET_MS = 2_000;
 /** Finished generations that are remembered for each path. */
 const REMEMBERED = 16;
+const IDLE_MS = 10_000;
+/** How often it is asked whether the next generation may begin. */
+const ORDER_LOOK_MS = 20;
+const RETRY_MS = 250;
 
 /** For a shipper without state: what stream or record know for a file's base. */
 export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
@@ -39,7 +45,7 @@ export class Source {
   readonly #signal: AbortSignal;
   readonly #entries: GenerationState[];
   readonly #generations: Generation[] = [];
-  readonly #running: Promise<void>[] = [];
+  readonly #running = new Set<Promise<void>>();
   readonly #bell = new Bell();
   /** Files that were found and opened, and have no generation yet. */
   readonly #arrivals: Candidate[] = [];
@@ -48,6 +54,7 @@ export class Source {
     onReplaced: () => void this.#lookSoon(),
     reopen: async (generation) => await this.#reopenFor(generation),
   };
+  #unreadable = false;
   #started = 0;
   #looking: Promise<void> = Promise.resolve();
 
@@ -64,6 +71,11 @@ export class Source {
     return this.#generations;
   }
 
+  /** There is a file, and it cannot be opened. */
+  get isUnreadable(): boolean {
+    return this.#unreadable;
+  }
+
   get current(): Generation | undefined {
     return this.#generations.at(-1);
   }
@@ -76,6 +88,7 @@ export class Source {
 
   /** Everything that was found is in the stream and committed. */
   get isCommitted(): boolean {
+    if (this.#unreadable) return false;
     return (
       this.#started === this.#generations.length &&
       this.#generations.every((generation) => generation.isCommitted)
@@ -97,7 +110,7 @@ export class Source {
       for (const candidate of await this.#rotatedAndKnown(known)) await this.#append(candidate, begin, known);
     await this.#discover(found);
     for (const arrival of this.#arrivals.splice(0)) await this.#append(arrival, begin, known);
-    this.#running.push(this.#identify(), this.#inOrder());
+    this.#running.add(this.#identify()).add(this.#inOrder());
   }
 
   /** Looks at the path again; one look at a time. Needs no broker: what has arrived is held open until there is one. */
@@ -119,7 +132,7 @@ export class Source {
     this.wake();
     this.#arrived.ring();
     await Promise.allSettled([this.#looking]);
-    await Promise.allSettled(this.#running);
+    await Promise.allSettled([...this.#running]);
     for (const generation of this.#generations) await generation.stop();
   }
 
@@ -169,8 +182,10 @@ export class Source {
   async #openCurrent(found: Found): Promise<Candidate | undefined> {
     try {
       const opened = await openStill(found);
+      this.#unreadable = false;
       return opened === undefined ? undefined : await candidateOf(opened);
     } catch (error) {
+      this.#unreadable = true;
       this.#context.throttle.run(`open ${this.path}`, (repeated) => {
         const why = systemCode(error) ?? messageOf(error);
         this.#context.log.warn({ repeated }, `cannot read ${this.path} (${why}); trying again`);
@@ -188,13 +203,22 @@ export class Source {
   async #identify(): Promise<void> {
     while (!this.#signal.aborted) {
       const arrival = this.#arrivals[0];
-      if (arrival === undefined) await this.#arrived.wait(10_000, this.#signal);
+      if (arrival === undefined) await this.#arrived.wait(IDLE_MS, this.#signal);
       else {
-        await this.#append(arrival, fromBeginning, nothingKnown);
-        this.#arrivals.shift();
+        await this.#identifyOne(arrival);
       }
     }
     for (const { handle } of this.#arrivals) await handle.close();
+  }
+
+  async #identifyOne(arrival: Candidate): Promise<void> {
+    try {
+      await this.#append(arrival, fromBeginning, nothingKnown);
+      this.#arrivals.shift();
+    } catch (error) {
+      this.#warn(error);
+      await sleep(RETRY_MS, this.#signal);
+    }
   }
 
   /** A finished file is written to after all. */
@@ -211,7 +235,7 @@ export class Source {
     { handle, found, head }: Candidate,
     begin: (found: Found) => number,
     known: Known,
-    at = this.#generations.length,
+    following?: Generation,
   ): Promise<void> {
     const base = baseOf(found.stamp) ?? this.#randomBase(found.stamp);
     let number = known(base)?.number ?? 0;
@@ -235,13 +259,16 @@ export class Source {
       const generation = new Generation(this.#context, this.path, entry, handle, this.#owner);
       const matches = await generation.resume(this.#signal);
       if (!matches && generation.position > entry.begin) continue;
-      const following = this.#generations[at];
       this.#entries.splice(
         following === undefined ? this.#entries.length : this.#entries.indexOf(following.entry),
         0,
         entry,
       );
-      this.#generations.splice(at, 0, generation);
+      this.#generations.splice(
+        following === undefined ? this.#generations.length : this.#generations.indexOf(following),
+        0,
+        generation,
+      );
       this.#context.state.touch();
       this.#context.log.info(
         { path: this.path, file: entry.file, from: generation.position },
@@ -269,7 +296,7 @@ export class Source {
     try {
       await this.look();
     } catch (error) {
-      this.#context.log.warn(`${this.path}: ${messageOf(error)}`);
+      this.#warn(error);
     }
   }
 
@@ -277,25 +304,39 @@ export class Source {
 
   /** Starts each generation when the one before is in the stream as a whole (design §4.3). */
   async #inOrder(): Promise<void> {
-    while (!this.#signal.aborted) {
-      const next = this.#generations[this.#started];
-      const before = this.#generations[this.#started - 1];
-      if (next === undefined) await this.#bell.wait(10_000, this.#signal);
-      else if (before === undefined || before.isDrained) {
-        if (before !== undefined && (await this.#insertCopies(before, next))) continue;
-        next.entry.after ??=
-          before === undefined ? this.#afterKept(next) : namedAfter(before.entry, before.position);
-        await this.#context.state.save();
-        this.#started += 1;
-        this.#running.push(next.run(this.#signal));
-      } else {
-        // A single writer has left the old file once the new one has bytes.
-        const more = this.#started + 1 < this.#generations.length || this.#arrivals.length > 0;
-        const left = next.size > 0 || more;
-        if (left || this.#context.once) before.close('rotated');
-        await this.#bell.wait(20, this.#signal);
+    while (!this.#signal.aborted)
+      try {
+        await this.#startNext();
+      } catch (error) {
+        this.#warn(error);
+        await sleep(RETRY_MS, this.#signal);
       }
+  }
+
+  async #startNext(): Promise<void> {
+    const next = this.#generations[this.#started];
+    const before = this.#generations[this.#started - 1];
+    if (next === undefined) await this.#bell.wait(IDLE_MS, this.#signal);
+    else if (before === undefined || before.isDrained) {
+      if (before !== undefined && (await this.#insertCopies(before, next))) return;
+      next.entry.after ??=
+        before === undefined ? this.#afterKept(next) : namedAfter(before.entry, before.position);
+      await this.#context.state.save();
+      this.#started += 1;
+      const run = next.run(this.#signal).finally(() => this.#running.delete(run));
+      this.#running.add(run);
+    } else {
+      // A single writer has left the old file once the new one has bytes.
+      const more = this.#started + 1 < this.#generations.length || this.#arrivals.length > 0;
+      if (next.size > 0 || more || this.#context.once) before.close('rotated');
+      await this.#bell.wait(ORDER_LOOK_MS, this.#signal);
     }
+  }
+
+  #warn(error: unknown): void {
+    this.#context.throttle.run(`${this.path}: ${messageOf(error)}`, (repeated) => {
+      this.#context.log.warn({ repeated }, `${this.path}: ${messageOf(error)}; trying again`);
+    });
   }
 
   /**
@@ -305,8 +346,7 @@ export class Source {
   async #insertCopies(before: Generation, next: Generation): Promise<boolean> {
     if (!isSameFile(before.entry, next.entry) || next.position > next.entry.begin) return false;
     const copies = await this.#between(BigInt(before.entry.since), undefined);
-    for (const [index, copy] of copies.entries())
-      await this.#append(copy, fromBeginning, nothingKnown, this.#started + index);
+    for (const copy of copies) await this.#append(copy, fromBeginning, nothingKnown, next);
     return copies.length > 0;
   }
 
@@ -329,7 +369,8 @@ export class Source {
   async #park(): Promise<void> {
     for (const generation of this.#generations) {
       const { entry } = generation;
-      if (!generation.isDrained || !generation.isCommitted || generation.quietMs < PARK_MS) continue;
+      const keepMs = entry.closed === 'rotated' ? PARK_MS : PARK_DELETED_MS;
+      if (!generation.isDrained || !generation.isCommitted || generation.quietMs < keepMs) continue;
       if (generation.isOpen) generation.park();
       if (!entry.done) {
         entry.done = true;
@@ -340,7 +381,7 @@ export class Source {
       const entry = this.#entries.shift();
       const index = this.#generations.findIndex((generation) => generation.entry === entry);
       if (index >= 0) {
-        this.#generations.splice(index, 1);
+        for (const forgotten of this.#generations.splice(index, 1)) void forgotten.retire();
         this.#started -= 1;
       }
     }

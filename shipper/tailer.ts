@@ -57,6 +57,7 @@ export class Tailer {
   #readTail: string | undefined;
   /** The last piece that was read was full, and no other is being read. */
   #isBacklog = false;
+  #isDropping = false;
   #replaced = false;
   #grewAt = performance.now();
 
@@ -124,11 +125,12 @@ export class Tailer {
   }
 
   async #drop(): Promise<void> {
-    this.#isBacklog = false;
+    this.#isDropping = true;
     while (this.#ahead.length > 0)
       for (const result of await Promise.allSettled(this.#ahead.splice(0)))
         if (result.status === 'fulfilled') result.value?.slot?.release();
     this.#isBacklog = false;
+    this.#isDropping = false;
   }
 
   /** Whether the file is the one that the head and the bytes before `position` were taken from. Completes the head. */
@@ -158,9 +160,18 @@ export class Tailer {
 
   /** Begins the next piece when the one before has been read, was a full one, and there is room. */
   #readOn(signal: AbortSignal): void {
-    if (!this.#isBacklog || this.#ahead.length >= PIECES_AHEAD || this.#handle === undefined) return;
+    if (
+      this.#isDropping ||
+      !this.#isBacklog ||
+      this.#ahead.length >= PIECES_AHEAD ||
+      this.#handle === undefined
+    )
+      return;
     this.#isBacklog = false;
-    this.#ahead.push(this.#read(this.#handle, true, signal));
+    const reading = this.#read(this.#handle, true, signal);
+    // Whoever takes it out gets the error; until then nobody waits for it.
+    reading.catch(() => {});
+    this.#ahead.push(reading);
   }
 
   async #read(handle: FileHandle, ahead: boolean, signal: AbortSignal): Promise<Piece | undefined> {

@@ -192,12 +192,13 @@ export class World {
     return extra.includes(flag) ? [] : [flag, value];
   }
 
-  async restartServer(): Promise<void> {
+  /** On its port again; `config` in place of the one it had. */
+  async restartServer(config = this.#config): Promise<void> {
     this.server = await startNatsServer({
       dir: path.join(this.dir, 'nats'),
       port: this.server.port,
       say: () => {},
-      config: this.#config,
+      config,
     });
   }
 

@@ -166,6 +166,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       await warns(receiver, /^skipped a message that logferry did not write: header Logferry-/);
       await stops(shipper);
       await stops(receiver);
+      assert.equal(await ended(world.receive(['--once'])), 0);
       const before = await messageCount(world);
       await attack();
       const foreign = (await messageCount(world)) - before - DAMAGED.length;
@@ -195,6 +196,12 @@ describe('foreign messages', { concurrency: 2 }, () => {
       });
       const attack = async (): Promise<void> => {
         for (const [fields, payload] of GARBAGE.slice(0, 3)) await publish(world, subject, fields, payload);
+        // It parses and claims what comes next, but its payload is not what it says.
+        for (const more of [50, 5_000_000]) {
+          const range = `${file.bytes}-${file.bytes + more}`;
+          const claim = { ...honest(TEXT), 'Logferry-Range': range, 'Content-Encoding': 'zstd' };
+          await publish(world, subject, { ...claim, 'Logferry-Crc32': '00000000' }, TEXT);
+        }
         await publishRaw(world.server.port, subject, BLOCKS);
       };
       await attack();
@@ -288,6 +295,27 @@ describe('foreign messages', { concurrency: 2 }, () => {
       );
       assert.equal(data.length, names.length, data.join('\n'));
       await assert.rejects(stat('/tmp/evil'));
+    });
+  });
+
+  test('messages that are larger than the server takes now are received all the same', async () => {
+    await World.run('max-payload', async (world) => {
+      const file = new Written(world, 'a.log');
+      for (let count = 0; count < 3_000; count += 1) file.line(1_000);
+      const shipper = world.ship(['--compression', 'none']);
+      const { streams } = await world.jsm();
+      await until(async () => (await streams.info('LOGS').catch(() => undefined))?.state.messages === 3, {
+        timeoutMs: 20_000,
+      });
+      await world.server.kill();
+      await world.restartServer('max_payload: 65536');
+      const receiver = world.receive();
+      await assertIdentical(world, [file]);
+      file.line();
+      await assertIdentical(world, [file]);
+      await stops(shipper);
+      await stops(receiver);
+      file.close();
     });
   });
 });
