@@ -6,9 +6,13 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../common/errors.ts';
+import { sleep } from '../common/run.ts';
 import { type Found, foundOf, look } from './discover.ts';
 import { type FileStamp, type Head, headMatches, headOf, isRotationOf, isSameFile } from './identity.ts';
 import { firstBytes } from './tailer.ts';
+
+const FIND_TRIES = 4;
+const FIND_PAUSE_MS = 15;
 
 /** A file that is held open, and what it was when it was opened. */
 export interface Opened {
@@ -32,13 +36,19 @@ export async function openIfThere(file: string): Promise<FileHandle | undefined>
   }
 }
 
-/** The file with this stamp: at the path, or under any name in its directory. Throws when it cannot be read. */
+/**
+ * The file with this stamp: at the path, or under any name in its directory. Looked for several times: it may be
+ * renamed while one looks. Throws when it cannot be read.
+ */
 export async function findFile(source: string, stamp: FileStamp): Promise<FileHandle | undefined> {
-  for (const file of [source, ...(await siblingsOf(source, () => true))]) {
-    const found = await lookQuietly(file);
-    if (found === undefined || !isSameFile(found.stamp, stamp)) continue;
-    const opened = await openStill(found);
-    if (opened !== undefined) return opened.handle;
+  for (let tries = 0; tries < FIND_TRIES; tries += 1) {
+    if (tries > 0) await sleep(FIND_PAUSE_MS);
+    for (const file of [source, ...(await siblingsOf(source, () => true))]) {
+      const found = await lookQuietly(file);
+      if (found === undefined || !isSameFile(found.stamp, stamp)) continue;
+      const opened = await openStill(found);
+      if (opened !== undefined) return opened.handle;
+    }
   }
   return undefined;
 }

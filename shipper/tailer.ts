@@ -100,7 +100,7 @@ export class Tailer {
 
   /** The content is not what was read before: the file was truncated, or written anew. */
   isReplaced(position: number): boolean {
-    if (this.size() < position) this.#replaced = true;
+    if (this.#handle !== undefined && this.size() < position) this.#replaced = true;
     return this.#replaced;
   }
 
