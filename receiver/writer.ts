@@ -128,13 +128,15 @@ export class Writer {
     await this.#flushAll();
   }
 
-  #parse(delivery: Delivery): Parsed | undefined {
+  /** Undefined for a foreign message; one that is read again was reported when it came. */
+  #parse(delivery: Delivery, again = false): Parsed | undefined {
     const source = parseStoredSubject(this.#options.prefix, delivery.subject);
     try {
       if (source === undefined) throw new LogferryError('corrupt', 'the subject is not one of logferry');
       const chunk = parseChunk(delivery.header, delivery.data.length);
       return { delivery, source, chunk, data: undefined };
     } catch (error) {
+      if (again) return undefined;
       this.#options.stats.foreign += 1;
       this.#options.throttle.run('foreign', (held) => {
         this.#options.log.warn(
@@ -244,7 +246,7 @@ export class Writer {
 
   /** A processed message that was not written: its file waits for what is before it. */
   noteHole(message: Omit<Delivery, 'reply'>): void {
-    const item = this.#parse({ ...message, reply: '' });
+    const item = this.#parse({ ...message, reply: '' }, true);
     if (item === undefined) return;
     const file = fileKey(item.source.host, item.source.file);
     const offset = this.#offsetOf(file)?.offset ?? item.chunk.begin;
@@ -263,7 +265,7 @@ export class Writer {
    * lost (design §5.4). A message that has nothing new changes nothing.
    */
   async rescue(message: Omit<Delivery, 'reply'>): Promise<void> {
-    const item = this.#parse({ ...message, reply: '' });
+    const item = this.#parse({ ...message, reply: '' }, true);
     if (item === undefined) return;
     const { chunk, source } = item;
     const reason = 'waited in vain for them to be sent again';
