@@ -55,7 +55,7 @@ export class PullMemory {
 
 /** Subject, reply and headers of a message. */
 const MESSAGE_OVERHEAD = 16 * 1024;
-const MOST_PER_PULL = 8 * 1024 * 1024;
+const MOST_PER_PULL = 3 * 1024 * 1024;
 /** nats-server takes no larger max_payload. */
 const MOST_PAYLOAD = 64 * 1024 * 1024 + MESSAGE_OVERHEAD;
 
