@@ -8,6 +8,7 @@ import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { until } from '../common/run.ts';
 import { assertIdentical, type Identity, World, Written } from './harness.ts';
 import { ended, fails, stops, warns } from './said.ts';
 
@@ -136,7 +137,22 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       await warns(shipper, new RegExp(`EACCES.*${escape(path.dirname(closed.file))}`));
       await chmod(path.dirname(closed.file), 0o755);
       await assertIdentical(world, [open, closed]);
-      await stops(shipper);
+      // Closed while it is down, with bytes that it has seen and not shipped: not there is not gone.
+      await world.server.kill();
+      closed.line();
+      const stateFile = path.join(world.state, 'state.json');
+      await until(async () => (await readFile(stateFile, 'utf8')).includes(`"size":${closed.bytes}`), {
+        timeoutMs: 10_000,
+      });
+      await shipper.kill();
+      await chmod(path.dirname(closed.file), 0o000);
+      await world.restartServer();
+      const again = world.ship([], path.join(world.source, '*', '*.log'));
+      await warns(again, new RegExp(`^cannot ship ${escape(closed.file)} \\(EACCES.*\\); trying again$`));
+      open.line();
+      await chmod(path.dirname(closed.file), 0o755);
+      await assertIdentical(world, [open, closed]);
+      await stops(again);
       await stops(receiver);
       for (const file of [open, closed]) file.close();
     });
