@@ -30,7 +30,7 @@ export function killText(kill: Kill): string {
   const { messages, bytes } = kill.flight;
   return (
     `${seconds(kill.atMs).padStart(6)}  SIGKILL ${kill.what.padEnd(8)}  ` +
-    `${whole(bytes)} bytes (${whole(messages)} messages) published and not committed`
+    `${whole(bytes)} bytes (${whole(messages)} message${messages === 1 ? '' : 's'}) published and not committed`
   );
 }
 
