@@ -154,6 +154,38 @@ export function mergeRecord(
   return { record: { ...previous, terms: addTerm(previous.terms, merge.term), files }, relabels };
 }
 
+/**
+ * What this directory should hold by the record and its ledger does not know, because the ledger was damaged or put
+ * back from a backup: no longer committed, and looked for in the stream again from its beginning. Only the end of a
+ * file that this directory wrote last; see docs/design.md 5.7. Undefined when the ledger knows all of it.
+ */
+export function lowerRecord(
+  previous: PartitionRecord,
+  directory: string,
+  claims: ReadonlyMap<string, Claim>,
+): { record: PartitionRecord; lowered: Map<string, { from: number; to: number }> } | undefined {
+  const files = new Map(previous.files);
+  const lowered = new Map<string, { from: number; to: number }>();
+  for (const [file, entry] of previous.files) {
+    const claim = claims.get(file);
+    let { offset } = entry;
+    let held = entry.held.filter((holder) => holder[1] < entry.offset);
+    for (let last = held.at(-1); last !== undefined; last = held.at(-1)) {
+      const [term, from] = last;
+      if (term === null || !isTermOf(directory, term)) break;
+      offset = Math.max(from, Math.min(offset, claim?.end ?? 0));
+      if (offset > from) break;
+      held = held.slice(0, -1);
+    }
+    if (offset >= entry.offset) continue;
+    const tail = claim?.end === offset ? claim.tail : null;
+    files.set(file, { ...entry, offset, held, tail, final: null });
+    lowered.set(file, { from: offset, to: entry.offset });
+  }
+  if (lowered.size === 0) return undefined;
+  return { record: { ...previous, stream: { ...previous.stream, seq: 0 }, files }, lowered };
+}
+
 function raise(
   files: ReadonlyMap<string, FileEntry>,
   claims: ReadonlyMap<string, Claim>,

@@ -23,10 +23,20 @@ import { STATE_DIRECTORY } from './names.ts';
 const COMPACT_TIMES = 4;
 const COMPACT_BYTES = 1024 * 1024;
 
+/** A ledger as it was read: how many whole lines, and up to which byte. */
+interface Loaded {
+  readonly ledger: Ledger;
+  readonly lines: number;
+  readonly bytes: number;
+  readonly damaged: boolean;
+}
+
 export class LedgerFile {
   readonly ledger: Ledger;
-  /** Lines were lost to damage: bytes that nothing lists may still be somebody's. */
+  /** Lines were lost to damage just now: bytes that nothing lists may still be somebody's. */
   readonly damaged: boolean;
+  /** There was none before: what the record knows more is not lost from it. */
+  readonly isNew: boolean;
   readonly #file: string;
   #handle: FileHandle;
   /** Where the next line goes; a failed append is cut back to it. */
@@ -35,13 +45,14 @@ export class LedgerFile {
   /** Its size when it was last as short as can be. */
   #compactSize: number;
 
-  private constructor(file: string, handle: FileHandle, size: number, ledger: Ledger, damaged: boolean) {
+  private constructor(file: string, handle: FileHandle, size: number, loaded: Loaded) {
     this.#file = file;
     this.#handle = handle;
     this.#size = size;
     this.#compactSize = size;
-    this.ledger = ledger;
-    this.damaged = damaged;
+    this.ledger = loaded.ledger;
+    this.damaged = loaded.damaged;
+    this.isNew = loaded.lines === 0;
   }
 
   /** Opens or creates the ledger of a partition. Throws `newer` for a later version's. */
@@ -62,7 +73,7 @@ export class LedgerFile {
     // Behind a torn last line.
     const end = loaded.bytes > 0 && loaded.bytes <= COMPACT_BYTES && !loaded.damaged ? loaded.bytes : size;
     if (end < size) await handle.truncate(end);
-    return new LedgerFile(file, handle, end, loaded.ledger, loaded.damaged);
+    return new LedgerFile(file, handle, end, loaded);
   }
 
   /** Appends durably, then applies. After an error the file says what it said before. */
@@ -141,11 +152,7 @@ export async function ledgersIn(out: string): Promise<number[]> {
  * Reads a ledger without changing it. A torn last line is none: `bytes` ends before it. `damaged` when a whole line
  * does not parse.
  */
-export async function loadLedger(
-  file: string,
-  directory: string,
-  partition: number,
-): Promise<{ ledger: Ledger; lines: number; bytes: number; damaged: boolean }> {
+export async function loadLedger(file: string, directory: string, partition: number): Promise<Loaded> {
   const text = (await readIfThere(file)) ?? '';
   const end = text.lastIndexOf('\n') + 1;
   const lines = text.slice(0, end).split('\n').slice(0, -1);
@@ -162,5 +169,6 @@ export async function loadLedger(
       damaged = true;
     }
   }
+  ledger.damaged ||= damaged;
   return { ledger, lines: lines.length, bytes: Buffer.byteLength(text.slice(0, end)), damaged };
 }

@@ -50,6 +50,8 @@ export type LedgerLine =
   | { readonly cut: string; readonly inode: string; readonly to: number }
   /** Files of this destination may exist from now on, listed or not. */
   | { readonly open: string }
+  /** Lines before this one were lost. */
+  | { readonly damaged: boolean }
   /** The creation of the bucket that this ledger's claims were merged into. */
   | { readonly bucket: string };
 
@@ -60,19 +62,29 @@ export interface Ledger {
   readonly directory: string;
   readonly partition: number;
   bucket: string | undefined;
+  /** Lines were lost once: files may be there that no line says were opened. */
+  damaged: boolean;
   /** Destinations that a file may have been created for. */
   readonly opened: Set<string>;
   readonly destinations: Map<string, Run[]>;
 }
 
 export function emptyLedger(directory: string, partition: number): Ledger {
-  return { directory, partition, bucket: undefined, opened: new Set(), destinations: new Map() };
+  return {
+    directory,
+    partition,
+    bucket: undefined,
+    damaged: false,
+    opened: new Set(),
+    destinations: new Map(),
+  };
 }
 
 /** Applies one line, in the order of the file. */
 export function applyLine(ledger: Ledger, line: LedgerLine): void {
   if ('version' in line) return;
   if ('bucket' in line) ledger.bucket = line.bucket;
+  else if ('damaged' in line) ledger.damaged = line.damaged;
   else if ('open' in line) ledger.opened.add(line.open);
   else if ('cut' in line) cutRuns(ledger, line.cut, line.inode, line.to);
   else if ('relabel' in line) {
@@ -238,9 +250,10 @@ export function relabelLines(relabels: readonly Relabel[], term: string): Ledger
 
 /** The shortest list of lines that says the same: what a ledger is compacted to. Joined runs have no checksum. */
 export function compactLines(ledger: Ledger): LedgerLine[] {
-  const { directory, partition, bucket } = ledger;
+  const { directory, partition, bucket, damaged } = ledger;
   const lines: LedgerLine[] = [{ version: LEDGER_VERSION, directory, partition }];
   if (bucket !== undefined) lines.push({ bucket });
+  if (damaged) lines.push({ damaged });
   for (const destination of ledger.opened) lines.push({ open: destination });
   for (const run of allRuns(ledger)) lines.push({ ...run, checksum: '' });
   return lines;
@@ -267,6 +280,7 @@ const lineSchema = z.union([
   z.object({ relabel: z.string(), start: offset, term: z.string() }),
   z.object({ cut: z.string(), inode: z.string(), to: offset }),
   z.object({ open: z.string() }),
+  z.object({ damaged: z.boolean() }),
   z.object({ bucket: z.string() }),
 ]);
 

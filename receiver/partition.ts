@@ -11,11 +11,13 @@ import { headersOf } from '../common/headers.ts';
 import type { Logger, Throttle } from '../common/log.ts';
 import type { Link } from '../common/nats.ts';
 import {
+  type Claim,
   emptyRecord,
   type PartitionRecord,
   releaseRecord,
   type StreamPosition,
   streamPosition,
+  lowerRecord,
   takeRecord,
   termOf,
 } from '../common/record.ts';
@@ -124,15 +126,17 @@ export class Partition {
     stored: StoredRecord,
   ): Promise<Partition | undefined> {
     const { output, store, topology, log } = context;
-    const previous = stored.record ?? emptyRecord(topology.partitions);
     if (stored.record !== undefined) await cutHeldElsewhere(output.out, ledgerFile, stored.record, log);
+    const claims = claimsOf(ledgerFile.ledger);
+    const known = stored.record ?? emptyRecord(topology.partitions);
+    const previous = ledgerFile.isNew ? known : lowerToLedger(known, output.directory, claims, log);
     const info = await streamInfo(context.link, topology.stream);
     if (info === undefined) return undefined;
     const term = termOf(output.directory, randomBytes(4).toString('hex'));
     const { record, relabels } = takeRecord(previous, {
       owner: output.id,
       term,
-      claims: claimsOf(ledgerFile.ledger),
+      claims,
       stream: { created: info.created, lastSeq: info.state.last_seq },
     });
     const result = await store.set(partition, record, stored);
@@ -405,6 +409,23 @@ export class Partition {
       this.#context.log.debug({ consumer: name }, `could not delete a consumer: ${messageOf(error)}`);
     }
   }
+}
+
+/** The ledger has lost lines: what it does not list is not here, whatever the record says. */
+function lowerToLedger(
+  record: PartitionRecord,
+  directory: string,
+  claims: ReadonlyMap<string, Claim>,
+  log: Logger,
+): PartitionRecord {
+  const result = lowerRecord(record, directory, claims);
+  if (result === undefined) return record;
+  for (const [file, { from, to }] of result.lowered)
+    log.error(
+      { file, from, to },
+      `${record.files.get(file)?.path ?? file}: bytes ${from} to ${to} were committed here and the ledger does not know them; taken from the stream or the source again`,
+    );
+  return result.record;
 }
 
 function isEmpty(group: Group): boolean {

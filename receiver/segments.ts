@@ -82,7 +82,8 @@ export async function dropUnlisted(
   const segments = await segmentsOf(out, destination);
   const present = new Set(segments.map((segment) => segment.inode));
   const runs = file.ledger.destinations.get(destination) ?? [];
-  const strange = file.damaged || runs.some((run) => !present.has(run.inode));
+  const strange =
+    file.damaged || !file.ledger.opened.has(destination) || runs.some((run) => !present.has(run.inode));
   for (const segment of segments) {
     const listed = listedBytes(file.ledger, destination, segment.inode);
     const where = path.join(out, segment.name);

@@ -429,8 +429,10 @@ export class Writer {
 
   async #openAt(destination: string): Promise<Destination> {
     const { out, ledgerFile, log, rotate } = this.#options;
-    if (ledgerFile.ledger.opened.has(destination)) await dropUnlisted(out, ledgerFile, destination, log);
-    else await ledgerFile.note({ open: destination });
+    const { ledger } = ledgerFile;
+    const isKnown = ledger.opened.has(destination);
+    if (isKnown || ledger.damaged) await dropUnlisted(out, ledgerFile, destination, log);
+    if (!isKnown) await ledgerFile.note({ open: destination });
     const opened = await Destination.open(out, destination, rotate);
     this.#destinations.set(destination, opened);
     return opened;

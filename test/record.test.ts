@@ -13,6 +13,7 @@ import {
   emptyRecord,
   encodeRecord,
   holderOf,
+  lowerRecord,
   isTermOf,
   mergeRecord,
   offsetsBefore,
@@ -276,6 +277,30 @@ test('a take never moves an offset back, and takes what the ledger claims beyond
           else assert.equal(holder, holderOf(known!.held, byte)?.[0]);
         }
       }
+    }),
+  );
+});
+
+test('a ledger that has lost lines lowers its own files only, to what it proves, and only their ends', () => {
+  fc.assert(
+    fc.property(record, claims, fc.constantFrom('a', 'b'), (before, given, directory) => {
+      const claims: ReadonlyMap<string, Claim> = given;
+      const result = lowerRecord(before, directory, claims);
+      for (const [file, entry] of before.files) {
+        const after = result?.record.files.get(file) ?? entry;
+        assert.ok(after.offset <= entry.offset);
+        assert.equal(result?.lowered.has(file) ?? false, after.offset < entry.offset);
+        for (let byte = 0; byte < after.offset; byte += 1)
+          assert.deepEqual(holderOf(after.held, byte), holderOf(entry.held, byte));
+        for (let byte = after.offset; byte < entry.offset; byte += 1) {
+          assert.ok(isTermOf(directory, holderOf(entry.held, byte)?.[0] ?? ''), 'what others hold stays');
+          assert.ok(byte >= (claims.get(file)?.end ?? 0), 'what the ledger proves stays');
+        }
+        const last = holderOf(after.held, after.offset - 1)?.[0] ?? '';
+        if (after.offset > (claims.get(file)?.end ?? 0) && after.offset > 0)
+          assert.equal(isTermOf(directory, last), false);
+      }
+      if (result !== undefined) assert.equal(result.record.stream.seq, 0, 'the stream is read again');
     }),
   );
 });

@@ -1,5 +1,6 @@
 // What happens to machines, the broker and the sources while a run of the model is not quiet.
 
+import { loseLedgerEnd } from './ledger-on-disk.ts';
 import { startReceiver } from './receiver.ts';
 import type { Fault } from './scenarios.ts';
 import type { Machine } from './scheduler.ts';
@@ -68,6 +69,14 @@ const HAPPENS: Record<Fault, (world: World) => void> = {
   wipeBoth: ({ stream, bucket }) => {
     stream.wipe();
     bucket.wipe();
+  },
+  loseLedgerEnd: (world) => {
+    const receiver = world.random.pick(world.receivers);
+    const lines = world.random.integer(1, 4);
+    for (const partition of receiver.directory.ledgers.keys())
+      loseLedgerEnd(receiver.directory, partition, lines);
+    receiver.dead = false;
+    crash(world, receiver, () => startReceiver(world, receiver), 200);
   },
   loseSource: (world) => {
     const generations = sourceFiles(world).flatMap((file) => file.generations);

@@ -36,7 +36,21 @@ export function openLedger(world: World, directory: Directory, partition: number
     directory.ledgers.set(partition, compactLines(ledger).map(encodeLine).join(''));
   else directory.ledgers.set(partition, text.slice(0, text.lastIndexOf('\n') + 1));
   cutUnlisted(directory, ledger);
+  // Lost lines may have said that bytes were cut.
+  for (const file of directory.files) {
+    if (file.partition !== partition || listedBytes(ledger, file.destination, file.inode) <= sizeOf(file))
+      continue;
+    const line = { cut: file.destination, inode: file.inode, to: sizeOf(file) };
+    append(directory, partition, encodeLine(line));
+    applyLine(ledger, line);
+  }
   return ledger;
+}
+
+/** The last lines are gone, though they were on disk: damage, or a backup that was put back. */
+export function loseLedgerEnd(directory: Directory, partition: number, lines: number): void {
+  const kept = (directory.ledgers.get(partition) ?? '').split('\n').slice(0, -1 - lines);
+  if (kept.length > 0) directory.ledgers.set(partition, `${kept.join('\n')}\n`);
 }
 
 /** Cuts what the ledger does not list. */

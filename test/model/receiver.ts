@@ -1,7 +1,14 @@
 // A receiver of the model, outside its terms: when it takes a partition, what it merges after a lost bucket, and what
 // it cuts of partitions that others own.
 
-import { emptyRecord, mergeRecord, takeRecord, termOf, type Relabel } from '../../common/record.ts';
+import {
+  emptyRecord,
+  lowerRecord,
+  mergeRecord,
+  takeRecord,
+  termOf,
+  type Relabel,
+} from '../../common/record.ts';
 import { partitionKey } from '../../common/topology.ts';
 import { claimsOf, relabelLines, type Ledger } from '../../receiver/ledger.ts';
 import type { Found } from './bucket.ts';
@@ -67,8 +74,9 @@ function* take(world: World, receiver: Receiver, ledger: Ledger, found: Found): 
   yield* breath();
   const stream = yield* insist(() => world.stream.info());
   const term = termOf(receiver.directory.id, world.token());
-  const previous = found.record ?? emptyRecord(world.scenario.partitions);
+  const known = found.record ?? emptyRecord(world.scenario.partitions);
   const claims = claimsOf(ledger);
+  const previous = lowerRecord(known, receiver.directory.id, claims)?.record ?? known;
   const { record, relabels } = takeRecord(previous, { owner: receiver.name, term, claims, stream });
   const answer = yield* ask(() => world.bucket.set(partitionKey(ledger.partition), record, found));
   if (answer === undefined || answer === 'refused') return;

@@ -14,6 +14,7 @@ export type Fault =
   | 'wipeBucket'
   | 'rollBackBoth'
   | 'wipeBoth'
+  | 'loseLedgerEnd'
   | 'loseSource';
 
 export interface Scenario {
@@ -117,6 +118,13 @@ export const SCENARIOS = {
     ...basic,
     sourceRotations: 0.2,
     faults: [...crashes, ...stream, 'loseSource', 'loseSource'],
+  },
+  ledger: {
+    ...basic,
+    receivers: 1,
+    rotations: 0.05,
+    sourceRotations: 0.2,
+    faults: [...crashes, 'loseLedgerEnd', 'loseLedgerEnd'],
   },
   all,
   allGone: { ...all, faults: [...all.faults, 'loseSource'], sourceRotations: 0.2, emptyGenerations: 0.1 },
