@@ -200,6 +200,13 @@ export class Generation {
     if (this.#move?.handle === handle) this.#move = undefined;
   }
 
+  /** Its file is at the path and may have more than was seen: a generation that is not open opens it to go on. */
+  foundAgain(size: number): void {
+    if (this.isOpen || this.entry.closed !== null || size <= this.entry.size) return;
+    this.entry.size = size;
+    this.wake();
+  }
+
   /** Lets go of the descriptor of a finished generation; a repair opens it again if it still can. */
   park(): void {
     this.moveTo(undefined, this.entry.size);

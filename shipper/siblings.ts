@@ -68,6 +68,11 @@ export async function findRotated(
   return undefined;
 }
 
+/** Whether anything stands beside the path that looks like a generation of it. */
+export async function hasRotated(source: string): Promise<boolean> {
+  return (await rotatedNames(source)).length > 0;
+}
+
 /** Rotated files beside the source that are wanted, oldest first. */
 export async function rotatedFiles(
   source: string,

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 
 import type { After } from '../common/chunk.ts';
-import { messageOf, systemCode } from '../common/errors.ts';
+import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Bell, sleep } from '../common/run.ts';
 import { type Found, look } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
@@ -15,6 +15,7 @@ import {
   candidateOf,
   findFile,
   findRotated,
+  hasRotated,
   openStill,
   type Opened,
   rotatedBetween,
@@ -31,6 +32,8 @@ const PARK_DELETED_MS = 60_000;
 const DELETED_QUIET_MS = 2_000;
 /** Finished generations that are remembered for each path. */
 const REMEMBERED = 16;
+/** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
+const LOST_AFTER_MS = 3_600_000;
 const IDLE_MS = 10_000;
 /** How often it is asked whether the next generation may begin. */
 const ORDER_LOOK_MS = 20;
@@ -54,6 +57,7 @@ export class Source {
     onReplaced: () => void this.#lookSoon(),
     reopen: async (generation) => await this.#reopenFor(generation),
   };
+  readonly #begunAt = performance.now();
   #unreadable = false;
   #started = 0;
   #looking: Promise<void> = Promise.resolve();
@@ -71,7 +75,7 @@ export class Source {
     return this.#generations;
   }
 
-  /** There is a file, and it cannot be opened. */
+  /** There is a file that cannot be opened, or has to be there and is not. */
   get isUnreadable(): boolean {
     return this.#unreadable;
   }
@@ -172,6 +176,8 @@ export class Source {
       if (this.#arrivals.length > 0 || last === undefined) return;
       const truncated = last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !truncated && found.size > last.size) await this.#goOn(last);
+      // It was not there when this run began: there is more to ship, so it is opened.
+      if (this.current?.entry === last) this.current.foundAgain(found.size);
       if (!truncated) return;
     } else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0')
       for (const rotated of await this.#between(BigInt(newest.birth), found.stamp)) this.#arrive(rotated);
@@ -389,8 +395,23 @@ export class Source {
 
   /** Something of a generation is wanted again that is not open: its file, or the copy of a truncated one. */
   async #reopenFor(generation: Generation): Promise<FileHandle | undefined> {
-    if (generation.closing === 'truncated') return (await this.#findCopy(generation))?.handle;
-    return await findFile(this.path, generation.entry);
+    const handle =
+      generation.closing === 'truncated'
+        ? (await this.#findCopy(generation))?.handle
+        : await findFile(this.path, generation.entry);
+    this.#unreadable = handle === undefined && (await this.#mayComeBack(generation));
+    if (this.#unreadable)
+      throw new LogferryError('failed', 'it is not there, and has bytes that were not shipped');
+    return handle;
+  }
+
+  /**
+   * Nothing is there, not even a later generation: what holds it may not be mounted yet. Waiting holds nothing up
+   * then; when it is there again, or never was, is only known after a while.
+   */
+  async #mayComeBack(generation: Generation): Promise<boolean> {
+    if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.current !== generation) return false;
+    return (await look(this.path)) === undefined && !(await hasRotated(this.path));
   }
 
   async #findCopy(generation: Generation): Promise<Opened | undefined> {

@@ -2,7 +2,7 @@
 // The source files still exist, so every byte must arrive, once and in order.
 
 import assert from 'node:assert/strict';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
@@ -172,27 +172,58 @@ test(
   },
 );
 
-test(
-  'a ledger whose last line is garbage: its bytes are shipped again',
-  { timeout: 60_000, todo: 'the record still calls them committed' },
-  async () => {
-    await World.run('damaged-ledger', async (world) => {
-      const file = new Written(world, 'a.log');
-      const receiver = world.receive();
-      world.ship();
-      for (let round = 0; round < 5; round += 1) {
-        file.line();
-        await assertIdentical(world, [file]);
-        await sleep(300);
-      }
-      await receiver.kill();
-      const key = partitionKey(partitionOf(world.host, 64));
-      const ledger = path.join(world.out, '.logferry', `${key}.ledger`);
-      const lines = (await readFile(ledger, 'utf8')).split('\n').slice(0, -2);
-      await writeFile(ledger, [...lines, 'garbage', ''].join('\n'));
+test('a ledger whose last line is garbage: its bytes are shipped again', { timeout: 60_000 }, async () => {
+  await World.run('damaged-ledger', async (world) => {
+    const file = new Written(world, 'a.log');
+    const receiver = world.receive();
+    world.ship();
+    for (let round = 0; round < 5; round += 1) {
       file.line();
-      world.receive();
-      await assertIdentical(world, [file], 8_000);
-    });
-  },
-);
+      await assertIdentical(world, [file]);
+      await sleep(300);
+    }
+    await receiver.kill();
+    const key = partitionKey(partitionOf(world.host, 64));
+    const ledger = path.join(world.out, '.logferry', `${key}.ledger`);
+    const lines = (await readFile(ledger, 'utf8')).split('\n').slice(0, -2);
+    await writeFile(ledger, [...lines, 'garbage', ''].join('\n'));
+    file.line();
+    world.receive();
+    await assertIdentical(world, [file], 8_000);
+  });
+});
+
+for (const pending of [true, false])
+  test(
+    `a source directory that appears late, ${pending ? 'with' : 'without'} bytes to be shipped: nothing is lost`,
+    { timeout: 60_000 },
+    async () => {
+      await World.run('late-directory', async (world) => {
+        const mount = path.join(world.source, 'm');
+        await mkdir(mount);
+        const file = new Written(world, 'm/a.log');
+        const glob = path.join(mount, '*.log');
+        file.line();
+        let shipper = world.ship([], glob);
+        world.receive();
+        await assertIdentical(world, [file]);
+        if (pending) {
+          await world.server.kill();
+          file.line();
+          const state = path.join(world.state, 'state.json');
+          const seen = async (): Promise<boolean> =>
+            (await readFile(state, 'utf8')).includes(`"size":${file.bytes}`);
+          assert.ok(await until(seen, { timeoutMs: 5_000 }), 'the shipper has not seen the line');
+        }
+        await shipper.kill();
+        await rename(mount, `${mount}.away`);
+        if (pending) await world.restartServer();
+        shipper = world.ship([], glob);
+        await sleep(3_000);
+        await rename(`${mount}.away`, mount);
+        if (!pending) file.line();
+        await assertIdentical(world, [file]);
+        assert.equal(/lost/.test(shipper.stderr), false, shipper.stderr);
+      });
+    },
+  );
