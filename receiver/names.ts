@@ -10,8 +10,13 @@ export const STATE_DIRECTORY = '.logferry';
 /** What file systems allow for one name. */
 const MAX_NAME_BYTES = 255;
 
-/** What a segment adds to a destination's name. */
-const SEGMENT_SUFFIX = /\.\d{8}T\d{9}Z(?:-\d+)?$/;
+/** How a segment may be compressed, and what its name ends in then. */
+const ENCODING_SUFFIX = { gzip: '.gz', zstd: '.zst' } as const;
+
+export type Encoding = keyof typeof ENCODING_SUFFIX;
+
+/** What a segment adds to a destination's name: when it was rotated away, which one of that moment, how compressed. */
+const SEGMENT_SUFFIX = /\.(\d{8}T\d{9}Z)(?:-(\d+))?(?:\.gz|\.zst)?$/;
 const LONGEST_SUFFIX = '.20260101T000000000Z-999.zst'.length;
 
 /**
@@ -44,8 +49,9 @@ function safeName(name: string): string {
     const code = char.charCodeAt(0);
     safe += char === '%' || char === '/' || code < 0x20 || code === 0x7f ? encodeURIComponent(char) : char;
   }
-  if (safe === '.' || safe === '..' || safe.startsWith(STATE_DIRECTORY) || SEGMENT_SUFFIX.test(safe))
-    safe = safe.replace('.', '%2E');
+  if (safe === '.' || safe === '..' || safe.startsWith(STATE_DIRECTORY)) safe = safe.replace('.', '%2E');
+  // The dot before the time: without it, no destination's name plus a suffix can ever be this name.
+  safe = safe.replace(SEGMENT_SUFFIX, (suffix) => suffix.replace('.', '%2E'));
   if (Buffer.byteLength(safe) + LONGEST_SUFFIX <= MAX_NAME_BYTES) return safe;
   const kept = Buffer.from(safe).subarray(0, 120).toString('utf8').replaceAll('\uFFFD', '');
   return `${kept}%~${shortHash(name)}`;
@@ -61,9 +67,26 @@ export function segmentName(base: string, time: Date, index: number): string {
   return `${base}.${stamp}${index > 1 ? `-${index}` : ''}`;
 }
 
+/** What a segment is called once it is compressed. */
+export function compressedName(name: string, encoding: Encoding): string {
+  return `${name}${ENCODING_SUFFIX[encoding]}`;
+}
+
 /** Whether a name in a destination's directory is one of its segments. */
 export function isSegmentOf(base: string, name: string): boolean {
-  return (
-    name.startsWith(`${base}.`) && SEGMENT_SUFFIX.test(name) && name.replace(SEGMENT_SUFFIX, '') === base
-  );
+  return name.startsWith(`${base}.`) && baseOfSegment(name) === base;
+}
+
+/** The name of the active file that a segment was, undefined when the name is none of a segment. */
+export function baseOfSegment(name: string): string | undefined {
+  const suffix = SEGMENT_SUFFIX.exec(name);
+  return suffix === null || suffix.index === 0 ? undefined : name.slice(0, suffix.index);
+}
+
+/** Orders the segments of one destination, oldest first. */
+export function bySegmentTime(a: string, b: string): number {
+  const [, timeA = '', indexA = '1'] = SEGMENT_SUFFIX.exec(a) ?? [];
+  const [, timeB = '', indexB = '1'] = SEGMENT_SUFFIX.exec(b) ?? [];
+  if (timeA !== timeB) return timeA < timeB ? -1 : 1;
+  return Number(indexA) - Number(indexB);
 }

@@ -11,7 +11,7 @@ import type { Logger } from '../common/log.ts';
 import { type Cut, cutsAllowed, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { PartitionRecord } from '../common/record.ts';
-import { isSegmentOf, STATE_DIRECTORY } from './names.ts';
+import { bySegmentTime, isSegmentOf, STATE_DIRECTORY } from './names.ts';
 
 /** One file on disk that belongs to a destination. */
 export interface Segment {
@@ -33,7 +33,7 @@ export async function segmentsOf(out: string, destination: string): Promise<Segm
   const base = path.basename(destination);
   const names = (await entries(path.join(out, directory)))
     .filter((name) => isSegmentOf(base, name))
-    .toSorted();
+    .toSorted(bySegmentTime);
   const segments: Segment[] = [];
   for (const name of [...names, base]) {
     const file = path.join(directory, name);
