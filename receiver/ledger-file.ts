@@ -18,6 +18,7 @@ import {
   type LedgerLine,
 } from './ledger.ts';
 import { STATE_DIRECTORY } from './names.ts';
+import { Turns } from './turns.ts';
 
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
 const COMPACT_TIMES = 4;
@@ -44,6 +45,10 @@ export class LedgerFile {
 
   /** Its size when it was last as short as can be. */
   #compactSize: number;
+
+  /** The partition and the upkeep of its segments append at the same time. */
+  readonly #lines = new Turns();
+  readonly #files = new Turns();
 
   private constructor(file: string, handle: FileHandle, size: number, loaded: Loaded) {
     this.#file = file;
@@ -79,17 +84,27 @@ export class LedgerFile {
   /** Appends durably, then applies. After an error the file says what it said before. */
   async append(lines: readonly LedgerLine[]): Promise<void> {
     if (lines.length === 0) return;
-    const size = this.#size;
-    await this.#write(lines);
-    try {
-      await this.#handle.datasync();
-    } catch (error) {
-      this.#size = size;
-      await this.#handle.truncate(size);
-      throw error;
-    }
-    for (const line of lines) applyLine(this.ledger, line);
-    if (this.#size > Math.max(COMPACT_BYTES, this.#compactSize * COMPACT_TIMES)) await this.#compact();
+    await this.#lines.take(async () => {
+      const size = this.#size;
+      await this.#write(lines);
+      try {
+        await this.#handle.datasync();
+      } catch (error) {
+        this.#size = size;
+        await this.#handle.truncate(size);
+        throw error;
+      }
+      for (const line of lines) applyLine(this.ledger, line);
+      if (this.#size > Math.max(COMPACT_BYTES, this.#compactSize * COMPACT_TIMES)) await this.#compact();
+    });
+  }
+
+  /**
+   * Runs work that renames, cuts or deletes files that this ledger lists, or compares them with it: one at a time, so
+   * none sees the middle of another's. It may append; it must not ask for this again.
+   */
+  async changingFiles<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#files.take(work);
   }
 
   /** What is on disk before and after says the same; a crash in between leaves one of them. */
@@ -104,8 +119,10 @@ export class LedgerFile {
 
   /** Appends what only has to survive a killed process. */
   async note(line: LedgerLine): Promise<void> {
-    await this.#write([line]);
-    applyLine(this.ledger, line);
+    await this.#lines.take(async () => {
+      await this.#write([line]);
+      applyLine(this.ledger, line);
+    });
   }
 
   async #write(lines: readonly LedgerLine[]): Promise<void> {
@@ -126,7 +143,9 @@ export class LedgerFile {
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.#lines.take(async () => {
+      await this.#handle.close();
+    });
   }
 }
 

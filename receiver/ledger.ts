@@ -14,6 +14,8 @@ import {
   type PartitionRecord,
   type Relabel,
 } from '../common/record.ts';
+import { addKnown, type Known, rememberRun, siblingKey } from './known.ts';
+import type { Encoding } from './names.ts';
 
 /** Source bytes [start, end) lie at [from, to) of one file on disk, written under `term`. */
 export interface Run {
@@ -27,6 +29,8 @@ export interface Run {
   readonly destination: string;
   /** See inodeOf: names the file on disk, whatever it is called now. */
   readonly inode: string;
+  /** How the file on disk is compressed; `from` and `to` count the bytes that it decompresses to. */
+  readonly encoding?: Encoding | undefined;
   readonly from: number;
   to: number;
   /** See tailOf, at `end`. */
@@ -48,6 +52,17 @@ export type LedgerLine =
   | { readonly relabel: string; readonly start: number; readonly term: string }
   /** From `to` on, nothing of this inode is listed any more. */
   | { readonly cut: string; readonly inode: string; readonly to: number }
+  /** Every run of this inode lies in another one now, compressed, at the same offsets of what it decompresses to. */
+  | {
+      readonly compressed: string;
+      readonly inode: string;
+      readonly as: string;
+      readonly encoding: Encoding;
+    }
+  /** Retention removed this inode: its runs were committed and are gone. */
+  | { readonly dropped: string; readonly inode: string }
+  /** What dropped runs of one generation add up to. */
+  | { readonly known: Known }
   /** Files of this destination may exist from now on, listed or not. */
   | { readonly open: string }
   /** Lines before this one were lost. */
@@ -67,6 +82,8 @@ export interface Ledger {
   /** Destinations that a file may have been created for. */
   readonly opened: Set<string>;
   readonly destinations: Map<string, Run[]>;
+  /** By file: what is left of the runs that retention removed. */
+  readonly known: Map<string, Known>;
 }
 
 export function emptyLedger(directory: string, partition: number): Ledger {
@@ -77,6 +94,7 @@ export function emptyLedger(directory: string, partition: number): Ledger {
     damaged: false,
     opened: new Set(),
     destinations: new Map(),
+    known: new Map(),
   };
 }
 
@@ -87,6 +105,9 @@ export function applyLine(ledger: Ledger, line: LedgerLine): void {
   else if ('damaged' in line) ledger.damaged = line.damaged;
   else if ('open' in line) ledger.opened.add(line.open);
   else if ('cut' in line) cutRuns(ledger, line.cut, line.inode, line.to);
+  else if ('compressed' in line) moveRuns(ledger, line.compressed, line.inode, line.as, line.encoding);
+  else if ('dropped' in line) dropRuns(ledger, line.dropped, line.inode);
+  else if ('known' in line) addKnown(ledger.known, line.known);
   else if ('relabel' in line) {
     for (const run of allRuns(ledger))
       if (run.file === line.relabel && run.start >= line.start) run.term = line.term;
@@ -121,7 +142,27 @@ function cutRuns(ledger: Ledger, destination: string, inode: string, to: number)
     if (run.inode !== inode || run.to <= to) kept.push(run);
     else if (run.from < to) kept.push(shortened(run, run.end - (run.to - to)));
   }
-  if (kept.length > 0) ledger.destinations.set(destination, kept);
+  setRuns(ledger, destination, kept);
+}
+
+function moveRuns(ledger: Ledger, destination: string, inode: string, as: string, encoding: Encoding): void {
+  const runs = ledger.destinations.get(destination) ?? [];
+  const moved = runs.map((run) => (run.inode === inode ? { ...run, inode: as, encoding } : run));
+  setRuns(ledger, destination, moved);
+}
+
+function dropRuns(ledger: Ledger, destination: string, inode: string): void {
+  const runs = ledger.destinations.get(destination) ?? [];
+  for (const run of runs) if (run.inode === inode) rememberRun(ledger.known, run);
+  setRuns(
+    ledger,
+    destination,
+    runs.filter((run) => run.inode !== inode),
+  );
+}
+
+function setRuns(ledger: Ledger, destination: string, runs: Run[]): void {
+  if (runs.length > 0) ledger.destinations.set(destination, runs);
   else ledger.destinations.delete(destination);
 }
 
@@ -134,7 +175,7 @@ export function* allRuns(ledger: Ledger): Generator<Run> {
   for (const runs of ledger.destinations.values()) yield* runs;
 }
 
-/** How much of a file on disk the ledger lists: anything behind it was never committed. */
+/** How much of a file on disk (of what it decompresses to) the ledger lists: anything behind it was never committed. */
 export function listedBytes(ledger: Ledger, destination: string, inode: string): number {
   let listed = 0;
   for (const run of ledger.destinations.get(destination) ?? [])
@@ -142,10 +183,15 @@ export function listedBytes(ledger: Ledger, destination: string, inode: string):
   return listed;
 }
 
+/** How the ledger says that a file on disk is compressed; undefined when it is plain, or not listed. */
+export function encodingOf(ledger: Ledger, destination: string, inode: string): Encoding | undefined {
+  return ledger.destinations.get(destination)?.find((run) => run.inode === inode)?.encoding;
+}
+
 /**
  * What this ledger proves, per file: the contiguous run that reaches its end. Earlier generations that a line names
  * as complete or as committed so far are claimed too, as lying elsewhere, so the order across rotations survives a
- * lost bucket.
+ * lost bucket. So are bytes that retention removed: they were committed, and nobody is to fetch them again.
  */
 export function claimsOf(ledger: Ledger): Map<string, Claim> {
   const claims = new Map<string, Claim>();
@@ -162,6 +208,16 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
       after: run.after?.file ?? claim?.after ?? null,
       elsewhere: false,
     });
+  }
+  for (const known of ledger.known.values()) {
+    const claim = claims.get(known.file);
+    const after = claim?.after ?? known.after ?? null;
+    if (claim !== undefined && claim.end >= known.end) claims.set(known.file, { ...claim, after });
+    else {
+      const { path, end, tail } = known;
+      const start = claim?.end ?? end;
+      claims.set(known.file, { start, end, path, tail: tail || null, after, elsewhere: true });
+    }
   }
   const links = linksOf(byStart);
   const claimElsewhere = (file: string, end: number, run: Run): void => {
@@ -197,11 +253,6 @@ function linksOf(runs: readonly Run[]): Map<string, string> {
   return links;
 }
 
-/** The key of another generation of the same host. */
-export function siblingKey(file: string, id: string): string {
-  return `${file.slice(0, file.lastIndexOf('/') + 1)}${id}`;
-}
-
 /** Cut an inode of a destination back to `to`. */
 export interface Cut {
   readonly destination: string;
@@ -211,21 +262,44 @@ export interface Cut {
 
 /**
  * What may go of what the ledger lists (design §5.7): bytes whose holder is a later term of another directory, of
- * files that are committed as far as this directory holds them, and only from the end of their destination.
- * In the order in which to cut.
+ * files that are committed as far as this directory holds them, and only from the end of their destination. A
+ * compressed file goes as a whole or not at all. In the order in which to cut.
  */
 export function cutsAllowed(ledger: Ledger, record: PartitionRecord): Cut[] {
-  const endHeld = new Map<string, number>();
-  for (const run of allRuns(ledger)) endHeld.set(run.file, Math.max(endHeld.get(run.file) ?? 0, run.end));
-  const cuts: Cut[] = [];
+  const ends = endsHeld(ledger);
+  const keepOf = (run: Run): number => keepUpTo(run, ledger.directory, record, ends.get(run.file) ?? 0);
+  const allowed: Cut[] = [];
   for (const [destination, runs] of ledger.destinations)
-    for (const run of runs.toReversed()) {
-      const keep = keepUpTo(run, ledger.directory, record, endHeld.get(run.file) ?? 0);
-      if (keep >= run.end) break;
-      cuts.push({ destination, inode: run.inode, to: run.to - (run.end - keep) });
-      if (keep > run.start) break;
+    for (const [inode, own] of [...Map.groupBy(runs, (run) => run.inode)].toReversed()) {
+      const { cuts, whole } = cutsFromEnd(destination, own, keepOf);
+      if (own[0]?.encoding === undefined) allowed.push(...cuts);
+      else if (whole) allowed.push({ destination, inode, to: 0 });
+      if (!whole) break;
     }
-  return cuts;
+  return allowed;
+}
+
+/** The cuts of one file on disk, and whether nothing of it stays. */
+function cutsFromEnd(
+  destination: string,
+  runs: readonly Run[],
+  keepOf: (run: Run) => number,
+): { cuts: Cut[]; whole: boolean } {
+  const cuts: Cut[] = [];
+  for (const run of runs.toReversed()) {
+    const keep = keepOf(run);
+    if (keep < run.end) cuts.push({ destination, inode: run.inode, to: run.to - (run.end - keep) });
+    if (keep > run.start) return { cuts, whole: false };
+  }
+  return { cuts, whole: true };
+}
+
+/** By file: the end of what this directory holds, or held until retention removed it. */
+function endsHeld(ledger: Ledger): Map<string, number> {
+  const ends = new Map<string, number>();
+  for (const { file, removed } of ledger.known.values()) ends.set(file, removed.at(-1)?.[1] ?? 0);
+  for (const run of allRuns(ledger)) ends.set(run.file, Math.max(ends.get(run.file) ?? 0, run.end));
+  return ends;
 }
 
 /** The source offset up to which a run must stay; its end when none of it may go. */
@@ -255,11 +329,13 @@ export function compactLines(ledger: Ledger): LedgerLine[] {
   if (bucket !== undefined) lines.push({ bucket });
   if (damaged) lines.push({ damaged });
   for (const destination of ledger.opened) lines.push({ open: destination });
+  for (const known of ledger.known.values()) lines.push({ known });
   for (const run of allRuns(ledger)) lines.push({ ...run, checksum: '' });
   return lines;
 }
 
 const offset = z.int().min(0);
+const encoding = z.enum(['gzip', 'zstd']);
 const lineSchema = z.union([
   z.object({ version: z.literal(LEDGER_VERSION), directory: z.string(), partition: z.int().min(0) }),
   z.object({
@@ -270,6 +346,7 @@ const lineSchema = z.union([
     end: offset,
     destination: z.string(),
     inode: z.string(),
+    encoding: encoding.optional(),
     from: offset,
     to: offset,
     tail: z.string(),
@@ -279,6 +356,18 @@ const lineSchema = z.union([
   }),
   z.object({ relabel: z.string(), start: offset, term: z.string() }),
   z.object({ cut: z.string(), inode: z.string(), to: offset }),
+  z.object({ compressed: z.string(), inode: z.string(), as: z.string(), encoding }),
+  z.object({ dropped: z.string(), inode: z.string() }),
+  z.object({
+    known: z.object({
+      file: z.string(),
+      path: z.string(),
+      end: offset,
+      tail: z.string(),
+      after: z.string().optional(),
+      removed: z.array(z.tuple([offset, offset])),
+    }),
+  }),
   z.object({ open: z.string() }),
   z.object({ damaged: z.boolean() }),
   z.object({ bucket: z.string() }),

@@ -56,6 +56,8 @@ type Step =
   | { readonly do: 'goOn'; term: string | undefined; destination: string; length: number; before: boolean }
   | { readonly do: 'rotate'; destination: string }
   | { readonly do: 'cut'; destination: string; share: number }
+  | { readonly do: 'compress'; destination: string }
+  | { readonly do: 'drop'; destination: string }
   | { readonly do: 'relabel'; file: string; start: number; term: string };
 
 const length = fc.integer({ min: 1, max: 12 });
@@ -84,6 +86,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     destination,
     share: fc.double({ min: 0, max: 1, noNaN: true }),
   }),
+  fc.record({ do: fc.constant('compress' as const), destination }),
+  fc.record({ do: fc.constant('drop' as const), destination }),
   fc.record({ do: fc.constant('relabel' as const), file, start: offset, term: myTerm }),
 );
 
@@ -91,7 +95,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 function linesOf(steps: readonly Step[]): LedgerLine[] {
   const lines: LedgerLine[] = [{ version: LEDGER_VERSION, directory: HERE, partition: 7 }];
   const active = new Map(
-    DESTINATIONS.map((name) => [name, { inode: 0, size: 0, last: undefined as RunLine | undefined }]),
+    DESTINATIONS.map((name) => [
+      name,
+      {
+        inode: 0,
+        size: 0,
+        last: undefined as RunLine | undefined,
+        finished: [] as { inode: string; compressed: boolean }[],
+      },
+    ]),
   );
   for (const step of steps) {
     if (step.do === 'relabel') {
@@ -99,8 +111,19 @@ function linesOf(steps: readonly Step[]): LedgerLine[] {
       continue;
     }
     const disk = active.get(step.destination)!;
-    if (step.do === 'rotate') Object.assign(disk, { inode: disk.inode + 1, size: 0 });
-    else if (step.do === 'cut') {
+    if (step.do === 'rotate') {
+      if (disk.size > 0) disk.finished.push({ inode: String(disk.inode), compressed: false });
+      Object.assign(disk, { inode: disk.inode + 1, size: 0 });
+    } else if (step.do === 'compress') {
+      const segment = disk.finished.find(({ compressed }) => !compressed);
+      if (segment === undefined) continue;
+      const { inode } = segment;
+      Object.assign(segment, { inode: `${inode}z`, compressed: true });
+      lines.push({ compressed: step.destination, inode, as: `${inode}z`, encoding: 'gzip' });
+    } else if (step.do === 'drop') {
+      const segment = disk.finished.shift();
+      if (segment !== undefined) lines.push({ dropped: step.destination, inode: segment.inode });
+    } else if (step.do === 'cut') {
       disk.size = Math.floor(disk.size * step.share);
       disk.last = undefined;
       lines.push({ cut: step.destination, inode: String(disk.inode), to: disk.size });
@@ -120,7 +143,7 @@ function linesOf(steps: readonly Step[]): LedgerLine[] {
         to: disk.size + step.length,
         tail: `${file} ${start + step.length}`,
         checksum: '0badcafe',
-        ...(file === 'web1/f0-1' && { after: { file: 'f0-0', size: 30 } }),
+        ...(file === 'web1/f0-1' && step.do === 'write' && { after: { file: 'f0-0', size: 30 } }),
         ...(step.before && { before: { 'web1/f0-0': 25 } }),
       };
       disk.size = disk.last.to;
@@ -137,6 +160,7 @@ function ledgerOf(lines: readonly LedgerLine[]): Ledger {
 }
 
 const lines = fc.array(step, { maxLength: 25 }).map(linesOf);
+const manyLines = fc.array(step, { minLength: 20, maxLength: 60 }).map(linesOf);
 const ledger = lines.map(ledgerOf);
 
 const held = fc
@@ -171,13 +195,15 @@ function bytesOf(
 }
 
 interface Replayed {
-  readonly inode: string;
+  inode: string;
   readonly at: number;
   readonly file: string;
   readonly byte: number;
   term: string;
   /** The line that listed it. */
   readonly line: RunLine;
+  /** Retention removed it. */
+  gone: boolean;
 }
 
 /** What the lines mean, byte by byte; a relabel is of the whole file here. */
@@ -191,7 +217,11 @@ function replay(lines: readonly LedgerLine[]): Map<string, Replayed[]> {
         line.cut,
         (all.get(line.cut) ?? []).filter(({ inode, at }) => inode !== line.inode || at < line.to),
       );
-    else if ('file' in line)
+    else if ('compressed' in line) {
+      for (const byte of all.get(line.compressed) ?? []) if (byte.inode === line.inode) byte.inode = line.as;
+    } else if ('dropped' in line) {
+      for (const byte of all.get(line.dropped) ?? []) byte.gone ||= byte.inode === line.inode;
+    } else if ('file' in line)
       all.set(line.destination, [
         ...(all.get(line.destination) ?? []),
         ...Array.from({ length: line.end - line.start }, (_, index) => ({
@@ -201,6 +231,7 @@ function replay(lines: readonly LedgerLine[]): Map<string, Replayed[]> {
           byte: line.start + index,
           term: line.term,
           line,
+          gone: false,
         })),
       ]);
   return all;
@@ -215,6 +246,7 @@ function mayGo(
   const entry = record.files.get(at.file);
   if (entry === undefined) return false;
   for (const run of allRuns(ledger)) if (run.file === at.file && run.end > entry.offset) return false;
+  if ((ledger.known.get(at.file)?.removed.at(-1)?.[1] ?? 0) > entry.offset) return false;
   let holder: string | null = null;
   for (const [term, from] of entry.held) if (from <= at.byte) holder = term;
   if (holder === null || holder.startsWith(`${HERE}.`)) return false;
@@ -227,6 +259,13 @@ test('a line read back is the line', () => {
     any.map((bucket) => ({ bucket })),
     fc.tuple(any, fc.nat(), any).map(([relabel, start, term]) => ({ relabel, start, term })),
     fc.tuple(any, any, fc.nat()).map(([cut, inode, to]) => ({ cut, inode, to })),
+    fc.tuple(any, any).map(([dropped, inode]) => ({ dropped, inode })),
+    fc
+      .tuple(any, any, any, fc.constantFrom('gzip' as const, 'zstd' as const))
+      .map(([compressed, inode, as, encoding]) => ({ compressed, inode, as, encoding })),
+    fc.tuple(any, fc.array(fc.tuple(fc.nat(), fc.nat()))).map(([file, removed]) => ({
+      known: { file, path: file, end: 7, tail: '', after: 'f', removed },
+    })),
     fc
       .tuple(any, fc.nat())
       .map(([directory, partition]) => ({ version: LEDGER_VERSION, directory, partition })),
@@ -293,13 +332,9 @@ test('a ledger lists every byte where the lines say, under the term that the las
       for (const name of DESTINATIONS)
         assert.deepEqual(
           bytesOf(ledgerOf(lines), name),
-          (replayed.get(name) ?? []).map(({ inode, at, file, byte, term }) => ({
-            inode,
-            at,
-            file,
-            byte,
-            term,
-          })),
+          (replayed.get(name) ?? [])
+            .filter(({ gone }) => !gone)
+            .map(({ inode, at, file, byte, term }) => ({ inode, at, file, byte, term })),
         );
     }),
   );
@@ -335,10 +370,12 @@ test('an earlier generation that a line names is claimed as committed, but as ly
       const named = replayed.map(({ line }) =>
         Math.max(line.after?.size ?? 0, line.before?.['web1/f0-0'] ?? 0),
       );
-      const listed = replayed.filter(({ file }) => file === 'web1/f0-0').map(({ byte }) => byte + 1);
+      const own = replayed.filter(({ file }) => file === 'web1/f0-0');
+      const listed = own.filter(({ gone }) => !gone).map(({ byte }) => byte + 1);
+      const known = [...named, ...own.map(({ byte }) => byte + 1)];
       const claim = claimsOf(ledgerOf(lines)).get('web1/f0-0');
-      assert.equal(claim?.end ?? 0, Math.max(0, ...named, ...listed));
-      if (claim !== undefined) assert.equal(claim.elsewhere, Math.max(...named) > Math.max(0, ...listed));
+      assert.equal(claim?.end ?? 0, Math.max(0, ...known));
+      if (claim !== undefined) assert.equal(claim.elsewhere, Math.max(...known) > Math.max(0, ...listed));
     }),
     { numRuns: 500 },
   );
@@ -391,7 +428,11 @@ test('only bytes that a later term of another directory holds, committed, are cu
         const left = bytesOf(ledger, name);
         const place = ({ inode, at, file, byte }: (typeof left)[number]): string =>
           `${inode}:${at} ${file}:${byte}`;
-        const mustStay = may[index]!.lastIndexOf(false) + 1;
+        let mustStay = may[index]!.lastIndexOf(false) + 1;
+        // Of a compressed file that must stay in part, all stays.
+        const stays = before[index]![mustStay - 1];
+        if (stays?.inode.endsWith('z') === true)
+          mustStay = before[index]!.findLastIndex(({ inode }) => inode === stays.inode) + 1;
         assert.deepEqual(left.map(place), before[index]!.slice(0, mustStay).map(place));
         cutBytes += before[index]!.length - left.length;
       });
@@ -399,6 +440,50 @@ test('only bytes that a later term of another directory holds, committed, are cu
     { numRuns: 2000 },
   );
   assert.ok(cutBytes > 0, 'no example cut anything');
+});
+
+test('what retention removes is still known: no claim goes back, and the compacted ledger has one entry for each file', () => {
+  fc.assert(
+    fc.property(manyLines, (lines) => {
+      const dropped = lines.filter((line) => 'dropped' in line).length;
+      const kept = ledgerOf(lines.filter((line) => !('dropped' in line)));
+      const left = ledgerOf(lines);
+      const claims = claimsOf(left);
+      assert.deepEqual([...claims.keys()].toSorted(), [...claimsOf(kept).keys()].toSorted());
+      for (const [file, { end, after, tail }] of claimsOf(kept)) {
+        const now = claims.get(file)!;
+        assert.deepEqual([now.end, now.after], [end, after]);
+        assert.ok(now.tail === null || tail === null || now.tail === tail);
+        const removed = left.known.get(file)?.removed ?? [];
+        assert.ok(
+          removed.every(([from, to], index) => from < to && to < (removed[index + 1]?.[0] ?? Infinity)),
+        );
+      }
+      const entries = compactLines(left).filter((line) => 'known' in line);
+      assert.equal(new Set(entries.map(({ known }) => known.file)).size, entries.length);
+      assert.ok(entries.length <= FILES.length && (dropped > 0 || entries.length === 0));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('the ranges that retention removed are those of the runs that it dropped', () => {
+  fc.assert(
+    fc.property(manyLines, (lines) => {
+      const all = [...replay(lines).values()].flat();
+      for (const file of FILES) {
+        const gone = new Set(all.filter((one) => one.gone && one.file === file).map(({ byte }) => byte));
+        const removed = ledgerOf(lines).known.get(file)?.removed ?? [];
+        const bytes = removed.flatMap(([from, to]) =>
+          Array.from({ length: to - from }, (_, at) => from + at),
+        );
+        assert.deepEqual(
+          bytes,
+          [...gone].toSorted((a, b) => a - b),
+        );
+      }
+    }),
+  );
 });
 
 test('nothing is cut of what this directory or nobody holds', () => {
