@@ -3,9 +3,10 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { receive, type ReceiveOptions } from '../receiver/receive.ts';
+import { LogferryError } from '../common/errors.ts';
+import { type FixedShare, receive, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
-import { duration, flag, parsed, text, toggle, wrongValue } from './flag.ts';
+import { duration, flag, integer, parsed, text, toggle, wrongValue } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
 import { rotationFlags } from './rotation.ts';
@@ -26,6 +27,17 @@ const flags = z.strictObject({
     { help: 'another receiver takes over when this one has been silent for so long', default: '6s' },
     duration('2s', '10m'),
   ),
+  own: flag(
+    '--own <ranges>',
+    { help: 'own these partitions, like 0-31 or 0-15,40', otherwise: 'what the plan of all receivers gives' },
+    parsed(readRanges),
+  ),
+  index: flag(
+    '--index <n>',
+    { help: 'own every partition whose number modulo --of is this: the ordinal of a StatefulSet' },
+    integer(0, 65_535),
+  ),
+  of: flag('--of <n>', { help: 'how many receivers share by --index' }, integer(1, 65_536)),
   giveUpAfter: flag(
     '--give-up-after <duration>',
     {
@@ -52,6 +64,10 @@ export function receiveCommand(): Command {
         does: 'segments of 1 GiB or six hours, whichever comes first',
         line: 'logferry receive --out /srv/logs --rotate-size 1GiB --rotate-interval 6h',
       },
+      {
+        does: 'the first of four receivers that share by their numbers',
+        line: 'logferry receive --out /srv/logs --index 0 --of 4',
+      },
       { does: 'fetch what is there, then end', line: 'logferry receive --out ./central --once' },
     ],
     flags,
@@ -69,6 +85,7 @@ async function run(options: z.output<typeof flags>): Promise<void> {
     out: options.out,
     id: options.id,
     leaseMs: options.lease,
+    share: readShare(options),
     giveUpAfterMs: options.giveUpAfter,
     rotate: { sizeBytes: options.rotateSize, interval: options.rotateInterval },
     once: options.once,
@@ -77,6 +94,32 @@ async function run(options: z.output<typeof flags>): Promise<void> {
   await runUntilStopped(log, options.once ? 'all was committed' : undefined, (signal) =>
     inClearWords(server, receive(settings, signal)),
   );
+}
+
+function readShare({ own, index, of }: z.output<typeof flags>): FixedShare | undefined {
+  if (own !== undefined && (index !== undefined || of !== undefined))
+    throw new LogferryError('usage', '--own and --index contradict each other', 'give only one of them');
+  if (index === undefined && of === undefined) return own;
+  if (index === undefined || of === undefined)
+    throw new LogferryError(
+      'usage',
+      index === undefined ? '--of needs --index' : '--index needs --of',
+      'give both, or neither',
+    );
+  if (index < of) return { index, of };
+  throw wrongValue('--index', String(index), `less than --of, which is ${of}`);
+}
+
+/** `0-31`, `5`, `0-15,40-47`. */
+function readRanges(value: string, name: string): FixedShare {
+  const ranges = value.split(',').map((part): readonly [number, number] => {
+    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part.trim());
+    const from = Number(match?.[1]);
+    const to = Number(match?.[2] ?? match?.[1]);
+    if (match === null || from > to) throw wrongValue(name, value, 'partitions like 0-31 or 0-15,40');
+    return [from, to];
+  });
+  return { ranges };
 }
 
 function readName(value: string, name: string): string {

@@ -104,6 +104,22 @@ export class Bucket {
     return Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
   }
 
+  /**
+   * Calls back for everything that somebody sets, or tries to set, while this connection hears it: a hint, never the
+   * truth. Returns how to stop.
+   */
+  listen(filter: string, heard: (key: string, data: Uint8Array) => void): () => void {
+    const prefix = this.#subject('');
+    const subscription = this.#link.nc.subscribe(this.#subject(filter), {
+      callback: (error, message) => {
+        if (error === null) heard(message.subject.slice(prefix.length), message.data);
+      },
+    });
+    return () => {
+      subscription.unsubscribe();
+    };
+  }
+
   get #stream(): string {
     return `KV_${this.name}`;
   }

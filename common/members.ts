@@ -1,12 +1,13 @@
-// Who is there: a key with a heartbeat in the members bucket, for receivers and shippers alike. A member is gone when
-// its key has not changed for a lease, measured on the clock of whoever looks.
+// A name of one's own: a key with a heartbeat in the members bucket, for receivers and shippers alike. Its holder is gone
+// when the key has not changed for a lease, measured on the clock of whoever looks.
 
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 import { z } from 'zod';
 
-import { type Bucket, isUnanswered, type BucketValue } from './bucket.ts';
+import { type Bucket, isUnanswered } from './bucket.ts';
 import { LogferryError, systemCode } from './errors.ts';
 import type { Logger } from './log.ts';
 import { parseJson } from './record.ts';
@@ -19,12 +20,18 @@ const schema = z.object({
   /** Where it runs, for whoever has to find it. */
   machine: z.string(),
   pid: z.number(),
+  /** One boot of one machine: only there a directory's lock proves that its last user is dead. */
+  boot: z.string(),
   /** Changes with every start. */
   run: z.string(),
   since: z.string(),
+  /** Grows with every heartbeat. */
+  beats: z.number(),
+  /** What this kind of member says of itself. */
+  status: z.unknown().optional(),
 });
 
-type Member = z.infer<typeof schema>;
+export type Member = z.infer<typeof schema>;
 
 export interface RegistrationOptions {
   readonly bucket: Bucket;
@@ -35,6 +42,8 @@ export interface RegistrationOptions {
   readonly hint: string;
   readonly directory: string;
   readonly leaseMs: number;
+  /** Said with every heartbeat. */
+  readonly status?: () => unknown;
   /** Wait for another to let go at most this long; without it, for ever. */
   readonly giveUpMs?: number | undefined;
   readonly log: Logger;
@@ -53,8 +62,8 @@ export class Registration {
   }
 
   /**
-   * Takes the name. The same directory goes on at once (its lock proves that its predecessor is dead); another waits
-   * until the holder has been silent for a lease, saying who it is. Returns undefined when the signal fires first.
+   * Takes the name. The same directory on the same machine goes on at once (its lock proves that its predecessor is
+   * dead); anybody else waits until the holder has been silent for a lease, saying who it is. Returns undefined when the signal fires first.
    * Throws `busy` when giveUpMs is over.
    */
   static async acquire(options: RegistrationOptions, signal: AbortSignal): Promise<Registration | undefined> {
@@ -62,8 +71,10 @@ export class Registration {
       directory: options.directory,
       machine: hostname(),
       pid: process.pid,
+      boot: bootOf(),
       run: randomBytes(4).toString('hex'),
       since: new Date().toISOString(),
+      beats: 0,
     };
     const registration = new Registration(options, member);
     const began = performance.now();
@@ -100,14 +111,17 @@ export class Registration {
   async #tryTake(
     expiredRevision: number,
   ): Promise<'taken' | 'unknown' | { revision: number; holder: Member | undefined }> {
-    const { bucket, key, directory } = this.#options;
+    const { bucket, key } = this.#options;
+    const { directory, boot } = this.#member;
     try {
       const read = await bucket.read(key);
-      const holder = parseMember(read);
+      const holder = parseMember(read.data);
       const free =
-        holder === undefined || holder.directory === directory || read.revision === expiredRevision;
+        holder === undefined ||
+        (holder.directory === directory && holder.boot === boot) ||
+        read.revision === expiredRevision;
       if (!free) return { revision: read.revision, holder };
-      const result = await bucket.set(key, JSON.stringify(this.#member), read);
+      const result = await bucket.set(key, this.#next(), read);
       if (typeof result !== 'object') return 'unknown';
       this.#revision = result.revision;
       this.#epoch = read.epoch;
@@ -118,24 +132,33 @@ export class Registration {
     }
   }
 
+  #next(): string {
+    this.#member.beats += 1;
+    return JSON.stringify({ ...this.#member, status: this.#options.status?.() });
+  }
+
+  /** Which start of which process this is. */
+  get run(): string {
+    return this.#member.run;
+  }
+
   /** The heartbeat. Throws `lost` when another has the name now; no answer is not an answer. */
   async beat(): Promise<void> {
     const { bucket, key, what } = this.#options;
-    const data = JSON.stringify(this.#member);
     try {
-      const result = await bucket.set(key, data, { revision: this.#revision, epoch: this.#epoch });
+      const result = await bucket.set(key, this.#next(), { revision: this.#revision, epoch: this.#epoch });
       if (typeof result === 'object') {
         this.#revision = result.revision;
         return;
       }
       const read = await bucket.read(key);
-      const holder = parseMember(read);
+      const holder = parseMember(read.data);
       if (holder !== undefined && holder.run !== this.#member.run)
         throw new LogferryError(
           'lost',
           `${what} was taken by a process on ${holder.machine} (pid ${holder.pid})`,
         );
-      const again = await bucket.set(key, data, read);
+      const again = await bucket.set(key, this.#next(), read);
       if (typeof again === 'object') {
         this.#revision = again.revision;
         this.#epoch = read.epoch;
@@ -156,39 +179,23 @@ export class Registration {
   }
 }
 
-function parseMember(read: BucketValue): Member | undefined {
-  if (read.data === undefined) return undefined;
+/** Undefined when nobody is there: no value, a released name, or nothing that parses. */
+export function parseMember(data: Uint8Array | undefined): Member | undefined {
+  if (data === undefined) return undefined;
   try {
-    const parsed = schema.safeParse(parseJson(new TextDecoder().decode(read.data)));
-    return parsed.success ? parsed.data : undefined;
+    return schema.safeParse(parseJson(new TextDecoder().decode(data))).data;
   } catch (error) {
-    if (error instanceof LogferryError || systemCode(error) !== undefined) return undefined;
+    if (error instanceof LogferryError) return undefined;
     throw error;
   }
 }
 
-/** Watches others' heartbeats on my own clock. */
-export class Roster {
-  readonly #bucket: Bucket;
-  readonly #leaseMs: number;
-  readonly #seen = new Map<string, { revision: number; at: number }>();
-
-  constructor(bucket: Bucket, leaseMs: number) {
-    this.#bucket = bucket;
-    this.#leaseMs = leaseMs;
-  }
-
-  /** Whether the key has changed within the lease. One that I have not watched for a lease counts as alive. */
-  async isAlive(key: string): Promise<boolean> {
-    const read = await this.#bucket.read(key);
-    const released = read.data !== undefined && parseMember(read) === undefined;
-    if (released) return false;
-    const known = this.#seen.get(key);
-    const now = performance.now();
-    if (known === undefined || known.revision !== read.revision) {
-      this.#seen.set(key, { revision: read.revision, at: now });
-      return true;
-    }
-    return now - known.at <= this.#leaseMs;
+/** Names this boot of this machine's kernel; where it has no such name, the machine. */
+function bootOf(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return hostname();
   }
 }

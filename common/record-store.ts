@@ -8,7 +8,7 @@ import { LogferryError, messageOf } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Link } from './nats.ts';
 import { decodeRecord, encodeRecord, type PartitionRecord } from './record.ts';
-import { partitionKey, partitionsBucket } from './topology.ts';
+import { partitionKey, partitionOfKey, partitionsBucket, type Topology } from './topology.ts';
 
 /** A record may not grow beyond this when unpacked, whatever the bytes in the bucket say. */
 const MAX_RECORD_BYTES = 256 * 1024 * 1024;
@@ -70,6 +70,27 @@ export class RecordStore {
     read: { revision: number; epoch: number },
   ): Promise<SetResult> {
     return await this.bucket.set(partitionKey(partition), encode(record), read);
+  }
+}
+
+/**
+ * Throws `conflict` when a record was made for another number of partitions than the stream has now: hosts would be
+ * looked for in the wrong records.
+ */
+export async function refuseOtherPartitions(store: RecordStore, topology: Topology): Promise<void> {
+  for (const key of await store.bucket.keys('*')) {
+    const number = partitionOfKey(key);
+    if (number === undefined) continue;
+    const { record } = await store.read(number);
+    if (record === undefined) continue;
+    if (record.partitions === topology.partitions) return;
+    throw new LogferryError(
+      'conflict',
+      `stream ${topology.stream} has ${topology.partitions} partitions, the records in bucket ${store.bucket.name} ` +
+        `are of ${record.partitions}`,
+      `delete the stream and run logferry setup --partitions ${record.partitions}; for another number, ship into a ` +
+        'new --stream and drain this one',
+    );
   }
 }
 

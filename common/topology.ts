@@ -52,12 +52,23 @@ export function partitionKey(partition: number): string {
   return `p${String(partition).padStart(2, '0')}`;
 }
 
+/** Which partition a key is of; undefined for any other key. */
+export function partitionOfKey(key: string): number | undefined {
+  const digits = /^p(\d{2,5})$/.exec(key)?.[1];
+  return digits === undefined || partitionKey(Number(digits)) !== key ? undefined : Number(digits);
+}
+
 export function shipperKey(host: string): string {
   return `shipper.${keyToken(host)}`;
 }
 
 export function receiverKey(id: string): string {
   return `receiver.${keyToken(id)}`;
+}
+
+/** Where a receiver says that it has let go of a partition. */
+export function releasedSubject(prefix: string): string {
+  return `logferry.released.${prefix}`;
 }
 
 /** Where the owner of a host's partition tells the host's shipper how far it has committed. */

@@ -20,6 +20,7 @@ import type { Logger } from '../common/log.ts';
 import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
 import { LedgerFile, ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
+import { dropUnlisted } from './segments.ts';
 
 const IDENTITY_VERSION = 1;
 
@@ -58,9 +59,7 @@ async function openLocked(
   const lock = await lockDirectory(state, 'lock');
   try {
     const { directory, id } = await identity(state, wantedId, log);
-    const output: Output = { out, directory, id, lock, ledgers: new Map(), opening: new Map() };
-    for (const partition of await ledgersIn(out)) await ledgerOf(output, partition, log);
-    return output;
+    return { out, directory, id, lock, ledgers: new Map(), opening: new Map() };
   } catch (error) {
     await lock.release();
     throw error;
@@ -126,7 +125,26 @@ export async function ledgerOf(output: Output, partition: number, log: Logger): 
   }
 }
 
-export async function closeOutput(output: Output): Promise<void> {
+/**
+ * Opens every ledger in the directory and cuts what none lists. Only under the receiver's name: on a volume that
+ * several machines share, the lock says nothing of the others.
+ */
+export async function recoverOutput(output: Output, log: Logger): Promise<void> {
+  await workIn(output.out, '--out', async () => {
+    for (const partition of await ledgersIn(output.out)) await ledgerOf(output, partition, log);
+    for (const file of output.ledgers.values())
+      for (const destination of [...file.ledger.opened])
+        await dropUnlisted(output.out, file, destination, log);
+  });
+}
+
+/** Whoever has the name next may change them. */
+export async function closeLedgers(output: Output): Promise<void> {
   for (const file of output.ledgers.values()) await file.close();
+  output.ledgers.clear();
+}
+
+export async function closeOutput(output: Output): Promise<void> {
+  await closeLedgers(output);
   await output.lock.release();
 }

@@ -1,117 +1,247 @@
-// Which partitions this receiver writes now: the heartbeat, looking at records, taking what is free, letting go.
+// Which partitions this receiver writes now: the heartbeat, the plan that all receivers compute, taking what is free,
+// handing over what is planned for another.
 
 import { randomBytes } from 'node:crypto';
 
 import type { BucketInfo } from '../common/bucket.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import { Throttle } from '../common/log.ts';
-import type { Registration, Roster } from '../common/members.ts';
-import { emptyRecord, mergeRecord, termOf } from '../common/record.ts';
+import type { Registration } from '../common/members.ts';
+import { emptyRecord, mergeRecord, releaseRecord, termOf } from '../common/record.ts';
 import type { StoredRecord } from '../common/record-store.ts';
-import { inParallel, sleep } from '../common/run.ts';
-import { receiverKey } from '../common/topology.ts';
+import { Bell, inParallel, sleep } from '../common/run.ts';
+import { releasedSubject } from '../common/topology.ts';
 import { claimsOf, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { ledgerOf } from './output.ts';
 import { Partition, type ReceiverContext } from './partition.ts';
+import { planOwners, type Receiver } from './plan.ts';
+import type { Roster } from './roster.ts';
 import { cutHeldElsewhere } from './segments.ts';
 
-const PARTITIONS_AT_ONCE = 8;
+const VISITS_AT_ONCE = 8;
+/** Handed over at once: the others go on writing until it is their turn. */
+const HANDED_OVER_AT_ONCE = 4;
+/** What comes within this time is looked at together. */
+const TOGETHER_MS = 10;
+/** An owner that has not committed looks at its record this often while anything in the bucket changes. */
+const OWN_LOOK_MS = 5_000;
+/** What another's record allows to be cut here is looked for at first after this long, then less and less often. */
+const CUT_LOOK_MS = 1_000;
+const LONGEST_CUT_LOOK_MS = 60_000;
 
 export interface OwnershipOptions {
   readonly context: ReceiverContext;
   readonly registration: Registration;
   readonly roster: Roster;
+  /** What others are told of this receiver; `owned` and `stays` are kept here. */
+  readonly self: Self;
+  readonly bell: Bell;
   readonly heartbeatMs: number;
+}
+
+/** What this receiver says of itself with its heartbeat. */
+export interface Self extends Receiver {
+  owned: readonly number[];
+  stays: boolean;
+  hasRoom: boolean;
 }
 
 interface Running {
   readonly partition: Partition;
   readonly stop: AbortController;
   readonly done: Promise<void>;
+  /** When its record was last looked at, or committed to. */
+  lookedAt: number;
 }
 
 export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #running = new Map<number, Running>();
+  readonly #handingOver = new Set<number>();
   readonly #throttle = new Throttle();
   #bucket: BucketInfo | undefined;
-  /** Partitions that are another's, and the bucket's state in which that was seen. */
-  readonly #settled = new Map<number, { bucket: BucketInfo; stored: StoredRecord }>();
+  #beatAt = Number.NEGATIVE_INFINITY;
+  #said = '';
+  #told = '';
+  /** Partitions whose record may name this receiver though it does not write them: all, before they were read. */
+  readonly #maybeMine = new Set<number>();
+  /** When to read the record again of a partition that is planned for me and was another's. */
+  readonly #waits = new Map<number, number>();
+  /** When to look next for bytes that may be cut, and how long to wait after that. */
+  readonly #cutLooks = new Map<number, { at: number; waitMs: number }>();
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
+    const { partitions } = options.context.topology;
+    for (let number = 0; number < partitions; number += 1) this.#maybeMine.add(number);
   }
 
-  /** The partitions that are being written now. */
-  owned(): ReadonlyMap<number, Partition> {
-    return new Map([...this.#running].map(([number, running]) => [number, running.partition]));
-  }
-
-  /** Beats, looks and takes until the signal fires, then hands everything back. */
+  /** Beats, looks and takes until the signal fires, then hands everything back. Throws `lost` with the name. */
   async run(signal: AbortSignal): Promise<void> {
+    const { context, registration, roster, self, bell, heartbeatMs } = this.#options;
+    const stopListening = [roster.listen(), this.#listenForReleases()];
+    const wake = (): void => {
+      bell.ring();
+    };
+    signal.addEventListener('abort', wake, { once: true });
     try {
       while (!signal.aborted) {
-        const began = performance.now();
-        await this.#beat(signal);
-        await sleep(Math.max(0, this.#options.heartbeatMs - (performance.now() - began)), signal);
+        await this.#beatAndLook(signal);
+        const nextBeat = this.#beatAt + heartbeatMs - performance.now();
+        await bell.wait(Math.max(1, Math.min(nextBeat, roster.nextExpiryMs())), signal);
+        await sleep(TOGETHER_MS, signal);
       }
     } finally {
-      await this.#stopAll();
-      await this.#options.registration.release();
+      signal.removeEventListener('abort', wake);
+      self.stays = false;
+      for (const stop of stopListening) stop();
+      if (context.link.isConnected()) await registration.beat().catch(() => {});
+      await inParallel([...this.#running.keys()], HANDED_OVER_AT_ONCE, async (number) => {
+        await this.#handOver(number);
+      });
+      await registration.release();
     }
   }
 
-  async #beat(signal: AbortSignal): Promise<void> {
-    const { context, registration } = this.#options;
+  #listenForReleases(): () => void {
+    const { context, bell } = this.#options;
+    const subscription = context.link.nc.subscribe(releasedSubject(context.topology.prefix), {
+      callback: (error, message) => {
+        if (error !== null) return;
+        this.#waits.delete(Number(message.string()));
+        bell.ring();
+      },
+    });
+    return () => {
+      subscription.unsubscribe();
+    };
+  }
+
+  async #beatAndLook(signal: AbortSignal): Promise<void> {
+    const { context, heartbeatMs } = this.#options;
     try {
-      await registration.beat();
-      await this.#look(signal);
+      const isDue = performance.now() - this.#beatAt >= heartbeatMs;
+      await this.#beat(isDue);
+      await this.#look(isDue, signal);
+      await this.#beat(false);
     } catch (error) {
-      if (error instanceof LogferryError && error.code === 'lost') throw error;
-      if (error instanceof LogferryError && error.code === 'newer') throw error;
+      if (error instanceof LogferryError && ['lost', 'newer', 'conflict', 'usage'].includes(error.code))
+        throw error;
       this.#throttle.run(messageOf(error), () => {
         context.log.warn(`cannot look at the partitions (${messageOf(error)}); trying again`);
       });
     }
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
-    const { context } = this.#options;
-    const { store, topology, link, log } = context;
-    await context.restoreVanished();
-    const bucket = await store.info();
-    if (bucket === undefined) return;
-    const changed = this.#bucket?.created !== bucket.created || this.#bucket.lastSeq !== bucket.lastSeq;
-    this.#bucket = bucket;
-    const numbers = Array.from({ length: topology.partitions }, (_, number) => number);
-    await inParallel(numbers, PARTITIONS_AT_ONCE, async (number) => {
-      if (signal.aborted || !link.isConnected()) return;
-      const running = this.#running.get(number);
-      if (running !== undefined) {
-        if (changed) running.partition.lookAtRecord(bucket.created);
-        return;
-      }
-      const settled = this.#settled.get(number);
-      const same = settled?.bucket.created === bucket.created && settled.bucket.lastSeq === bucket.lastSeq;
-      const unchanged = same && settled.stored.epoch === link.epoch();
-      const stored = unchanged ? settled.stored : await store.read(number);
-      const ledgerFile = context.output.ledgers.get(number);
-      if (!unchanged && ledgerFile !== undefined) {
-        if (await this.#mergeAfterLoss(number, ledgerFile, stored, bucket.created)) return;
-        if (stored.record !== undefined)
-          await cutHeldElsewhere(context.output.out, ledgerFile, stored.record, log);
-      }
-      this.#settled.set(number, { bucket, stored });
-      if (await this.#isFree(stored)) await this.#take(number, stored, bucket.created, signal);
+  /** The heartbeat, when it is due or says something new. */
+  async #beat(isDue: boolean): Promise<void> {
+    const { registration, self } = this.#options;
+    self.owned = [...this.#running.keys()].toSorted((a, b) => a - b);
+    const said = JSON.stringify(self);
+    if (!isDue && said === this.#said) return;
+    if (isDue) this.#beatAt = performance.now();
+    await registration.beat();
+    this.#said = said;
+  }
+
+  async #look(isDue: boolean, signal: AbortSignal): Promise<void> {
+    const { context, roster, self, registration } = this.#options;
+    const { store, topology, link } = context;
+    if (isDue || this.#bucket === undefined) {
+      await context.restoreVanished();
+      const bucket = await store.info();
+      if (bucket === undefined) return;
+      this.#lookAtOwn(bucket);
+      this.#bucket = bucket;
+    }
+    const { created } = this.#bucket;
+    await roster.refresh();
+    const others = roster.others(registration.run);
+    const plan = planOwners(topology.partitions, [self, ...others]);
+    this.#tell(plan, others);
+    for (const number of this.#running.keys())
+      if (plan[number] !== self.id && plan[number] !== null && this.#handingOver.size < HANDED_OVER_AT_ONCE)
+        void this.#handOver(number);
+    const due = Array.from({ length: topology.partitions }, (_, number) => number).filter(
+      (number) => !this.#running.has(number) && this.#isDue(number, plan[number] === self.id, created),
+    );
+    await inParallel(due, VISITS_AT_ONCE, async (number) => {
+      if (signal.aborted || !link.isConnected() || this.#running.has(number)) return;
+      await this.#visit(number, plan[number] === self.id, created, signal);
     });
   }
 
-  async #isFree(stored: StoredRecord): Promise<boolean> {
-    const owner = stored.record?.owner;
-    const { context, roster } = this.#options;
-    if (owner === undefined || owner === null || owner === context.output.id) return true;
-    return !(await roster.isAlive(receiverKey(owner)));
+  /** An owner whose bucket has changed looks at its record, unless it has just committed to it. */
+  #lookAtOwn(bucket: BucketInfo): void {
+    const isAnother = this.#bucket?.created !== bucket.created;
+    const hasChanged = isAnother || this.#bucket?.lastSeq !== bucket.lastSeq;
+    const now = performance.now();
+    for (const running of this.#running.values()) {
+      running.lookedAt = Math.max(running.lookedAt, running.partition.committedAt);
+      if (!isAnother && (!hasChanged || now - running.lookedAt < OWN_LOOK_MS)) continue;
+      running.lookedAt = now;
+      running.partition.lookAtRecord(bucket.created);
+    }
+  }
+
+  /** Whether the record of a partition that I do not write has to be read now. */
+  #isDue(number: number, isPlanned: boolean, created: string): boolean {
+    if (isPlanned) return performance.now() >= (this.#waits.get(number) ?? 0);
+    if (this.#maybeMine.has(number)) return true;
+    const ledger = this.#options.context.output.ledgers.get(number)?.ledger;
+    if (ledger === undefined) return false;
+    if (ledger.bucket !== created) return true;
+    return ledger.destinations.size > 0 && performance.now() >= (this.#cutLooks.get(number)?.at ?? 0);
+  }
+
+  /** Looks at a partition that I do not write: merges, cuts, takes or releases, as its record says. */
+  async #visit(number: number, isPlanned: boolean, created: string, signal: AbortSignal): Promise<void> {
+    const { context, self, bell } = this.#options;
+    const { store, output, log } = context;
+    const stored = await store.read(number);
+    const ledgerFile = output.ledgers.get(number);
+    if (ledgerFile !== undefined) {
+      if (await this.#mergeAfterLoss(number, ledgerFile, stored, created)) {
+        bell.ring();
+        return;
+      }
+      if (stored.record !== undefined) {
+        const cuts = await cutHeldElsewhere(output.out, ledgerFile, stored.record, log);
+        this.#lookForCutsLater(number, cuts.length > 0);
+      }
+    }
+    const owner = stored.record?.owner ?? null;
+    if (owner !== self.id) this.#maybeMine.delete(number);
+    if (isPlanned) {
+      if (await this.#isFree(number, owner)) await this.#take(number, stored, created, signal);
+      else this.#waits.set(number, performance.now() + this.#options.heartbeatMs);
+    } else if (stored.record !== undefined && owner === self.id) {
+      const result = await store.set(number, releaseRecord(stored.record), stored);
+      if (typeof result === 'object') this.#released(number);
+    }
+  }
+
+  #lookForCutsLater(number: number, hasCut: boolean): void {
+    const last = this.#cutLooks.get(number);
+    const waitMs =
+      hasCut || last === undefined ? CUT_LOOK_MS : Math.min(last.waitMs * 2, LONGEST_CUT_LOOK_MS);
+    this.#cutLooks.set(number, { at: performance.now() + waitMs, waitMs });
+  }
+
+  async #isFree(number: number, owner: string | null): Promise<boolean> {
+    const { context, roster, self } = this.#options;
+    if (owner === null || owner === self.id || !(await roster.isAlive(owner))) return true;
+    const other = roster.others(this.#options.registration.run).find(({ id }) => id === owner);
+    if (self.fixed !== null && other?.fixed?.includes(number) === true)
+      this.#throttle.run(`overlap ${owner}`, () => {
+        context.log.error(
+          { partition: number, owner },
+          `partition ${number} is in the share of this receiver and of ${owner}, which has it; ` +
+            'give them shares that do not overlap (--own, --index)',
+        );
+      });
+    return false;
   }
 
   /** The bucket is another one than the ledger last knew: what the ledger proves goes in, under a token of its own. */
@@ -147,27 +277,58 @@ export class Ownership {
     const file = await ledgerOf(context.output, number, context.log);
     if (file.ledger.bucket === undefined) await file.append([{ bucket }]);
     const partition = await Partition.take(context, number, file, stored);
-    if (partition === undefined || signal.aborted || this.#running.has(number)) return;
+    if (partition === undefined || this.#running.has(number)) return;
+    this.#maybeMine.add(number);
+    if (signal.aborted) return;
     const stop = new AbortController();
     const done = this.#follow(number, partition, stop.signal);
-    this.#running.set(number, { partition, stop, done });
+    this.#running.set(number, { partition, stop, done, lookedAt: performance.now() });
   }
 
   async #follow(number: number, partition: Partition, signal: AbortSignal): Promise<void> {
-    const { log } = this.#options.context;
+    const { context, bell } = this.#options;
     try {
       await partition.run(signal);
+      this.#released(number);
     } catch (error) {
-      log.warn({ partition: number }, `let go of partition ${number}: ${messageOf(error)}`);
+      context.log.warn({ partition: number }, `let go of partition ${number}: ${messageOf(error)}`);
     } finally {
       if (this.#running.get(number)?.partition === partition) this.#running.delete(number);
-      this.#settled.delete(number);
+      this.#cutLooks.delete(number);
+      bell.ring();
     }
   }
 
-  async #stopAll(): Promise<void> {
-    const running = [...this.#running.values()];
-    for (const { stop } of running) stop.abort();
-    await Promise.all(running.map(async ({ done }) => await done));
+  /** Its record names nobody now: whoever it is planned for should look at once. */
+  #released(number: number): void {
+    const { link, topology } = this.#options.context;
+    this.#maybeMine.delete(number);
+    if (link.isConnected()) link.nc.publish(releasedSubject(topology.prefix), String(number));
+  }
+
+  /** Commits what is written, releases, and says so. */
+  async #handOver(number: number): Promise<void> {
+    const running = this.#running.get(number);
+    if (running === undefined) return;
+    this.#handingOver.add(number);
+    running.stop.abort();
+    await running.done;
+    this.#handingOver.delete(number);
+  }
+
+  /** How the partitions are shared, whenever that changes. */
+  #tell(plan: readonly (string | null)[], others: readonly Receiver[]): void {
+    const { self, context } = this.#options;
+    const mine = plan.filter((owner) => owner === self.id).length;
+    const told = JSON.stringify([mine, others.map(({ id }) => id).toSorted()]);
+    if (told === this.#told || !self.stays) return;
+    this.#told = told;
+    this.#waits.clear();
+    const count = others.length + 1;
+    const text =
+      mine === 0 && count > plan.length
+        ? `nothing to do: ${count} receivers share ${plan.length} partitions; waiting until one of them goes`
+        : `${mine} of ${plan.length} partitions are this receiver's${count > 1 ? `; ${count} receivers share them` : ''}`;
+    context.log.info({ partitions: mine, receivers: count }, text);
   }
 }

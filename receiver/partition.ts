@@ -92,6 +92,7 @@ export class Partition {
   /** Fires when a stop has waited long enough for answers. */
   readonly #hardStop = new AbortController();
   #lastCommit = performance.now();
+  #committedAt = this.#lastCommit;
   /** What the last commit took. */
   #commitMs = 0;
   /** A commit has worked since the last failure. */
@@ -151,6 +152,11 @@ export class Partition {
     return this.#held.record;
   }
 
+  /** When a commit last worked, which says that the record is mine. */
+  get committedAt(): number {
+    return this.#committedAt;
+  }
+
   /** The stream sequence up to which everything is committed, and of which stream. */
   get committed(): StreamPosition {
     return this.#held.record.stream;
@@ -176,6 +182,10 @@ export class Partition {
       await this.#consume(signal);
       await this.#commit();
       await setRecord(this.#context.store, this.partition, this.#held, releaseRecord, this.#hardStop.signal);
+    } catch (error) {
+      // What the ledger does not list will be written by whoever has the partition now.
+      await this.#writer.cutBack();
+      throw error;
     } finally {
       signal.removeEventListener('abort', stop);
       this.#puller?.close();
@@ -291,7 +301,8 @@ export class Partition {
     this.#lastCommit = performance.now();
     if (isEmpty(group)) return;
     await this.#commitGroup(group);
-    this.#commitMs = performance.now() - this.#lastCommit;
+    this.#committedAt = performance.now();
+    this.#commitMs = this.#committedAt - this.#lastCommit;
     this.#committedSince = true;
     this.#writer.record = this.#held.record;
     this.#position = this.#held.record.stream;

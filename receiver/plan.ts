@@ -1,4 +1,44 @@
-// Which receiver should own which partition. Pure: everybody computes the same from the same view.
+// Which receiver should own which partition. Pure: everybody computes the same from the same view. Nothing depends on
+// it but the balance: who writes is decided by compare-and-set on the records.
+
+/** A receiver that lives, as it describes itself. */
+export interface Receiver {
+  readonly id: string;
+  /** The partitions that it owns now. */
+  readonly owned: readonly number[];
+  /** Its share when it was given one by hand (`--own`, `--index`), null when it takes what the plan gives it. */
+  readonly fixed: readonly number[] | null;
+  /** False once it is stopping. */
+  readonly stays: boolean;
+  /** False while its disk takes nothing. */
+  readonly hasRoom: boolean;
+}
+
+/**
+ * Who should own each partition, null for nobody. Fixed shares come first: of several receivers with the same one,
+ * whoever has it keeps it. The others share the rest evenly; one without room gets nothing while another has some.
+ */
+export function planOwners(partitions: number, receivers: readonly Receiver[]): (string | null)[] {
+  const staying = receivers.filter(({ stays }) => stays).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const plan: (string | null)[] = Array.from({ length: partitions }, () => null);
+  for (const { id, fixed, owned } of staying)
+    for (const partition of fixed ?? [])
+      if (partition < partitions && (plan[partition] === null || owned.includes(partition)))
+        plan[partition] = id;
+  const sharing = staying.filter(({ fixed }) => fixed === null);
+  const roomy = sharing.filter(({ hasRoom }) => hasRoom);
+  const shared = plan.flatMap((owner, partition) => (owner === null ? [partition] : []));
+  const owners = new Map<number, string>();
+  for (const { id, owned } of sharing) for (const partition of owned) owners.set(partition, id);
+  const planned = planPartitions(
+    (roomy.length > 0 ? roomy : sharing).map(({ id }) => id),
+    shared.map((partition) => owners.get(partition) ?? null),
+  );
+  shared.forEach((partition, index) => {
+    plan[partition] = planned[index] ?? null;
+  });
+  return plan;
+}
 
 /**
  * A balanced plan that moves no more than it must: every partition has exactly one owner, sizes differ by at most

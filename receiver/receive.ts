@@ -3,10 +3,10 @@
 import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
 import { type Logger, Throttle } from '../common/log.ts';
-import { Registration, Roster } from '../common/members.ts';
+import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { sleep, untilAnswered } from '../common/run.ts';
+import { RecordStore, refuseOtherPartitions } from '../common/record-store.ts';
+import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import {
   DEFAULT_MAX_AGE_MS,
   ensureStream,
@@ -14,14 +14,20 @@ import {
   type SetupReport,
   streamInfo,
 } from '../common/stream.ts';
-import { DEFAULT_PARTITIONS, membersBucket, partitionFilter, receiverKey } from '../common/topology.ts';
+import {
+  DEFAULT_PARTITIONS,
+  membersBucket,
+  partitionFilter,
+  receiverKey,
+  type Topology,
+} from '../common/topology.ts';
 import { formatBytes } from '../common/units.ts';
 import type { RotateOptions } from './destination.ts';
-import { closeOutput, openOutput, type Output } from './output.ts';
-import { Ownership } from './ownership.ts';
+import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
+import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
 import { PullMemory } from './pull.ts';
-import { dropUnlisted } from './segments.ts';
+import { Roster } from './roster.ts';
 import type { ReceiverStats } from './writer.ts';
 
 export interface ReceiveOptions {
@@ -32,6 +38,8 @@ export interface ReceiveOptions {
   /** The receiver's name; kept in the output directory. */
   readonly id: string | undefined;
   readonly leaseMs: number;
+  /** Which partitions to own; undefined: those that the plan of all receivers gives. */
+  readonly share: FixedShare | undefined;
   /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
   readonly giveUpAfterMs: number | undefined;
   readonly rotate: RotateOptions;
@@ -41,6 +49,13 @@ export interface ReceiveOptions {
   /** Told about progress, for whoever shows it. */
   readonly onStats?: (stats: Readonly<ReceiverStats>) => void;
 }
+
+/** A share of the partitions that is given by hand. */
+export type FixedShare =
+  /** Inclusive ranges of partitions. */
+  | { readonly ranges: readonly (readonly [from: number, to: number])[] }
+  /** Every partition whose number modulo `of` is `index`. */
+  | { readonly index: number; readonly of: number };
 
 /** All pulls of a receiver together. */
 const PULL_BYTES = 64 * 1024 * 1024;
@@ -52,9 +67,6 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
   const { log } = options;
   const output = await openOutput(options.out, options.id, log);
   try {
-    for (const file of output.ledgers.values())
-      for (const destination of [...file.ledger.opened])
-        await dropUnlisted(output.out, file, destination, log);
     const link = await openLink(options.server, {
       name: `logferry receiver ${output.id}`,
       log,
@@ -67,11 +79,16 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
       const report = await untilAnswered(setUp, isUnanswered, signal);
       if (report === undefined) return;
       for (const thing of report.created) log.info(`created ${thing}`);
+      const store = new RecordStore(link, options.stream, log);
+      const check = async (): Promise<void> => {
+        await refuseOtherPartitions(store, report.topology);
+      };
+      await untilAnswered(check, isUnanswered, signal);
       const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
       const context: ReceiverContext = {
         link,
         topology: report.topology,
-        store: new RecordStore(link, options.stream, log),
+        store,
         output,
         rotate: options.rotate,
         log,
@@ -106,29 +123,33 @@ async function whileRegistered(
   const { log } = options;
   const { output, link } = context;
   const bucket = new Bucket(link, membersBucket(options.stream));
+  const fixed = fixedShare(options.share, context.topology);
   while (!signal.aborted) {
-    const registration = await register(options, output, bucket, signal);
+    const self: Self = { id: output.id, owned: [], fixed, stays: true, hasRoom: true };
+    const registration = await register(options, output, bucket, () => self, signal);
     if (registration === undefined) return;
+    await recoverOutput(output, log);
     log.info({ id: output.id, out: output.out }, `receiving as ${output.id} into ${output.out}`);
     const done = new AbortController();
     const stop = AbortSignal.any([signal, done.signal]);
-    const roster = new Roster(bucket, options.leaseMs);
-    const ownership = new Ownership({
-      context,
-      registration,
-      roster,
-      heartbeatMs: Math.min(1_000, options.leaseMs / 4),
+    const bell = new Bell();
+    const roster = new Roster(link, bucket, options.leaseMs, () => {
+      bell.ring();
     });
+    const heartbeatMs = Math.min(1_000, options.leaseMs / 4);
+    const ownership = new Ownership({ context, registration, roster, self, bell, heartbeatMs });
+    const watching = options.once ? watchOnce(context, done, stop) : undefined;
     try {
-      const watching = options.once ? watchOnce(context, done, stop) : undefined;
       await ownership.run(stop);
-      await watching;
+      return;
     } catch (error) {
       if (!(error instanceof LogferryError) || error.code !== 'lost') throw error;
       log.error(error.message);
-      continue;
+    } finally {
+      done.abort();
+      await watching;
+      await closeLedgers(output);
     }
-    return;
   }
 }
 
@@ -136,6 +157,7 @@ async function register(
   options: ReceiveOptions,
   output: Output,
   bucket: Bucket,
+  status: () => Self,
   signal: AbortSignal,
 ): Promise<Registration | undefined> {
   return await Registration.acquire(
@@ -146,6 +168,7 @@ async function register(
       hint: 'give this one another --id to run both',
       directory: output.directory,
       leaseMs: options.leaseMs,
+      status,
       log: options.log,
     },
     signal,
@@ -184,6 +207,24 @@ async function lastSequence(context: ReceiverContext, filter: string): Promise<n
     last_by_subj: filter,
   });
   return message?.seq ?? 0;
+}
+
+/** Throws `usage` for a share that the stream has no partitions for. */
+function fixedShare(share: FixedShare | undefined, topology: Topology): number[] | null {
+  if (share === undefined) return null;
+  const { partitions, stream } = topology;
+  const all = Array.from({ length: partitions }, (_, number) => number);
+  if ('ranges' in share) {
+    const beyond = share.ranges.find(([, to]) => to >= partitions);
+    if (beyond !== undefined)
+      throw new LogferryError(
+        'usage',
+        `--own: there is no partition ${beyond[1]}: stream ${stream} has ${partitions}`,
+        `give ranges from 0 to ${partitions - 1}`,
+      );
+    return all.filter((number) => share.ranges.some(([from, to]) => from <= number && number <= to));
+  }
+  return all.filter((number) => number % share.of === share.index);
 }
 
 /** An hour before the stream drops them; half of the time where it keeps them for less than two hours. */

@@ -4,7 +4,7 @@ import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
 import { Registration } from '../common/members.ts';
 import { openLink } from '../common/nats.ts';
-import { RecordStore } from '../common/record-store.ts';
+import { RecordStore, refuseOtherPartitions } from '../common/record-store.ts';
 import { untilAnswered } from '../common/run.ts';
 import { ensureStream, restorer, type SetupReport } from '../common/stream.ts';
 import { DEFAULT_PARTITIONS, membersBucket, shipperKey } from '../common/topology.ts';
@@ -37,7 +37,12 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       const restore = restorer(link, report, (line) => {
         log.warn(line);
       });
-      const host = new Host(link, report.topology, new RecordStore(link, options.stream, log), options.host);
+      const store = new RecordStore(link, options.stream, log);
+      const check = async (): Promise<void> => {
+        await refuseOtherPartitions(store, report.topology);
+      };
+      await untilAnswered(check, isUnanswered, signal);
+      const host = new Host(link, report.topology, store, options.host);
       while (!signal.aborted) if (await shipWhileRegistered(options, state, host, restore, signal)) break;
     } finally {
       await link.close();

@@ -115,29 +115,6 @@ test('a network that cuts and delays: identical', { timeout: 90_000 }, async () 
 });
 
 test(
-  'a second receiver takes nothing that is owned, and everything when the first one is gone',
-  { timeout: 60_000 },
-  async () => {
-    await World.run('second-receiver', async (world) => {
-      const rand = random(baseSeed() * 100 + 13);
-      const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
-      for (const file of files) file.line();
-      const first = world.receive([...ROTATE, '--id', 'r1']);
-      world.ship();
-      await assertIdentical(world, files);
-      const second = world.receive([...ROTATE, '--id', 'r2'], `${world.out}2`);
-      const writer = new Writer(files, rand, { rotate: 'none' });
-      await sleep(3_000);
-      await writer.stop();
-      await assertIdentical(world, files);
-      assert.equal(second.stderr.includes('took'), false);
-      await first.stop();
-      await second.stop();
-    });
-  },
-);
-
-test(
   'a host that is gone for good keeps its last bytes, with the gap reported',
   { timeout: 60_000 },
   async () => {
