@@ -16,7 +16,7 @@ import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, integer, text } from './flag.ts';
 import { logFlags, openLog } from './options.ts';
 import { excludeOutput } from './own-output.ts';
-import { rotationFlags } from './rotation.ts';
+import { segmentArgs, segmentFlags } from './segment-flags.ts';
 import { checkGlobs, globsArgument, sourceFlags } from './sources.ts';
 
 /** Beside the receiver's own `.logferry`; no destination ever begins with that. */
@@ -36,7 +36,7 @@ const flags = z.strictObject({
     integer(1, 65_535),
   ),
   ...sourceFlags,
-  ...rotationFlags,
+  ...segmentFlags,
   ...logFlags,
 });
 
@@ -153,13 +153,7 @@ async function keepServing(
 }
 
 function receiverArgs(options: Flags, url: string): string[] {
-  const { sizeBytes, interval } = { sizeBytes: options.rotateSize, interval: options.rotateInterval };
-  const size = sizeBytes === undefined ? 'off' : `${sizeBytes}B`;
-  return [
-    'receive',
-    ...['--out', options.out, '--rotate-size', size, '--rotate-interval', interval ?? 'off'],
-    ...commonArgs(options, url),
-  ];
+  return ['receive', '--out', options.out, ...segmentArgs(options), ...commonArgs(options, url)];
 }
 
 function shipperArgs(options: Flags, globs: readonly string[], url: string, state: string): string[] {

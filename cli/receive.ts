@@ -9,7 +9,7 @@ import { buildCommand, runUntilStopped } from './command.ts';
 import { duration, flag, integer, parsed, text, toggle, wrongValue } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
-import { rotationFlags } from './rotation.ts';
+import { segmentFlags, segmentOptions } from './segment-flags.ts';
 
 const flags = z.strictObject({
   out: flag(
@@ -46,7 +46,7 @@ const flags = z.strictObject({
     },
     duration('1s', '3650d'),
   ),
-  ...rotationFlags,
+  ...segmentFlags,
   once: toggle('--once', 'end when everything in the stream is committed'),
   ...commonFlags,
 });
@@ -68,6 +68,10 @@ export function receiveCommand(): Command {
         does: 'the first of four receivers that share by their numbers',
         line: 'logferry receive --out /srv/logs --index 0 --of 4',
       },
+      {
+        does: 'compressed, and removed after 30 days, or earlier where 500 GiB are full',
+        line: 'logferry receive --out /srv/logs --compress zstd --keep-age 30d --keep-total 500GiB',
+      },
       { does: 'fetch what is there, then end', line: 'logferry receive --out ./central --once' },
     ],
     flags,
@@ -87,7 +91,7 @@ async function run(options: z.output<typeof flags>): Promise<void> {
     leaseMs: options.lease,
     share: readShare(options),
     giveUpAfterMs: options.giveUpAfter,
-    rotate: { sizeBytes: options.rotateSize, interval: options.rotateInterval },
+    ...segmentOptions(options),
     once: options.once,
     log,
   };

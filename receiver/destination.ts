@@ -10,6 +10,7 @@ import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { syncDirectory, unlinkIfThere } from '../common/files.ts';
+import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
 import { segmentName } from './names.ts';
 import { inodeOf } from './segments.ts';
 
@@ -20,6 +21,10 @@ export interface RotateOptions {
   readonly sizeBytes: number | undefined;
   /** As rotating-file-stream takes it (`1d`, `6h`); undefined for never. */
   readonly interval: string | undefined;
+  /** Who may read the files. */
+  readonly access?: Access;
+  /** Told that a file has become a segment. */
+  readonly onRotated?: () => void;
 }
 
 /** Where one write lies. */
@@ -38,12 +43,10 @@ interface OpenFile {
   size: number;
 }
 
-/** Readable by the group that reads logs. */
-const FILE_MODE = 0o640;
-
 export class Destination {
   readonly destination: string;
   readonly #out: string;
+  readonly #access: Access;
   readonly #stream: RotatingFileStream;
   #current: OpenFile | undefined;
   /** Rotated away since the last sync. */
@@ -56,6 +59,7 @@ export class Destination {
 
   private constructor(out: string, destination: string, rotate: RotateOptions) {
     this.#out = out;
+    this.#access = rotate.access ?? {};
     this.destination = destination;
     const active = path.join(out, destination);
     const base = path.basename(active);
@@ -64,7 +68,7 @@ export class Destination {
         time === null || time === undefined ? base : segmentName(base, new Date(), index ?? 1),
       {
         path: `${path.dirname(active)}/`,
-        mode: FILE_MODE,
+        mode: fileMode(this.#access),
         intervalUTC: true,
         ...(rotate.sizeBytes === undefined ? {} : { size: `${rotate.sizeBytes}B` as const }),
         ...(rotate.interval === undefined
@@ -89,6 +93,7 @@ export class Destination {
       if (this.#emptyAway) rmSync(name, { force: true });
       const last = this.#rotated.at(-1);
       if (last !== undefined) last.name = name;
+      rotate.onRotated?.();
     });
     this.#stream.on('open', () => {
       this.#opened(active);
@@ -97,7 +102,7 @@ export class Destination {
 
   /** Opens the active file for appending, creating what is missing. Throws the system's error. */
   static async open(out: string, destination: string, rotate: RotateOptions): Promise<Destination> {
-    await makeDirectories(out, path.dirname(destination));
+    await makeDirectories(out, path.dirname(destination), rotate.access ?? {});
     const opened = new Destination(out, destination, rotate);
     await new Promise<void>((resolve, reject) => {
       opened.#stream.once('open', () => {
@@ -112,6 +117,7 @@ export class Destination {
   #opened(active: string): void {
     try {
       const fd = openSync(active, 'r+');
+      giveFile(fd, this.#access);
       const stats = fstatSync(fd, { bigint: true });
       this.#current = { fd, inode: inodeOf(stats), name: active, size: Number(stats.size) };
       this.#newEntries = true;
@@ -214,17 +220,18 @@ async function removeIfThere(file: string): Promise<void> {
 }
 
 /** Creates the directories of a destination and makes each new entry durable. */
-async function makeDirectories(out: string, directory: string): Promise<void> {
+async function makeDirectories(out: string, directory: string, access: Access): Promise<void> {
   let made = out;
   for (const name of directory.split('/').filter((part) => part !== '' && part !== '.')) {
     const parent = made;
     made = path.join(made, name);
     try {
-      await mkdir(made, 0o750);
+      await mkdir(made, directoryMode(access));
     } catch (error) {
       if (systemCode(error) === 'EEXIST') continue;
       throw error;
     }
+    await giveDirectory(made, access);
     await syncDirectory(parent);
   }
 }

@@ -72,6 +72,11 @@ export function compressedName(name: string, encoding: Encoding): string {
   return `${name}${ENCODING_SUFFIX[encoding]}`;
 }
 
+/** The same segment's name under another number. */
+export function renumbered(name: string, index: number): string {
+  return name.replace(/(Z)(?:-\d+)?(\.gz|\.zst)?$/, (_, z: string, as = '') => `${z}-${index}${String(as)}`);
+}
+
 /** Whether a name in a destination's directory is one of its segments. */
 export function isSegmentOf(base: string, name: string): boolean {
   return name.startsWith(`${base}.`) && baseOfSegment(name) === base;

@@ -18,6 +18,7 @@ import {
 } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
+import { finishCopies } from './compress.ts';
 import { LedgerFile, ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
 import { dropUnlisted } from './segments.ts';
@@ -132,6 +133,7 @@ export async function ledgerOf(output: Output, partition: number, log: Logger): 
 export async function recoverOutput(output: Output, log: Logger): Promise<void> {
   await workIn(output.out, '--out', async () => {
     for (const partition of await ledgersIn(output.out)) await ledgerOf(output, partition, log);
+    await finishCopies(output.out, output.ledgers.values());
     for (const file of output.ledgers.values())
       for (const destination of [...file.ledger.opened])
         await dropUnlisted(output.out, file, destination, log);

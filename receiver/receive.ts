@@ -22,12 +22,15 @@ import {
   type Topology,
 } from '../common/topology.ts';
 import { formatBytes } from '../common/units.ts';
+import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
 import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
 import { PullMemory } from './pull.ts';
 import { Roster } from './roster.ts';
+import { isThere } from './segments.ts';
+import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep.ts';
 import type { ReceiverStats } from './writer.ts';
 
 export interface ReceiveOptions {
@@ -43,6 +46,8 @@ export interface ReceiveOptions {
   /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
   readonly giveUpAfterMs: number | undefined;
   readonly rotate: RotateOptions;
+  /** What becomes of the segments. */
+  readonly upkeep: UpkeepOptions;
   /** End when everything in the stream is committed. */
   readonly once: boolean;
   readonly log: Logger;
@@ -65,8 +70,10 @@ const ONCE_LOOK_MS = 200;
 /** Receives until the signal fires (or, with `once`, until all is committed). */
 export async function receive(options: ReceiveOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
+  const isNew = !(await isThere(options.out));
   const output = await openOutput(options.out, options.id, log);
   try {
+    await prepareOutput(output.out, options.rotate.access ?? {}, isNew);
     const link = await openLink(options.server, {
       name: `logferry receiver ${output.id}`,
       log,
@@ -84,13 +91,14 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         await refuseOtherPartitions(store, report.topology);
       };
       await untilAnswered(check, isUnanswered, signal);
+      const rotations = new Bell();
       const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
       const context: ReceiverContext = {
         link,
         topology: report.topology,
         store,
         output,
-        rotate: options.rotate,
+        rotate: { ...options.rotate, onRotated: () => rotations.ring() },
         log,
         throttle: new Throttle(),
         stats,
@@ -100,7 +108,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
           log.warn(line);
         }),
       };
-      await whileRegistered(options, context, signal);
+      await whileRegistered(options, context, rotations, signal);
       const { bytes, duplicates, foreign } = stats;
       log.info(
         { ...stats },
@@ -118,10 +126,13 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
 async function whileRegistered(
   options: ReceiveOptions,
   context: ReceiverContext,
+  rotations: Bell,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = options;
   const { output, link } = context;
+  const { out, ledgers } = output;
+  const upkeep: UpkeepContext = { ...options.upkeep, out, ledgers, log };
   const bucket = new Bucket(link, membersBucket(options.stream));
   const fixed = fixedShare(options.share, context.topology);
   while (!signal.aborted) {
@@ -138,7 +149,8 @@ async function whileRegistered(
     });
     const heartbeatMs = Math.min(1_000, options.leaseMs / 4);
     const ownership = new Ownership({ context, registration, roster, self, bell, heartbeatMs });
-    const watching = options.once ? watchOnce(context, done, stop) : undefined;
+    const watching = options.once ? watchOnce(context, upkeep, done, stop) : undefined;
+    const keeping = options.once ? undefined : keepUp(upkeep, rotations, stop);
     try {
       await ownership.run(stop);
       return;
@@ -148,6 +160,7 @@ async function whileRegistered(
     } finally {
       done.abort();
       await watching;
+      await keeping;
       await closeLedgers(output);
     }
   }
@@ -175,16 +188,19 @@ async function register(
   );
 }
 
-/** Ends the run when every partition's last message is committed, by whoever owns it. */
+/** Ends the run when every partition's last message is committed, by whoever owns it, and the segments are looked after. */
 async function watchOnce(
   context: ReceiverContext,
+  upkeep: UpkeepContext,
   done: AbortController,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     await sleep(ONCE_LOOK_MS, signal);
-    if ((await untilAnswered(async () => await allCommitted(context), isUnanswered, signal)) === true)
-      done.abort();
+    if ((await untilAnswered(async () => await allCommitted(context), isUnanswered, signal)) !== true)
+      continue;
+    await passOnce(upkeep, signal);
+    done.abort();
   }
 }
 

@@ -8,10 +8,13 @@ import path from 'node:path';
 import { systemCode } from '../common/errors.ts';
 import { syncDirectory } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
-import { type Cut, cutsAllowed, listedBytes } from './ledger.ts';
+import { type Cut, cutsAllowed, encodingOf, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { PartitionRecord } from '../common/record.ts';
 import { bySegmentTime, isSegmentOf, STATE_DIRECTORY } from './names.ts';
+
+/** Compressed copies of segments that are not in their place yet, each below a directory named by the original's inode. */
+export const COPIES_DIRECTORY = path.join(STATE_DIRECTORY, 'compress');
 
 /** One file on disk that belongs to a destination. */
 export interface Segment {
@@ -19,6 +22,8 @@ export interface Segment {
   readonly name: string;
   readonly inode: string;
   readonly size: number;
+  /** When it was last written to, milliseconds since 1970. */
+  readonly writtenMs: number;
   readonly active: boolean;
 }
 
@@ -31,20 +36,46 @@ export function inodeOf(stats: BigIntStats): string {
 export async function segmentsOf(out: string, destination: string): Promise<Segment[]> {
   const directory = path.dirname(destination);
   const base = path.basename(destination);
-  const names = (await entries(path.join(out, directory)))
-    .filter((name) => isSegmentOf(base, name))
-    .toSorted(bySegmentTime);
+  const names = (await entriesOf(path.join(out, directory))).filter((name) => isSegmentOf(base, name));
+  return await filesOf(out, destination, names);
+}
+
+/** The same where the names in its directory are known: those of its segments, in any order. */
+export async function filesOf(
+  out: string,
+  destination: string,
+  names: readonly string[],
+): Promise<Segment[]> {
+  const directory = path.dirname(destination);
+  const base = path.basename(destination);
   const segments: Segment[] = [];
-  for (const name of [...names, base]) {
-    const file = path.join(directory, name);
-    const stats = await statIfThere(path.join(out, file));
-    if (stats?.isFile() === true)
-      segments.push({ name: file, inode: inodeOf(stats), size: Number(stats.size), active: name === base });
+  for (const name of [...names.toSorted(bySegmentTime), base]) {
+    const segment = await segmentAt(out, path.join(directory, name), name === base);
+    if (segment !== undefined) segments.push(segment);
   }
   return segments;
 }
 
-async function entries(directory: string): Promise<string[]> {
+/** The compressed copies that wait to be put in their place. */
+export async function waitingCopies(out: string): Promise<Segment[]> {
+  const segments: Segment[] = [];
+  for (const original of await entriesOf(path.join(out, COPIES_DIRECTORY)))
+    for (const name of await entriesOf(path.join(out, COPIES_DIRECTORY, original))) {
+      const segment = await segmentAt(out, path.join(COPIES_DIRECTORY, original, name), false);
+      if (segment !== undefined) segments.push(segment);
+    }
+  return segments;
+}
+
+async function segmentAt(out: string, name: string, active: boolean): Promise<Segment | undefined> {
+  const stats = await statIfThere(path.join(out, name));
+  if (stats?.isFile() !== true) return undefined;
+  const { size, mtimeMs } = stats;
+  return { name, inode: inodeOf(stats), size: Number(size), writtenMs: Number(mtimeMs), active };
+}
+
+/** The names in a directory; none when it is not there. */
+export async function entriesOf(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
@@ -60,6 +91,10 @@ async function statIfThere(file: string): Promise<BigIntStats | undefined> {
     if (isNotThere(error)) return undefined;
     throw error;
   }
+}
+
+export async function isThere(file: string): Promise<boolean> {
+  return (await statIfThere(file)) !== undefined;
 }
 
 /** A path that is too long, or leads through a file, has nothing at its end. */
@@ -79,12 +114,20 @@ export async function dropUnlisted(
   destination: string,
   log: Logger,
 ): Promise<void> {
+  await file.changingFiles(async () => {
+    await dropFrom(out, file, destination, log);
+  });
+}
+
+async function dropFrom(out: string, file: LedgerFile, destination: string, log: Logger): Promise<void> {
   const segments = await segmentsOf(out, destination);
-  const present = new Set(segments.map((segment) => segment.inode));
+  const present = new Set([...segments, ...(await waitingCopies(out))].map((segment) => segment.inode));
   const runs = file.ledger.destinations.get(destination) ?? [];
   const strange =
     file.damaged || !file.ledger.opened.has(destination) || runs.some((run) => !present.has(run.inode));
   for (const segment of segments) {
+    // What a compressed file holds, its size does not say.
+    if (encodingOf(file.ledger, destination, segment.inode) !== undefined) continue;
     const listed = listedBytes(file.ledger, destination, segment.inode);
     const where = path.join(out, segment.name);
     if (segment.size > listed && strange) await keepAside(out, segment, listed, log);
@@ -101,7 +144,8 @@ export async function dropUnlisted(
   }
 }
 
-async function isStill(file: string, inode: string): Promise<boolean> {
+/** Whether the file of this name is still the one with this inode. */
+export async function isStill(file: string, inode: string): Promise<boolean> {
   const stats = await statIfThere(file);
   return stats !== undefined && inodeOf(stats) === inode;
 }
@@ -159,18 +203,40 @@ export async function cutHeldElsewhere(
   record: PartitionRecord,
   log: Logger,
 ): Promise<readonly Cut[]> {
-  const cuts = cutsAllowed(file.ledger, record);
-  for (const cut of cuts) {
-    await file.append([{ cut: cut.destination, inode: cut.inode, to: cut.to }]);
-    const segment = (await segmentsOf(out, cut.destination)).find(({ inode }) => inode === cut.inode);
-    if (segment === undefined) continue;
+  return await file.changingFiles(async () => {
+    const cuts = cutsAllowed(file.ledger, record);
+    for (const cut of cuts) {
+      await file.append([{ cut: cut.destination, inode: cut.inode, to: cut.to }]);
+      const segment = (await segmentsOf(out, cut.destination)).find(({ inode }) => inode === cut.inode);
+      if (segment === undefined) continue;
+      const where = path.join(out, segment.name);
+      log.info(
+        { file: where, from: cut.to, to: segment.size },
+        'cut bytes that another receiver holds, committed',
+      );
+      if (cut.to > 0) await cutFile(where, cut.to);
+      else await removeFile(where);
+    }
+    return cuts;
+  });
+}
+
+/**
+ * Removes a segment that retention no longer keeps. The ledger says so first: a crash in between leaves a file that
+ * nothing lists, which the next recovery deletes. False when it is no longer the file that was listed.
+ */
+export async function dropSegment(
+  out: string,
+  file: LedgerFile,
+  destination: string,
+  segment: Segment,
+): Promise<boolean> {
+  return await file.changingFiles(async () => {
     const where = path.join(out, segment.name);
-    log.info(
-      { file: where, from: cut.to, to: segment.size },
-      'cut bytes that another receiver holds, committed',
-    );
-    if (cut.to > 0) await cutFile(where, cut.to);
-    else await removeFile(where);
-  }
-  return cuts;
+    if (listedBytes(file.ledger, destination, segment.inode) === 0) return false;
+    if (!(await isStill(where, segment.inode))) return false;
+    await file.append([{ dropped: destination, inode: segment.inode }]);
+    await removeFile(where);
+    return true;
+  });
 }

@@ -4,104 +4,19 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, mkdir, mkdtemp, rename, rm, stat, truncate } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { silentLogger } from '../common/log.ts';
 import { fileKey } from '../common/subjects.ts';
 import { joinRuns, type PresentRun } from '../receiver/join.ts';
-import type { RunLine } from '../receiver/ledger.ts';
-import { LedgerFile } from '../receiver/ledger-file.ts';
-import { destinationOf, segmentName, STATE_DIRECTORY } from '../receiver/names.ts';
+import { destinationOf } from '../receiver/names.ts';
 import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/reader.ts';
-import { inodeOf } from '../receiver/segments.ts';
+import { Central, scratch } from './central.ts';
 
 const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
-
-/** A directory of the test's own; kept, and named, when it fails. */
-async function scratch(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'logferry-reader-'));
-  t.after(async () => {
-    if ('passed' in t && t.passed === true) await rm(directory, { recursive: true, force: true });
-    else t.diagnostic(`kept ${directory}`);
-  });
-  return directory;
-}
-
-interface Write {
-  readonly host?: string;
-  readonly path?: string;
-  readonly id: string;
-  readonly start: number;
-  readonly data: string;
-  readonly after?: { file: string; size: number };
-  readonly before?: Record<string, number>;
-}
-
-/** An output directory, written as a receiver does: the data, then a line of a real ledger. */
-class Central {
-  readonly out: string;
-  readonly #ledger: LedgerFile;
-  #rotations = 0;
-
-  private constructor(out: string, ledger: LedgerFile) {
-    this.out = out;
-    this.#ledger = ledger;
-  }
-
-  static async make(t: TestContext, out: string, partition = 7): Promise<Central> {
-    await mkdir(path.join(out, STATE_DIRECTORY), { recursive: true });
-    const ledger = await LedgerFile.open(out, path.basename(out), partition, silentLogger());
-    t.after(() => ledger.close());
-    return new Central(out, ledger);
-  }
-
-  async write({
-    host = 'web1',
-    path: source = '/var/log/a.log',
-    id,
-    start,
-    data,
-    ...links
-  }: Write): Promise<void> {
-    const destination = destinationOf(host, source);
-    const active = path.join(this.out, destination);
-    await mkdir(path.dirname(active), { recursive: true });
-    await appendFile(active, data);
-    const stats = await stat(active, { bigint: true });
-    const length = Buffer.byteLength(data);
-    const line: RunLine = {
-      term: `${path.basename(this.out)}.t1`,
-      file: fileKey(host, id),
-      path: source,
-      start,
-      end: start + length,
-      destination,
-      inode: inodeOf(stats),
-      from: Number(stats.size) - length,
-      to: Number(stats.size),
-      tail: '',
-      checksum: '00000000',
-      ...links,
-    };
-    await this.#ledger.append([line]);
-  }
-
-  async rotate(host = 'web1', source = '/var/log/a.log'): Promise<string> {
-    const active = path.join(this.out, destinationOf(host, source));
-    this.#rotations += 1;
-    const name = path.join(
-      path.dirname(active),
-      segmentName(path.basename(active), new Date(), this.#rotations),
-    );
-    await rename(active, name);
-    return name;
-  }
-}
 
 async function text(outs: readonly string[], host = 'web1', source = '/var/log/a.log'): Promise<string> {
   const joined = joinSource(await readDirectories(outs), host, source);
