@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
 import type { Hole } from '../receiver/join.ts';
-import { joinSource, type PlacedRun, readDirectories, readPieces } from '../receiver/reader.ts';
+import { type Contents, joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
 import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
@@ -31,7 +31,7 @@ export function catCommand(): Command {
     description:
       'Writes a source file to stdout, all its generations across rotations in order, joined from the segments of ' +
       'one or several output directories, each byte once. Works offline and while receivers run. Bytes that are ' +
-      'missing in the middle are an error, before anything is written.',
+      'missing in the middle are an error, before anything is written; those that retention removed are only named.',
     examples: [
       { does: 'a file again', line: 'logferry cat web1 /var/log/syslog --out ./central > syslog' },
       {
@@ -52,9 +52,9 @@ async function run(options: z.output<typeof flags>, args: readonly string[]): Pr
       'the host and the path are missing',
       'give them first: logferry cat HOST PATH --out DIR',
     );
-  const runs = await readDirectories(options.out);
-  const source = joinSource(runs, host, path);
-  if (source === undefined) throw unknown(runs, host, path, options.out);
+  const contents = await readDirectories(options.out);
+  const source = joinSource(contents, host, path);
+  if (source === undefined) throw unknown(contents, host, path, options.out);
   const name = `${printable(host)}: ${printable(path)}`;
   const directories = options.out.join(', ');
   const [hole, ...others] = source.holes;
@@ -68,6 +68,11 @@ async function run(options: z.output<typeof flags>, args: readonly string[]): Pr
   }
   if (source.begin > 0)
     warn(`${name} begins at byte ${source.begin}: nothing before it is in ${directories}`);
+  const [removed, ...moreRemoved] = source.removed;
+  if (removed !== undefined) {
+    const more = moreRemoved.length === 0 ? '' : ` (and ${moreRemoved.length} more)`;
+    warn(`${name}: ${inWords(removed)}${more} are left out: retention removed them`);
+  }
   for (const one of source.holes) warn(`${name}: ${inWords(one)} are left out`);
   for await (const bytes of readPieces(source.pieces)) await write(bytes);
 }
@@ -90,17 +95,16 @@ async function write(bytes: Uint8Array): Promise<void> {
   });
 }
 
-function unknown(
-  runs: readonly PlacedRun[],
-  host: string,
-  path: string,
-  outs: readonly string[],
-): LogferryError {
-  const ofHost = runs.filter((placed) => placed.host === host);
+function unknown(contents: Contents, host: string, path: string, outs: readonly string[]): LogferryError {
+  const sources = [
+    ...contents.runs.map((placed) => ({ host: placed.host, path: placed.run.path })),
+    ...contents.known.map((placed) => ({ host: placed.host, path: placed.known.path })),
+  ];
+  const ofHost = sources.filter((source) => source.host === host);
   const [what, name, known] =
     ofHost.length === 0
-      ? [`nothing of host ${printable(host)} is`, host, new Set(runs.map((placed) => placed.host))]
-      : [`${printable(host)} has no ${printable(path)}`, path, new Set(ofHost.map(({ run }) => run.path))];
+      ? [`nothing of host ${printable(host)} is`, host, new Set(sources.map((source) => source.host))]
+      : [`${printable(host)} has no ${printable(path)}`, path, new Set(ofHost.map((source) => source.path))];
   const some = nearest(name, known, SHOWN).map(printable).join(', ');
   const more = known.size > SHOWN ? ` and ${known.size - SHOWN} more` : '';
   return new LogferryError(

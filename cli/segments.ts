@@ -10,6 +10,8 @@ import { toggle } from './flag.ts';
 import { printable } from './printable.ts';
 
 const HEADER = ['HOST', 'PATH', 'FILE', 'START', 'END', 'DISK', 'FROM', 'TO'];
+/** Only where something is compressed. */
+const ENCODING = 'ENCODING';
 const NUMBERS = new Set([3, 4, 6, 7]);
 
 const flags = z.strictObject({
@@ -23,7 +25,8 @@ export function segmentsCommand(): Command {
     usage: '[--json] --out <dir...>',
     description:
       'Lists which bytes of which source file lie where: bytes START to END of one generation (FILE) of PATH on ' +
-      'HOST are the bytes FROM to TO of DISK. Reads the ledgers, offline and while receivers run.',
+      'HOST are the bytes FROM to TO of DISK, or of what it decompresses to. Reads the ledgers, offline and while ' +
+      'receivers run.',
     examples: [
       { does: 'one directory', line: 'logferry segments --out ./central' },
       {
@@ -42,8 +45,10 @@ export function segmentsCommand(): Command {
 }
 
 function table(rows: readonly Listed[]): string {
-  const lines = [HEADER, ...rows.map(cells)];
-  const widths = HEADER.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  const isPlain = rows.every(({ encoding }) => encoding === undefined);
+  const header = isPlain ? HEADER : [...HEADER, ENCODING];
+  const lines = [header, ...rows.map(cells)];
+  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   return lines
     .map((line) => {
       const padded = line.map((cell, column) => {
@@ -56,15 +61,17 @@ function table(rows: readonly Listed[]): string {
 }
 
 function cells(row: Listed): string[] {
-  const { host, path, file, start, end, disk, from, to } = row;
+  const { host, path, file, start, end, disk, from, to, encoding, removed } = row;
+  const gone = removed === true ? '(removed)' : '(gone)';
   return [
     printable(host),
     printable(path),
     file,
     String(start),
     String(end),
-    disk === null ? '(gone)' : printable(disk),
-    String(from),
-    String(to),
+    disk === null ? gone : printable(disk),
+    String(from ?? '-'),
+    String(to ?? '-'),
+    ...(encoding === undefined ? [] : [encoding]),
   ];
 }

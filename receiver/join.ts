@@ -1,7 +1,8 @@
 // A source file again from the runs of one or several ledgers: which generations it had, in which order, and which
-// runs give each byte once. Pure: it names holes, and never decides what to do about them.
+// runs give each byte once. Pure: it names holes and what retention removed, and never decides what to do about them.
 
 import { fileKey } from '../common/subjects.ts';
+import type { Known } from './known.ts';
 import type { Run } from './ledger.ts';
 
 /** A run, and as much of it as is on disk: source bytes [run.start, there). */
@@ -28,6 +29,8 @@ export interface Hole {
 export interface Joined<R extends PresentRun> {
   readonly pieces: Piece<R>[];
   readonly holes: Hole[];
+  /** What would be a hole, had not retention removed it. */
+  readonly removed: Hole[];
   /**
    * Where the first generation begins. Above 0 when its shipping began there, or when its head is in a directory
    * that was not given: the ledgers cannot tell.
@@ -36,28 +39,53 @@ export interface Joined<R extends PresentRun> {
 }
 
 /**
- * Joins the runs of one source file (all generations of one path on one host). Runs come in the order of their
- * ledgers, which is the order of the generations where no link between them is known.
+ * Joins the runs of one source file (all generations of one path on one host) and what is known beyond them. Both come
+ * in the order of their ledgers, which is the order of the generations where no link between them is known.
  */
-export function joinRuns<R extends PresentRun>(runs: readonly R[]): Joined<R> {
+export function joinRuns<R extends PresentRun>(runs: readonly R[], known: readonly Known[] = []): Joined<R> {
   const byFile = Map.groupBy(runs, ({ run }) => run.file);
-  const links = linksOf(runs);
-  const joined: Joined<R> = { pieces: [], holes: [], begin: 0 };
+  const links = linksOf(runs, known);
+  const joined: Joined<R> = { pieces: [], holes: [], removed: [], begin: 0 };
   let begin: number | undefined;
-  for (const file of inOrder(byFile.keys(), links)) {
+  for (const file of generationsOf(runs, known)) {
     const own = byFile.get(file) ?? [];
+    const removed = known.filter((one) => one.file === file).flatMap((one) => one.removed);
+    const starts = [...own.map(({ run }) => run.start), ...removed.map(([start]) => start)];
     // Only the very first generation may begin later: the next ones follow from their first byte.
-    const fromFirstByte = own.length === 0 || links.before.has(file);
-    const first = fromFirstByte ? 0 : own.reduce((least, { run }) => Math.min(least, run.start), Infinity);
-    joinGeneration(file, own, { start: first, end: links.ends.get(file) ?? 0 }, joined);
+    const fromFirstByte = starts.length === 0 || links.before.has(file);
+    const first = fromFirstByte ? 0 : starts.reduce((least, start) => Math.min(least, start), Infinity);
+    const { pieces, holes } = joinGeneration(file, own, { start: first, end: links.ends.get(file) ?? 0 });
+    joined.pieces.push(...pieces);
+    for (const hole of holes) {
+      const parts = split(hole, removed);
+      joined.holes.push(...parts.holes);
+      joined.removed.push(...parts.removed);
+    }
     begin ??= first;
   }
   return { ...joined, begin: begin ?? 0 };
 }
 
-/** The generations of the runs, oldest first. */
-export function generationsOf(runs: readonly PresentRun[]): string[] {
-  return inOrder(new Set(runs.map(({ run }) => run.file)), linksOf(runs));
+/** The generations, oldest first; what retention removed is older than what is there. */
+export function generationsOf(runs: readonly PresentRun[], known: readonly Known[]): string[] {
+  const files = new Set([...known.map(({ file }) => file), ...runs.map(({ run }) => run.file)]);
+  return inOrder(files, linksOf(runs, known));
+}
+
+/** The parts of a hole that retention removed, in whichever directory, and the others. */
+function split(hole: Hole, removed: Known['removed']): { holes: Hole[]; removed: Hole[] } {
+  const { file, start, end } = hole;
+  const parts: { holes: Hole[]; removed: Hole[] } = { holes: [], removed: [] };
+  let at = start;
+  for (const [from, to] of removed.toSorted((a, b) => a[0] - b[0])) {
+    const [first, last] = [Math.max(at, from), Math.min(end, to)];
+    if (first >= last) continue;
+    if (first > at) parts.holes.push({ file, start: at, end: first });
+    parts.removed.push({ file, start: first, end: last });
+    at = last;
+  }
+  if (at < end) parts.holes.push({ file, start: at, end });
+  return parts;
 }
 
 /** Takes a fileKey apart; a host's name may hold slashes, a file id holds none. */
@@ -74,7 +102,7 @@ interface Links {
   readonly ends: Map<string, number>;
 }
 
-function linksOf(runs: readonly PresentRun[]): Links {
+function linksOf(runs: readonly PresentRun[], known: readonly Known[]): Links {
   const before = new Map<string, string>();
   const ends = new Map<string, number>();
   const link = (file: string, earlier: string): void => {
@@ -97,6 +125,10 @@ function linksOf(runs: readonly PresentRun[]): Links {
       reaches(earlier, end);
       later = earlier;
     }
+  }
+  for (const { file, end, after } of known) {
+    if (after !== undefined) link(file, fileKey(sourceOf(file).host, after));
+    reaches(file, end);
   }
   return { before, ends };
 }
@@ -122,15 +154,17 @@ function joinGeneration<R extends PresentRun>(
   file: string,
   runs: readonly R[],
   range: { start: number; end: number },
-  joined: Joined<R>,
-): void {
+): { pieces: Piece<R>[]; holes: Hole[] } {
+  const pieces: Piece<R>[] = [];
+  const holes: Hole[] = [];
   let at = range.start;
   for (const from of runs.toSorted((a, b) => a.run.start - b.run.start || b.there - a.there)) {
     if (from.there <= Math.max(at, from.run.start)) continue;
-    if (from.run.start > at) joined.holes.push({ file, start: at, end: from.run.start });
+    if (from.run.start > at) holes.push({ file, start: at, end: from.run.start });
     const start = Math.max(at, from.run.start);
-    joined.pieces.push({ from, start, end: from.there });
+    pieces.push({ from, start, end: from.there });
     at = from.there;
   }
-  if (at < range.end) joined.holes.push({ file, start: at, end: range.end });
+  if (at < range.end) holes.push({ file, start: at, end: range.end });
+  return { pieces, holes };
 }

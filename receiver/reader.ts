@@ -7,18 +7,33 @@ import path from 'node:path';
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { sleep } from '../common/run.ts';
 import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun, sourceOf } from './join.ts';
+import type { Known } from './known.ts';
 import { allRuns, type Run } from './ledger.ts';
 import { ledgerPath, ledgersIn, loadLedger } from './ledger-file.ts';
-import { STATE_DIRECTORY } from './names.ts';
-import { inodeOf, type Segment, segmentsOf } from './segments.ts';
+import { type Encoding, STATE_DIRECTORY } from './names.ts';
+import { type OpenSegment, openSegment } from './open-segment.ts';
+import { inodeOf, type Segment, segmentsOf, waitingCopies } from './segments.ts';
 
 /** A run of one output directory. */
 export interface PlacedRun extends PresentRun {
   /** As the caller wrote it. */
   readonly out: string;
+  readonly partition: number;
   readonly host: string;
   /** The file on disk, below `out`; undefined when it is gone. */
   readonly name: string | undefined;
+}
+
+/** What a directory knows of a generation beyond its runs. */
+export interface PlacedKnown {
+  readonly host: string;
+  readonly known: Known;
+}
+
+/** What the ledgers of output directories list, in their order. */
+export interface Contents {
+  readonly runs: readonly PlacedRun[];
+  readonly known: readonly PlacedKnown[];
 }
 
 /** One line of `segments`: source bytes [start, end) lie at [from, to) of a file on disk. */
@@ -30,8 +45,13 @@ export interface Listed {
   readonly end: number;
   /** Null when the ledger lists the file, but it is gone. */
   readonly disk: string | null;
-  readonly from: number;
-  readonly to: number;
+  /** Of what the file decompresses to, where it is compressed; null where retention removed it. */
+  readonly from: number | null;
+  readonly to: number | null;
+  /** Only where the file is compressed. */
+  readonly encoding?: Encoding;
+  /** Only where retention removed the bytes. */
+  readonly removed?: true;
 }
 
 export type SourcePiece = Piece<PlacedRun>;
@@ -40,21 +60,22 @@ export type SourcePiece = Piece<PlacedRun>;
 const LOOKS = 5;
 const LOOK_AGAIN_MS = 20;
 
-const READ_BYTES = 512 * 1024;
-
 /**
  * Everything that the ledgers below the output directories list, in their order. Throws `failed` for a directory
  * that is none of a receiver's or cannot be read, `newer` for a later version's ledger.
  */
-export async function readDirectories(outs: readonly string[]): Promise<PlacedRun[]> {
+export async function readDirectories(outs: readonly string[]): Promise<Contents> {
   const seen = new Set<string>();
   const runs: PlacedRun[] = [];
+  const known: PlacedKnown[] = [];
   for (const out of outs) {
     try {
       const real = await realpath(out);
       if (seen.has(real)) continue;
       seen.add(real);
-      runs.push(...(await readDirectory(out)));
+      const contents = await readDirectory(out);
+      runs.push(...contents.runs);
+      known.push(...contents.known);
     } catch (error) {
       if (error instanceof LogferryError) throw error;
       if (systemCode(error) === undefined) throw error;
@@ -67,105 +88,173 @@ export async function readDirectories(outs: readonly string[]): Promise<PlacedRu
       );
     }
   }
-  return runs;
+  return { runs, known };
 }
 
-/** Reads until every listed file was found: ledgers first, so that the files on disk are never older than they say. */
-async function readDirectory(out: string): Promise<PlacedRun[]> {
+/**
+ * Reads until every listed file was found: ledgers first, so that the files on disk are never older than they say. A
+ * file that was seen at an earlier look and has been compressed since still counts: reading finds its successor.
+ */
+async function readDirectory(out: string): Promise<Contents> {
+  const found = new Map<string, Map<string, Segment>>();
   for (let look = 1; ; look += 1) {
+    const ledgers = [];
+    for (const partition of await ledgersIn(out))
+      ledgers.push((await loadLedger(ledgerPath(out, partition), '', partition)).ledger);
+    const waiting = await waitingCopies(out);
     const runs: PlacedRun[] = [];
-    const found = new Map<string, Map<string, Segment>>();
-    for (const partition of await ledgersIn(out)) {
-      const { ledger } = await loadLedger(ledgerPath(out, partition), '', partition);
-      for (const run of allRuns(ledger)) {
-        let segments = found.get(run.destination);
-        if (segments === undefined) {
-          segments = new Map((await segmentsOf(out, run.destination)).map((one) => [one.inode, one]));
-          found.set(run.destination, segments);
-        }
-        runs.push(place(out, run, segments.get(run.inode)));
+    for (const ledger of ledgers)
+      for (const [destination, own] of ledger.destinations) {
+        const segments = found.get(destination) ?? new Map<string, Segment>();
+        found.set(destination, segments);
+        for (const one of [...waiting, ...(await segmentsOf(out, destination))]) segments.set(one.inode, one);
+        for (const run of own) runs.push(place(out, ledger.partition, run, segments.get(run.inode)));
       }
+    if (look === LOOKS || runs.every(({ name }) => name !== undefined)) {
+      const known = ledgers.flatMap((ledger) => [...ledger.known.values()]);
+      return { runs, known: known.map((one) => ({ host: sourceOf(one.file).host, known: one })) };
     }
-    if (look === LOOKS || runs.every(({ name }) => name !== undefined)) return runs;
     await sleep(LOOK_AGAIN_MS);
   }
 }
 
-function place(out: string, run: Run, segment: Segment | undefined): PlacedRun {
-  const bytes = Math.max(0, Math.min(run.to, segment?.size ?? 0) - run.from);
-  return { run, out, host: sourceOf(run.file).host, name: segment?.name, there: run.start + bytes };
+function place(out: string, partition: number, run: Run, segment: Segment | undefined): PlacedRun {
+  const size = run.encoding === undefined ? (segment?.size ?? 0) : run.to;
+  const bytes = segment === undefined ? 0 : Math.max(0, Math.min(run.to, size) - run.from);
+  const { host } = sourceOf(run.file);
+  return { run, out, partition, host, name: segment?.name, there: run.start + bytes };
 }
 
-/** What lies where, by host, path, generation and offset. */
-export function listRuns(runs: readonly PlacedRun[]): Listed[] {
-  const sources = Map.groupBy(runs, ({ host, run }) => `${host}\n${run.path}`);
+/** What lies where, and what retention removed, by host, path, generation and offset. */
+export function listRuns({ runs, known }: Contents): Listed[] {
+  const sources = new Map<string, { runs: PlacedRun[]; known: Known[] }>();
+  const sourceAt = (host: string, source: string): { runs: PlacedRun[]; known: Known[] } => {
+    const key = `${host}\n${source}`;
+    const own = sources.get(key) ?? { runs: [], known: [] };
+    sources.set(key, own);
+    return own;
+  };
+  for (const one of known) sourceAt(one.host, one.known.path).known.push(one.known);
+  for (const one of runs) sourceAt(one.host, one.run.path).runs.push(one);
   return [...sources]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([, own]) => {
-      const rank = new Map(generationsOf(own).map((file, index) => [file, index]));
-      const order = ({ run }: PlacedRun): number => rank.get(run.file) ?? 0;
-      return own.toSorted((a, b) => order(a) - order(b) || a.run.start - b.run.start).map(listed);
+      const rank = new Map(generationsOf(own.runs, own.known).map((file, index) => [file, index]));
+      return [...own.known.flatMap(listedRemoved), ...own.runs.map(listed)]
+        .toSorted((a, b) => (rank.get(a.key) ?? 0) - (rank.get(b.key) ?? 0) || a.row.start - b.row.start)
+        .map(({ row }) => row);
     });
 }
 
-function listed({ run, out, host, name }: PlacedRun): Listed {
-  const { path: source, start, end, from, to } = run;
-  const disk = name === undefined ? null : path.join(out, name);
-  return { host, path: source, file: sourceOf(run.file).id, start, end, disk, from, to };
+interface Row {
+  /** See fileKey. */
+  readonly key: string;
+  readonly row: Listed;
 }
 
-/** One source file, joined; undefined when no ledger lists anything of it. */
-export function joinSource(
-  runs: readonly PlacedRun[],
-  host: string,
-  source: string,
-): Joined<PlacedRun> | undefined {
-  const own = runs.filter((placed) => placed.host === host);
-  const files = new Set(own.filter(({ run }) => run.path === source).map(({ run }) => run.file));
+function listed({ run, out, host, name }: PlacedRun): Row {
+  const { path: source, start, end, from, to, encoding } = run;
+  const disk = name === undefined ? null : path.join(out, name);
+  const as = encoding === undefined ? {} : { encoding };
+  const row = { host, path: source, file: sourceOf(run.file).id, start, end, disk, from, to, ...as };
+  return { key: run.file, row };
+}
+
+function listedRemoved({ file: key, path: source, removed }: Known): Row[] {
+  const { host, id: file } = sourceOf(key);
+  const gone = { disk: null, from: null, to: null, removed: true } as const;
+  return removed.map(([start, end]) => ({ key, row: { host, path: source, file, start, end, ...gone } }));
+}
+
+/** One source file, joined; undefined when no ledger knows anything of it. */
+export function joinSource(contents: Contents, host: string, source: string): Joined<PlacedRun> | undefined {
+  const runs = contents.runs.filter((placed) => placed.host === host);
+  const known = contents.known.filter((placed) => placed.host === host).map((placed) => placed.known);
+  const files = new Set([
+    ...runs.filter(({ run }) => run.path === source).map(({ run }) => run.file),
+    ...known.filter((one) => one.path === source).map(({ file }) => file),
+  ]);
   if (files.size === 0) return undefined;
-  return joinRuns(own.filter(({ run }) => files.has(run.file)));
+  return joinRuns(
+    runs.filter(({ run }) => files.has(run.file)),
+    known.filter(({ file }) => files.has(file)),
+  );
 }
 
 /**
- * The bytes of the pieces, in order, in buffers of bounded size. Throws `failed` when a file is gone or shorter than
- * it was when it was listed.
+ * The bytes of the pieces, in order, in buffers of bounded size. Throws `failed` when a file is gone, shorter than it
+ * was when it was listed, or does not decompress.
  */
 export async function* readPieces(pieces: Iterable<SourcePiece>): AsyncGenerator<Uint8Array> {
-  for (const { from: placed, start, end } of pieces) {
-    const { run } = placed;
-    const handle = await openRun(placed);
-    try {
+  let opened: Opened | undefined;
+  try {
+    for (const { from: placed, start, end } of pieces) {
+      const { run, out } = placed;
+      if (opened === undefined || opened.out !== out || !opened.inodes.has(run.inode)) {
+        await opened?.segment.close();
+        opened = undefined;
+        opened = await openRun(placed);
+      }
       let at = run.from + (start - run.start);
       const to = at + (end - start);
-      while (at < to) {
-        const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, to - at));
-        const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
-        if (bytesRead === 0) throw gone(placed, `ends at ${at}, before ${to}`);
-        yield buffer.subarray(0, bytesRead);
-        at += bytesRead;
+      for await (const bytes of opened.segment.read(at, to)) {
+        yield bytes;
+        at += bytes.length;
       }
-    } finally {
-      await handle.close();
+      if (at < to) throw gone(placed, `ends at ${at}, before ${to}`);
     }
+  } finally {
+    await opened?.segment.close();
   }
 }
 
-/** Opens the file with the run's inode, whatever it is called by now. */
-async function openRun(placed: PlacedRun): Promise<FileHandle> {
-  const { out, run } = placed;
-  let { name } = placed;
+/** An open file, and every inode whose runs lie in it: its own, and the one that it was before it was compressed. */
+interface Opened {
+  readonly out: string;
+  readonly inodes: ReadonlySet<string>;
+  readonly segment: OpenSegment;
+}
+
+/** Opens the file that the run lies in, whatever it is called by now, and whether or not it was compressed since. */
+async function openRun(placed: PlacedRun): Promise<Opened> {
+  const { out } = placed;
+  const inodes = new Set([placed.run.inode]);
+  let { run, name } = placed;
   for (let look = 1; look <= LOOKS; look += 1) {
     if (name !== undefined) {
-      const handle = await openIfThere(path.join(out, name));
+      const file = path.join(out, name);
+      const handle = await openIfThere(file);
       if (handle !== undefined) {
-        if (inodeOf(await handle.stat({ bigint: true })) === run.inode) return handle;
+        if (inodeOf(await handle.stat({ bigint: true })) === run.inode)
+          return { out, inodes, segment: openSegment(handle, run.encoding, file) };
         await handle.close();
       }
     }
     if (look > 1) await sleep(LOOK_AGAIN_MS);
-    name = (await segmentsOf(out, run.destination)).find(({ inode }) => inode === run.inode)?.name;
+    name = await nameOf(out, run);
+    if (name !== undefined) continue;
+    run = (await successorOf(placed)) ?? run;
+    inodes.add(run.inode);
+    name = await nameOf(out, run);
   }
   throw gone(placed, 'is gone');
+}
+
+async function nameOf(out: string, { destination, inode }: Run): Promise<string | undefined> {
+  const files = [...(await waitingCopies(out)), ...(await segmentsOf(out, destination))];
+  return files.find((one) => one.inode === inode)?.name;
+}
+
+/** The run that holds the same bytes by what the ledger says now: compression moves them to another inode. */
+async function successorOf({ out, partition, run }: PlacedRun): Promise<Run | undefined> {
+  const { ledger } = await loadLedger(ledgerPath(out, partition), '', partition);
+  const holds = (other: Run): boolean =>
+    other.file === run.file &&
+    other.start <= run.start &&
+    run.start < other.end &&
+    other.from - other.start === run.from - run.start;
+  const runs = [...allRuns(ledger)].filter((other) => other.destination === run.destination && holds(other));
+  return runs.find(({ inode }) => inode === run.inode) ?? runs[0];
 }
 
 async function openIfThere(file: string): Promise<FileHandle | undefined> {

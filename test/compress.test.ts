@@ -18,6 +18,7 @@ import { claimsOf, type Ledger } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';
 import { compressedName, destinationOf, type Encoding, STATE_DIRECTORY } from '../receiver/names.ts';
 import { closeOutput, openOutput, recoverOutput } from '../receiver/output.ts';
+import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
 import {
   COPIES_DIRECTORY,
   cutHeldElsewhere,
@@ -87,6 +88,21 @@ function runsOf(ledger: Ledger): unknown {
   ]);
 }
 
+/** The source file as `logferry cat` writes it: its first generation is the head of every part. */
+async function sourceText(out: string): Promise<string> {
+  const joined = joinSource(await readDirectories([out]), 'web1', '/var/log/a.log');
+  assert.deepEqual([joined?.holes, joined?.removed], [[], []]);
+  const parts: Buffer[] = [];
+  for await (const bytes of readPieces(joined?.pieces ?? [])) parts.push(Buffer.from(bytes));
+  const all = Buffer.concat(parts).toString();
+  const heads = PARTS.map((_, index) => all.slice(index * 1_000, (index + 1) * 1_000));
+  let at = 1_000 * PARTS.length;
+  return PARTS.map((part, index) => {
+    const rest = all.slice(at, (at += part.length - 1_000));
+    return `${heads[index]}${rest}`;
+  }).join('');
+}
+
 /** A start of a receiver, as far as it has to do with the disk; the ledger as it is then, and what was said. */
 async function recovered(out: string): Promise<{ ledger: Ledger; said: string[] }> {
   const said: string[] = [];
@@ -120,6 +136,11 @@ for (const encoding of ['gzip', 'zstd'] as const)
         if (stop >= 4) await placeCopy(copy);
         if (stop >= 5) await removeFile(original);
       }
+      assert.equal(
+        await sourceText(central.out),
+        PARTS.join(''),
+        'a reader finds every byte before the start, too',
+      );
       await central.ledger.close();
       const { ledger, said } = await recovered(central.out);
       assert.deepEqual(said, []);
@@ -183,6 +204,58 @@ test('a segment with bytes that are not committed yet stays as it is, and the ne
   };
   assert.equal(await passOnce(context, never), false);
   assert.equal((await segmentsOf(central.out, DESTINATION))[0]?.name, first!.name);
+});
+
+test('a reader that listed the segments before they were compressed reads every byte', async (t) => {
+  const central = await written(t);
+  const joined = joinSource(await readDirectories([central.out]), 'web1', '/var/log/a.log');
+  const context = {
+    out: central.out,
+    ledgers: new Map([[PARTITION, central.ledger]]),
+    compress: 'gzip' as const,
+    keep: {},
+    log: silentLogger(),
+  };
+  let all = '';
+  let compressing: Promise<boolean> | undefined;
+  for await (const bytes of readPieces(joined?.pieces ?? [])) {
+    all += Buffer.from(bytes).toString();
+    compressing ??= passOnce(context, never);
+  }
+  await compressing;
+  const heads = PARTS.map((part) => part.slice(0, 1_000));
+  assert.equal(all, [...heads, ...PARTS.map((part) => part.slice(1_000))].join(''));
+});
+
+test('readers while segments are compressed one after the other', async (t) => {
+  const central = await Central.make(t, await scratch(t), PARTITION);
+  let expected = '';
+  for (let index = 0; index < 40; index += 1) {
+    const data = `${index} `.repeat(3_000);
+    await central.write({ id: 'g0', start: expected.length, data });
+    await central.rotate();
+    expected += data;
+  }
+  const context = {
+    out: central.out,
+    ledgers: new Map([[PARTITION, central.ledger]]),
+    compress: 'zstd' as const,
+    keep: {},
+    log: silentLogger(),
+  };
+  let reads = 0;
+  const compressing = { done: false };
+  const pass = passOnce(context, never).finally(() => (compressing.done = true));
+  while (!compressing.done) {
+    const joined = joinSource(await readDirectories([central.out]), 'web1', '/var/log/a.log');
+    assert.deepEqual(joined?.holes, []);
+    let all = '';
+    for await (const bytes of readPieces(joined.pieces)) all += Buffer.from(bytes).toString();
+    assert.equal(all, expected);
+    reads += 1;
+  }
+  await pass;
+  assert.ok(reads > 1, 'nothing was read meanwhile');
 });
 
 test('stopped by the signal, compression changes nothing', async (t) => {

@@ -4,16 +4,18 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, rm, truncate } from 'node:fs/promises';
+import { appendFile, rm, stat, truncate } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
 import fc from 'fast-check';
 
+import { silentLogger } from '../common/log.ts';
 import { fileKey } from '../common/subjects.ts';
 import { joinRuns, type PresentRun } from '../receiver/join.ts';
-import { destinationOf } from '../receiver/names.ts';
+import { compressedName, destinationOf, type Encoding } from '../receiver/names.ts';
 import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/reader.ts';
+import { passOnce } from '../receiver/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
 const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
@@ -243,6 +245,146 @@ test('segments as a table and as JSON', async (t) => {
     from: 0,
     to: 4,
   });
+});
+
+/** Compresses every segment of a directory, as a receiver does in the background. */
+async function compress(central: Central, encoding: Encoding): Promise<void> {
+  const { out, ledger } = central;
+  const ledgers = new Map([[ledger.ledger.partition, ledger]]);
+  await passOnce(
+    { out, ledgers, compress: encoding, keep: {}, log: silentLogger() },
+    new AbortController().signal,
+  );
+}
+
+/** Removes the oldest segments, as retention does. */
+async function keepOnly(central: Central, count: number): Promise<void> {
+  const { out, ledger } = central;
+  const ledgers = new Map([[ledger.ledger.partition, ledger]]);
+  const context = { out, ledgers, compress: undefined, keep: { count }, log: silentLogger() };
+  await passOnce(context, new AbortController().signal);
+}
+
+test('law: from segments of any encoding, in one directory or two, each byte comes once and in order', async (t) => {
+  const how = fc.constantFrom<(Encoding | undefined)[]>(undefined, 'gzip', 'zstd');
+  const write = fc.record({
+    length: fc.integer({ min: 1, max: 60 }),
+    back: fc.nat(30),
+    second: fc.boolean(),
+    rotate: fc.boolean(),
+  });
+  const directory = await scratch(t);
+  let number = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(write, { minLength: 1, maxLength: 12 }),
+      how,
+      how,
+      async (writes, first, second) => {
+        number += 1;
+        const a = await Central.make(t, path.join(directory, `${number}a`));
+        const b = await Central.make(t, path.join(directory, `${number}b`));
+        let expected = '';
+        for (const { length, back, second: inB, rotate } of writes) {
+          const central = inB ? b : a;
+          const from = Math.max(0, expected.length - back);
+          const more = Array.from({ length }, (_, index) => String((expected.length + index) % 10)).join('');
+          const data = expected.slice(from) + more;
+          await central.write({ id: 'g0', start: from, data });
+          if (rotate) await central.rotate();
+          expected += more;
+        }
+        if (first !== undefined) await compress(a, first);
+        if (second !== undefined) await compress(b, second);
+        assert.equal(await text([a.out, b.out]), expected);
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+test('segments says how a file is compressed, cat reads it', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  const segment = await central.rotate();
+  await central.write({ id: 'g0', start: 4, data: 'two\n' });
+  await compress(central, 'zstd');
+  const { stdout } = await logferry('cat', 'web1', '/var/log/a.log', '--out', central.out);
+  assert.equal(stdout, 'one\ntwo\n');
+  const table = (await logferry('segments', '--out', central.out)).stdout.split('\n');
+  assert.match(table[0] ?? '', / FROM +TO +ENCODING$/);
+  assert.match(table[1] ?? '', / 0 +4 +zstd$/);
+  assert.match(table[2] ?? '', / 0 +4$/);
+  const json = (await logferry('segments', '--json', '--out', central.out)).stdout.split('\n');
+  const row = JSON.parse(json[0] ?? '') as Record<string, unknown>;
+  assert.deepEqual([row['encoding'], row['disk']], ['zstd', `${segment}.zst`]);
+  assert.ok(!('encoding' in (JSON.parse(json[1] ?? '') as object)));
+});
+
+test('a compressed file that is damaged is one line and exit 1', async (t) => {
+  for (const encoding of ['gzip', 'zstd'] as const) {
+    const central = await Central.make(t, await scratch(t));
+    await central.write({ id: 'g0', start: 0, data: 'one\n'.repeat(10_000) });
+    const segment = compressedName(await central.rotate(), encoding);
+    await compress(central, encoding);
+    await truncate(segment, Math.floor((await stat(segment)).size / 2));
+    const { code, stderr } = await logferry('cat', 'web1', '/var/log/a.log', '--out', central.out);
+    assert.equal(code, 1);
+    assert.match(stderr, /^logferry: [^\n]+\.(gz|zst) does not decompress \([^\n]+\): [^\n]+\n$/);
+  }
+});
+
+test('what retention removed is named, and no error; another directory that has it gives it', async (t) => {
+  const directory = await scratch(t);
+  const a = await Central.make(t, path.join(directory, 'a'));
+  const b = await Central.make(t, path.join(directory, 'b'));
+  await a.write({ id: 'g0', start: 0, data: 'one\n' });
+  await b.write({ id: 'g0', start: 0, data: 'one\n' });
+  await a.rotate();
+  await a.write({ id: 'g0', start: 4, data: 'two\n' });
+  await a.write({ id: 'g1', start: 0, data: 'three\n', after: { file: 'g0', size: 8 } });
+  await a.rotate();
+  await a.write({ id: 'g1', start: 6, data: 'four\n' });
+  await keepOnly(a, 1);
+  const args = ['cat', 'web1', '/var/log/a.log', '--out', a.out];
+  const one = await logferry(...args);
+  assert.deepEqual([one.code, one.stdout], [0, 'two\nthree\nfour\n']);
+  assert.match(
+    one.stderr,
+    /^logferry: [^\n]*bytes 0 to 4 of its generation g0 are left out: retention removed them\n$/,
+  );
+  const both = await logferry(...args, b.out);
+  assert.deepEqual([both.code, both.stdout, both.stderr], [0, 'one\ntwo\nthree\nfour\n', '']);
+  const rows = (await logferry('segments', '--json', '--out', a.out)).stdout.trimEnd().split('\n');
+  assert.equal(rows.length, 4);
+  assert.deepEqual(JSON.parse(rows[0] ?? ''), {
+    host: 'web1',
+    path: '/var/log/a.log',
+    file: 'g0',
+    start: 0,
+    end: 4,
+    disk: null,
+    from: null,
+    to: null,
+    removed: true,
+  });
+  await keepOnly(a, 0);
+  const rest = await logferry(...args);
+  assert.deepEqual([rest.code, rest.stdout], [0, 'four\n']);
+  assert.match(rest.stderr, /bytes 0 to 8 of its generation g0 \(and 1 more\) are left out/);
+  const table = await logferry('segments', '--out', a.out);
+  assert.match(table.stdout, /g0 +0 +8 +\(removed\) +- +-\n.*g1 +0 +6 +\(removed\)/);
+});
+
+test('a hole beside what retention removed is still a hole', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  await central.rotate();
+  await central.write({ id: 'g0', start: 8, data: 'three\n' });
+  await keepOnly(central, 0);
+  const { code, stderr } = await logferry('cat', 'web1', '/var/log/a.log', '--out', central.out);
+  assert.equal(code, 1);
+  assert.match(stderr, /bytes 4 to 8 of its generation g0 are not in /);
 });
 
 test('a large file keeps its bytes, and a reader that goes away ends it quietly', async (t) => {
