@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 
 import { crc32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
-import { syncDirectory, unlinkIfThere } from '../common/files.ts';
+import { syncDirectory } from '../common/files.ts';
 import { compressor, decompressor } from './encoding.ts';
 import { encodingOf, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
@@ -211,6 +211,7 @@ export async function finishCopies(out: string, files: Iterable<LedgerFile>): Pr
   }
 }
 
+/** Puts a copy in its place if a ledger lists it; what stays behind is for the caller to delete. */
 async function finishCopy(
   out: string,
   ledgers: readonly LedgerFile[],
@@ -230,5 +231,4 @@ async function finishCopy(
       });
       return;
     }
-  await unlinkIfThere(temporary);
 }

@@ -28,20 +28,15 @@ export interface Stored {
  */
 export function toRemove<S extends Stored>(stored: readonly S[], limits: Limits, nowMs: number): S[] {
   const goes = new Set<S>();
-  const left: { readonly one: S; readonly ageKey: number }[] = [];
+  const left: Aged<S>[] = [];
   for (const files of Map.groupBy(stored, ({ destination }) => destination).values()) {
-    const finished = files.slice(0, finishedFirst(files));
-    const surplus = surplusOf(files, finished, limits, nowMs);
-    for (const one of finished.slice(0, surplus)) goes.add(one);
-    // A clock that went back must not make a later segment go first.
-    let ageKey = -Infinity;
-    for (const one of finished.slice(surplus)) {
-      ageKey = Math.max(ageKey, one.writtenMs);
-      left.push({ one, ageKey });
-    }
+    const finished = agedOf(files);
+    const surplus = surplusOf(finished, bytesOf(files), limits, nowMs);
+    for (const { one } of finished.slice(0, surplus)) goes.add(one);
+    left.push(...finished.slice(surplus));
   }
   let total = bytesOf(stored) - bytesOf(goes);
-  for (const { one } of left.toSorted((a, b) => a.ageKey - b.ageKey)) {
+  for (const { one } of left.toSorted((a, b) => a.sinceMs - b.sinceMs)) {
     if (total <= (limits.totalBytes ?? Infinity)) break;
     goes.add(one);
     total -= one.size;
@@ -49,25 +44,38 @@ export function toRemove<S extends Stored>(stored: readonly S[], limits: Limits,
   return [...goes];
 }
 
-function finishedFirst(files: readonly Stored[]): number {
-  const first = files.findIndex(({ finished }) => !finished);
-  return first < 0 ? files.length : first;
+/** A clock that went back makes no segment older than the one before it: that one goes first. */
+interface Aged<S> {
+  readonly one: S;
+  readonly sinceMs: number;
+}
+
+/** The finished segments before the first file that is not. */
+function agedOf<S extends Stored>(files: readonly S[]): Aged<S>[] {
+  const aged: Aged<S>[] = [];
+  let sinceMs = -Infinity;
+  for (const one of files) {
+    if (!one.finished) break;
+    sinceMs = Math.max(sinceMs, one.writtenMs);
+    aged.push({ one, sinceMs });
+  }
+  return aged;
 }
 
 /** How many of the oldest have to go for the limits of one destination. */
 function surplusOf(
-  files: readonly Stored[],
-  finished: readonly Stored[],
+  finished: readonly Aged<Stored>[],
+  allBytes: number,
   { ageMs = Infinity, count = Infinity, sizeBytes = Infinity }: Limits,
   nowMs: number,
 ): number {
-  let bytes = bytesOf(files);
+  let bytes = allBytes;
   let surplus = 0;
-  for (const { writtenMs, size } of finished) {
-    const isTooOld = nowMs - writtenMs > ageMs;
+  for (const { one, sinceMs } of finished) {
+    const isTooOld = nowMs - sinceMs > ageMs;
     const areTooMany = finished.length - surplus > count;
     if (!isTooOld && !areTooMany && bytes <= sizeBytes) break;
-    bytes -= size;
+    bytes -= one.size;
     surplus += 1;
   }
   return surplus;
