@@ -28,6 +28,9 @@ import { RecordStore } from '../common/record-store.ts';
 import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { isSegmentOf } from '../receiver/names.ts';
+import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
+import type { ShipOptions } from '../shipper/options.ts';
+import { ship } from '../shipper/ship.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const SEED = Number(process.env['LOGFERRY_TEST_SEED'] ?? 1);
@@ -112,6 +115,8 @@ export class World {
   identity: Identity = {};
   readonly #config: string | undefined;
   readonly #daemons: Daemon[] = [];
+  #records: RecordStore | undefined;
+  readonly #atEnd: (() => Promise<void>)[] = [];
   #connection: { nc: NatsConnection; jsm: JetStreamManager } | undefined;
 
   private constructor(dir: string, server: NatsServer, config: string | undefined) {
@@ -233,6 +238,28 @@ export class World {
     }
   }
 
+  /** Whether the newest message of the stream is not committed yet. */
+  async isInFlight(): Promise<boolean> {
+    const jsm = await this.jsm();
+    const { state } = await jsm.streams.info('LOGS');
+    const last = await jsm.streams.getMessage('LOGS', { seq: state.last_seq });
+    const partition = Number(last?.subject.split('.')[1]);
+    const { record } = await (await this.records()).read(partition);
+    return (record?.stream.seq ?? 0) < state.last_seq;
+  }
+
+  /** The records, over a connection of their own that ends with the world. */
+  async records(): Promise<RecordStore> {
+    if (this.#records === undefined) {
+      const link = await openLink({ server: this.server.url }, { name: 'test', log: silentLogger() });
+      this.#records = new RecordStore(link, 'LOGS', silentLogger());
+      this.atEnd(async () => {
+        await link.close();
+      });
+    }
+    return this.#records;
+  }
+
   /** Waits until bytes are published and not committed; returns how many messages. */
   async inFlight(timeoutMs = 15_000): Promise<number> {
     let count = 0;
@@ -241,7 +268,13 @@ export class World {
     return count;
   }
 
+  /** Does this before the server is killed, whatever became of the test. */
+  atEnd(stop: () => Promise<void>): void {
+    this.#atEnd.push(stop);
+  }
+
   async end(): Promise<void> {
+    await Promise.all(this.#atEnd.map(async (stop) => await stop()));
     await this.#connection?.nc.close();
     for (const daemon of this.#daemons) if (daemon.child.exitCode === null) await daemon.kill();
     await this.server.kill();
@@ -250,6 +283,7 @@ export class World {
 
 /** A source file that is written to, rotated, and whose every byte is remembered. */
 export class Written {
+  readonly host: string;
   readonly file: string;
   readonly #truth: string;
   #fd: number;
@@ -257,7 +291,8 @@ export class Written {
   lines = 0;
   rotations = 0;
 
-  constructor(world: World, name: string) {
+  constructor(world: World, name: string, host = world.host) {
+    this.host = host;
     this.file = path.join(world.source, name);
     this.#truth = path.join(world.dir, `truth-${name.replaceAll('/', '-')}`);
     this.#fd = openSync(this.file, 'a');
@@ -350,6 +385,123 @@ export class Writer {
   async stop(): Promise<void> {
     this.#stop = true;
     await this.#done;
+  }
+}
+
+/** Ships from this process, as a host of its own: twenty processes would only load the machine. */
+class InProcessShipper {
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(world: World, host: string, glob: string) {
+    const options: ShipOptions = {
+      server: { server: world.server.url },
+      stream: 'LOGS',
+      prefix: 'logs',
+      globs: [glob],
+      exclude: [],
+      host,
+      state: path.join(world.dir, `state-${host}`),
+      from: 'beginning',
+      compression: 'zstd',
+      maxRate: undefined,
+      once: false,
+      timeoutMs: undefined,
+      leaseMs: 2_000,
+      log: silentLogger(),
+    };
+    this.#done = ship(options, this.#stop.signal);
+    world.atEnd(async () => {
+      await this.stop();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+}
+
+/** Every file below an output directory that is not logferry's own. */
+async function dataFiles(out: string): Promise<string[]> {
+  const entries = await readdir(out, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .filter((name) => !name.includes('/.logferry/'));
+}
+
+/** The bytes of all data files: when nothing lies in two places, no more than was written. */
+export async function bytesIn(outs: readonly string[]): Promise<number> {
+  let bytes = 0;
+  for (const out of outs)
+    for (const name of await dataFiles(out)) bytes += (await stat(name).catch(() => undefined))?.size ?? 0;
+  return bytes;
+}
+
+async function bytesListed(outs: readonly string[]): Promise<number> {
+  return (await readDirectories(outs)).reduce((sum, { run }) => sum + run.end - run.start, 0);
+}
+
+/** What the directories give back of a source file; empty where they do not know it. */
+async function joined(outs: readonly string[], host: string, file: string): Promise<Buffer> {
+  const source = joinSource(await readDirectories(outs), host, file);
+  if (source === undefined || source.holes.length > 0) return Buffer.alloc(0);
+  const parts: Uint8Array[] = [];
+  for await (const part of readPieces(source.pieces)) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+/**
+ * Waits until the bytes of all directories add up to what was written, then joins every source file from all of them
+ * and compares: nothing missing, nothing twice, in order.
+ */
+export async function assertShared(
+  files: readonly Written[],
+  outs: readonly string[],
+  timeoutMs = 40_000,
+): Promise<void> {
+  const written = files.reduce((sum, file) => sum + file.bytes, 0);
+  let bytes = 0;
+  // What is written but not committed is not listed yet.
+  const isAllThere = async (): Promise<boolean> => {
+    bytes = await bytesIn(outs);
+    return bytes === written && (await bytesListed(outs)) === written;
+  };
+  await until(isAllThere, { timeoutMs, everyMs: 100 });
+  for (const file of files) {
+    const want = await file.truth();
+    const got = await joined(outs, file.host, file.file);
+    if (want.equals(got)) continue;
+    let at = 0;
+    while (at < want.length && want[at] === got[at]) at += 1;
+    const around = (data: Buffer): string =>
+      JSON.stringify(data.subarray(Math.max(0, at - 60), at + 60).toString());
+    assert.fail(
+      `${file.host}: ${file.file}: ${want.length} bytes written in ${file.rotations + 1} generations, ` +
+        `${got.length} joined; they differ at ${at}\n written ${around(want)}\n joined ${around(got)}`,
+    );
+  }
+  assert.equal(bytes, written, 'bytes of all data files, and what was written');
+}
+
+/** Hosts with one or two files each, and their shippers. */
+export class Hosts {
+  readonly files: Written[] = [];
+
+  /** Resolves when the first line of each file has arrived. */
+  static async start(world: World, outs: readonly string[], count: number, filesEach = 1): Promise<Hosts> {
+    const hosts = new Hosts();
+    for (let number = 1; number <= count; number += 1) {
+      const host = `web${number}`;
+      await mkdir(path.join(world.source, host));
+      for (let file = 0; file < filesEach; file += 1)
+        hosts.files.push(new Written(world, `${host}/${file}.log`, host));
+      new InProcessShipper(world, host, path.join(world.source, host, '*.log'));
+    }
+    for (const file of hosts.files) file.line();
+    await assertShared(hosts.files, outs);
+    return hosts;
   }
 }
 
