@@ -5,7 +5,7 @@ import { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
 import type { Hole } from '../receiver/join.ts';
-import { type Contents, joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
+import { type Contents, joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
@@ -52,8 +52,8 @@ async function run(options: z.output<typeof flags>, args: readonly string[]): Pr
       'the host and the path are missing',
       'give them first: logferry cat HOST PATH --out DIR',
     );
-  const contents = await readDirectories(options.out);
-  const source = joinSource(contents, host, path);
+  const contents = await readContents(options.out);
+  const source = joinSource(contents.runs, host, path, contents.known);
   if (source === undefined) throw unknown(contents, host, path, options.out);
   const name = `${printable(host)}: ${printable(path)}`;
   const directories = options.out.join(', ');

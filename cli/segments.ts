@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { type Listed, listRuns, readDirectories } from '../receiver/reader.ts';
+import { type Listed, listRuns, readContents } from '../receiver/reader.ts';
 import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
@@ -36,7 +36,8 @@ export function segmentsCommand(): Command {
     ],
     flags,
     run: async (options) => {
-      const rows = listRuns(await readDirectories(options.out));
+      const { runs, known } = await readContents(options.out);
+      const rows = listRuns(runs, known);
       process.stdout.write(
         options.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : table(rows),
       );

@@ -64,7 +64,7 @@ const LOOK_AGAIN_MS = 20;
  * Everything that the ledgers below the output directories list, in their order. Throws `failed` for a directory
  * that is none of a receiver's or cannot be read, `newer` for a later version's ledger.
  */
-export async function readDirectories(outs: readonly string[]): Promise<Contents> {
+export async function readContents(outs: readonly string[]): Promise<Contents> {
   const seen = new Set<string>();
   const runs: PlacedRun[] = [];
   const known: PlacedKnown[] = [];
@@ -89,6 +89,11 @@ export async function readDirectories(outs: readonly string[]): Promise<Contents
     }
   }
   return { runs, known };
+}
+
+/** The runs alone: what the directories hold. */
+export async function readDirectories(outs: readonly string[]): Promise<readonly PlacedRun[]> {
+  return (await readContents(outs)).runs;
 }
 
 /**
@@ -126,7 +131,7 @@ function place(out: string, partition: number, run: Run, segment: Segment | unde
 }
 
 /** What lies where, and what retention removed, by host, path, generation and offset. */
-export function listRuns({ runs, known }: Contents): Listed[] {
+export function listRuns(runs: readonly PlacedRun[], known: readonly PlacedKnown[] = []): Listed[] {
   const sources = new Map<string, { runs: PlacedRun[]; known: Known[] }>();
   const sourceAt = (host: string, source: string): { runs: PlacedRun[]; known: Known[] } => {
     const key = `${host}\n${source}`;
@@ -167,9 +172,14 @@ function listedRemoved({ file: key, path: source, removed }: Known): Row[] {
 }
 
 /** One source file, joined; undefined when no ledger knows anything of it. */
-export function joinSource(contents: Contents, host: string, source: string): Joined<PlacedRun> | undefined {
-  const runs = contents.runs.filter((placed) => placed.host === host);
-  const known = contents.known.filter((placed) => placed.host === host).map((placed) => placed.known);
+export function joinSource(
+  all: readonly PlacedRun[],
+  host: string,
+  source: string,
+  allKnown: readonly PlacedKnown[] = [],
+): Joined<PlacedRun> | undefined {
+  const runs = all.filter((placed) => placed.host === host);
+  const known = allKnown.filter((placed) => placed.host === host).map((placed) => placed.known);
   const files = new Set([
     ...runs.filter(({ run }) => run.path === source).map(({ run }) => run.file),
     ...known.filter((one) => one.path === source).map(({ file }) => file),
