@@ -104,6 +104,17 @@ export class Bucket {
     return Object.keys(info.state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
   }
 
+  /** Removes a key without a trace: no tombstone stays. */
+  async erase(key: string): Promise<void> {
+    const filter = this.#subject(key);
+    await this.#link.ask(async () => await this.#link.jsm.streams.purge(this.#stream, { filter }));
+  }
+
+  /** The link's epoch now. */
+  epoch(): number {
+    return this.#link.epoch();
+  }
+
   /**
    * Calls back for everything that somebody sets, or tries to set, while this connection hears it: a hint, never the
    * truth. Returns how to stop.

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 
 import { LogferryError } from './errors.ts';
+import { copyMap, recentOf } from './layered-map.ts';
 
 /** Who holds a file's bytes from an offset on: a term, or null for nobody that is known. */
 export type Holder = readonly [term: string | null, from: number];
@@ -38,8 +39,17 @@ export interface PartitionRecord {
   /** Every term and merge, in order; trimmed to the last ones. */
   readonly terms: readonly string[];
   readonly stream: StreamPosition;
+  /** Where the files are that have not changed lately, oldest first; see archive.ts. */
+  readonly archives: readonly Archive[];
   /** By fileKey(host, file id). */
   readonly files: ReadonlyMap<string, FileEntry>;
+}
+
+/** Files of a record under a key of their own: written once, and never changed. */
+export interface Archive {
+  readonly token: string;
+  /** How many files it holds, also those that a later one holds again. */
+  readonly files: number;
 }
 
 /** What a ledger proves about one file; see claimsOf. */
@@ -93,6 +103,7 @@ export function emptyRecord(partitions: number): PartitionRecord {
     term: null,
     terms: [],
     stream: { created: '', seq: 0 },
+    archives: [],
     files: new Map(),
   };
 }
@@ -164,7 +175,7 @@ export function lowerRecord(
   directory: string,
   claims: ReadonlyMap<string, Claim>,
 ): { record: PartitionRecord; lowered: Map<string, { from: number; to: number }> } | undefined {
-  const files = new Map(previous.files);
+  const files = copyMap(previous.files);
   const lowered = new Map<string, { from: number; to: number }>();
   for (const [file, entry] of previous.files) {
     const claim = claims.get(file);
@@ -191,7 +202,7 @@ function raise(
   claims: ReadonlyMap<string, Claim>,
   term: string,
 ): { files: Map<string, FileEntry>; relabels: Relabel[]; changed: boolean } {
-  const raised = new Map(files);
+  const raised = copyMap(files);
   const relabels: Relabel[] = [];
   let changed = false;
   for (const [file, claim] of claims) {
@@ -232,7 +243,7 @@ export function commitRecord(
   previous: PartitionRecord,
   commit: { term: string; stream: StreamPosition; changes: ReadonlyMap<string, readonly FileChange[]> },
 ): PartitionRecord {
-  const files = new Map(previous.files);
+  const files = copyMap(previous.files);
   for (const [file, changes] of commit.changes)
     for (const change of changes.toSorted((a, b) => a.start - b.start)) {
       const entry = changeEntry(files.get(file), change, commit.term);
@@ -261,7 +272,7 @@ function changeEntry(known: FileEntry | undefined, change: FileChange, term: str
 
 /** The record was found changed under my own term (a late answer, a rolled-back bucket): the larger offset wins. */
 export function adoptRecord(mine: PartitionRecord, theirs: PartitionRecord): PartitionRecord {
-  const files = new Map(mine.files);
+  const files = copyMap(mine.files);
   for (const [file, entry] of theirs.files) {
     const known = files.get(file);
     if (known === undefined || known.offset < entry.offset) files.set(file, entry);
@@ -301,6 +312,18 @@ function addTerm(terms: readonly string[], term: string): string[] {
 }
 
 const offset = z.int().min(0);
+const filesSchema = z.record(
+  z.string(),
+  z.object({
+    path: z.string(),
+    offset,
+    tail: z.string().nullable(),
+    held: z.array(z.tuple([z.string().nullable(), offset])),
+    after: z.string().nullable(),
+    final: offset.nullable(),
+  }),
+);
+const archiveSchema = z.object({ version: z.literal(RECORD_VERSION), files: filesSchema });
 const schema = z.object({
   version: z.literal(RECORD_VERSION),
   partitions: z.int().min(1).max(65_536),
@@ -308,30 +331,33 @@ const schema = z.object({
   term: z.string().nullable(),
   terms: z.array(z.string()),
   stream: z.object({ created: z.string(), seq: offset }),
-  files: z.record(
-    z.string(),
-    z.object({
-      path: z.string(),
-      offset,
-      tail: z.string().nullable(),
-      held: z.array(z.tuple([z.string().nullable(), offset])),
-      after: z.string().nullable(),
-      final: offset.nullable(),
-    }),
-  ),
+  archives: z.array(z.object({ token: z.string().regex(/^[0-9a-f]{8,32}$/), files: offset })),
+  files: filesSchema,
 });
 
-/** The record as JSON. */
+/** The record as JSON, without what its archives hold. */
 export function encodeRecord(record: PartitionRecord): string {
-  return JSON.stringify({ version: RECORD_VERSION, ...record, files: Object.fromEntries(record.files) });
+  const files = Object.fromEntries(recentOf(record.files));
+  return JSON.stringify({ version: RECORD_VERSION, ...record, files });
 }
 
-/** Reads a record. Throws `newer` for a later version (never rebuilt), `corrupt` for anything else that is off. */
+export function encodeArchive(files: ReadonlyMap<string, FileEntry>): string {
+  return JSON.stringify({ version: RECORD_VERSION, files: Object.fromEntries(files) });
+}
+
+/** Throws as decodeRecord does. */
+export function decodeArchive(text: string, what = 'an archive of a record'): Map<string, FileEntry> {
+  const value = parseJson(text);
+  refuseNewer(value, RECORD_VERSION, what);
+  return new Map(Object.entries(parseAs(archiveSchema, value).files));
+}
+
+/** Reads a record, without what its archives hold. Throws `newer` for a later version (never rebuilt), `corrupt` for anything else that is off. */
 export function decodeRecord(text: string, what = 'the record'): PartitionRecord {
   const value = parseJson(text);
   refuseNewer(value, RECORD_VERSION, what);
-  const { files, partitions, owner, term, terms, stream } = parseAs(schema, value);
-  return { partitions, owner, term, terms, stream, files: new Map(Object.entries(files)) };
+  const { files, partitions, owner, term, terms, stream, archives } = parseAs(schema, value);
+  return { partitions, owner, term, terms, stream, archives, files: new Map(Object.entries(files)) };
 }
 
 /** The value, checked. Throws `corrupt` with what is wrong first, in one line. */

@@ -52,6 +52,11 @@ export function partitionKey(partition: number): string {
   return `p${String(partition).padStart(2, '0')}`;
 }
 
+/** Where files of a record are kept that have not changed lately. */
+export function archiveKey(partition: number, token: string): string {
+  return `${partitionKey(partition)}.archive.${token}`;
+}
+
 /** Which partition a key is of; undefined for any other key. */
 export function partitionOfKey(key: string): number | undefined {
   const digits = /^p(\d{2,5})$/.exec(key)?.[1];

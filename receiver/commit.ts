@@ -36,7 +36,7 @@ export async function setRecord(
     const next = make(held.record);
     const result = await store.set(partition, next, held);
     if (typeof result === 'object') {
-      held.record = next;
+      held.record = result.record;
       held.revision = result.revision;
       return;
     }

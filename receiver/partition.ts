@@ -131,7 +131,10 @@ export class Partition {
     const claims = claimsOf(ledgerFile.ledger);
     const known = stored.record ?? emptyRecord(topology.partitions);
     const previous = ledgerFile.isNew ? known : lowerToLedger(known, output.directory, claims, log);
-    const info = await streamInfo(context.link, topology.stream);
+    const [info, archives] = await Promise.all([
+      streamInfo(context.link, topology.stream),
+      store.archives(partition),
+    ]);
     if (info === undefined) return undefined;
     const term = termOf(output.directory, randomBytes(4).toString('hex'));
     const { record, relabels } = takeRecord(previous, {
@@ -142,9 +145,10 @@ export class Partition {
     });
     const result = await store.set(partition, record, stored);
     if (typeof result !== 'object') return undefined;
+    await store.eraseUnnamed(partition, archives, result.record);
     await ledgerFile.append(relabelLines(relabels, term));
     log.debug({ partition, term }, 'took a partition');
-    const held = { record, revision: result.revision, epoch: stored.epoch };
+    const held = { record: result.record, revision: result.revision, epoch: stored.epoch };
     return new Partition(context, partition, ledgerFile, held, term);
   }
 

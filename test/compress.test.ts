@@ -314,6 +314,7 @@ test('of a compressed segment that another directory holds, all is removed or no
     const record = {
       ...emptyRecord(64),
       terms: [here, 'there.1'],
+      archives: [],
       files: new Map([
         [fileKey('web1', 'g0'), entry(0)],
         [fileKey('web1', 'g1'), entry(elsewhere)],

@@ -23,7 +23,7 @@ function share(receiver: Daemon): number | undefined {
 }
 
 async function shares(receivers: readonly Daemon[], expected: readonly number[]): Promise<void> {
-  const now = (): (number | undefined)[] => receivers.map(share).toSorted();
+  const now = (): number[] => receivers.map((one) => share(one) ?? -1).toSorted((a, b) => a - b);
   await until(() => JSON.stringify(now()) === JSON.stringify(expected), { timeoutMs: 15_000 });
   assert.deepEqual(now(), expected);
 }

@@ -62,6 +62,7 @@ const record: fc.Arbitrary<PartitionRecord> = fc.record(
     owner: fc.option(fc.constantFrom('a', 'b')),
     term: fc.option(term),
     terms: fc.uniqueArray(term),
+    archives: fc.constant([]),
     stream: fc.record({ created: fc.string(), seq: fc.nat() }, plain),
     files: fc.dictionary(key, entry).map((files) => new Map(Object.entries(files))),
   },
