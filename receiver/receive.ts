@@ -2,6 +2,7 @@
 
 import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
+import { workIn } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
 import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
@@ -70,7 +71,7 @@ const ONCE_LOOK_MS = 200;
 /** Receives until the signal fires (or, with `once`, until all is committed). */
 export async function receive(options: ReceiveOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
-  const isNew = !(await isThere(options.out));
+  const isNew = await workIn(options.out, '--out', async () => !(await isThere(options.out)));
   const output = await openOutput(options.out, options.id, log);
   try {
     await prepareOutput(output.out, options.rotate.access ?? {}, isNew);

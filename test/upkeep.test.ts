@@ -2,8 +2,9 @@
 // leaves nothing behind; what retention removed is not shipped again.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
@@ -12,9 +13,10 @@ import { sleep, until } from '../common/run.ts';
 import { destinationOf, isSegmentOf } from '../receiver/names.ts';
 import { COPIES_DIRECTORY, segmentsOf } from '../receiver/segments.ts';
 import { baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
-import { ended, messages } from './said.ts';
+import { ended, fails, messages } from './said.ts';
 
-const KILLS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10) / 2;
+const KILLS = Math.ceil(Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10) / 3);
+const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
 const ROTATE = ['--rotate-size', '50KiB'];
 
 /** The segments of a source file, decompressed, and its active file. */
@@ -284,3 +286,38 @@ test('--once compresses before it ends; --file-mode and --file-owner', { timeout
     file.close();
   });
 });
+
+test(
+  'files that may not be given away: one line before anything is received',
+  { timeout: 30_000 },
+  async (t) => {
+    const somebody = { uid: 65_534, gid: 65_534 };
+    if (
+      process.getuid?.() !== 0 ||
+      spawnSync(process.execPath, [ENTRY, '--version'], somebody).status !== 0
+    ) {
+      t.skip('needs root, and a checkout that another user can read');
+      return;
+    }
+    await World.run('owner', async (world) => {
+      const closed = path.join(world.dir, 'closed');
+      await mkdir(closed, { mode: 0o700 });
+      await chown(world.dir, 65_534, 65_534);
+      world.identity = somebody;
+      // Before it is even known whether it is there.
+      await fails(
+        world.receive([], path.join(closed, 'out')),
+        /^logferry: cannot use .*closed.*: EACCES.*--out/,
+      );
+      const said = await fails(
+        world.receive(['--file-owner', 'root:root']),
+        /^logferry: cannot give files to --file-owner 0:0: EPERM[^:]*: .*run as root/,
+      );
+      assert.ok(said.includes('one of its groups'));
+      assert.deepEqual(
+        (await readdir(path.join(world.out, '.logferry'))).filter((name) => name.includes('probe')),
+        [],
+      );
+    });
+  },
+);
