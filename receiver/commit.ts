@@ -5,7 +5,7 @@ import { LogferryError } from '../common/errors.ts';
 import type { Link } from '../common/nats.ts';
 import { adoptRecord, commitRecord, type PartitionRecord, type StreamPosition } from '../common/record.ts';
 import type { RecordStore } from '../common/record-store.ts';
-import { sleep } from '../common/run.ts';
+import { inParallel, sleep } from '../common/run.ts';
 import { fileKey } from '../common/subjects.ts';
 import { committedSubject } from '../common/topology.ts';
 import type { LedgerFile } from './ledger-file.ts';
@@ -19,6 +19,8 @@ export interface Held {
 }
 
 const RETRY_MS = 200;
+/** The file system joins syncs that wait together; more than libuv's threads would only queue. */
+const SYNCS_AT_ONCE = 4;
 
 /**
  * Sets the record to what `make` says, starting from the newest one under my term. A refused or unanswered set
@@ -74,7 +76,9 @@ export async function refresh(
 
 /** The first half of a commit: what was written is safe on this disk. Throws the disk's error. */
 export async function makeDurable(ledgerFile: LedgerFile, group: Group): Promise<void> {
-  for (const destination of group.destinations) await destination.sync();
+  await inParallel(group.destinations, SYNCS_AT_ONCE, async (destination) => {
+    await destination.sync();
+  });
   await ledgerFile.append(group.lines);
 }
 

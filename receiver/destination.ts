@@ -43,6 +43,9 @@ interface OpenFile {
   size: number;
 }
 
+/** Segments that were rotated away hold a descriptor each until they are synced. */
+const MOST_ROTATED = 8;
+
 export class Destination {
   readonly destination: string;
   readonly #out: string;
@@ -56,6 +59,8 @@ export class Destination {
   #emptyAway = false;
   #newEntries = true;
   #failure: Error | undefined;
+  #users = 0;
+  #retired: Promise<void> | undefined;
 
   private constructor(out: string, destination: string, rotate: RotateOptions) {
     this.#out = out;
@@ -126,6 +131,42 @@ export class Destination {
     }
   }
 
+  /** Somebody is about to write, or writes. */
+  get isBusy(): boolean {
+    return this.#users > 0;
+  }
+
+  /** It was closed to make room: open it anew. */
+  get isRetired(): boolean {
+    return this.#retired !== undefined;
+  }
+
+  /** Does the work while it cannot be retired. */
+  async busy<T>(work: () => Promise<T>): Promise<T> {
+    this.#users += 1;
+    try {
+      return await work();
+    } finally {
+      this.#users -= 1;
+    }
+  }
+
+  /** Makes what was written durable and closes it; the next sync throws what went wrong. Not while it is busy. */
+  async retire(): Promise<void> {
+    this.#retired ??= this.#retireNow();
+    await this.#retired;
+  }
+
+  async #retireNow(): Promise<void> {
+    try {
+      await this.#syncNow();
+    } catch (error) {
+      this.#failure ??= error instanceof Error ? error : new Error(messageOf(error));
+    } finally {
+      await this.close();
+    }
+  }
+
   /**
    * Appends one buffer as a whole and says where it lies. Not durable before sync(). Throws when the bytes are not
    * all there: then only cutBack() and a new Destination help.
@@ -154,23 +195,36 @@ export class Destination {
           'failed',
           `${this.destination}: ${size - from} of ${data.length} bytes were written`,
         );
-      return { inode: file.inode, from, to: size };
+      const place = { inode: file.inode, from, to: size };
+      if (this.#rotated.length > MOST_ROTATED) await this.#syncRotated();
+      return place;
     }
     throw new LogferryError('failed', `${this.destination}: none of ${data.length} bytes were written`);
   }
 
   /** Makes every byte written so far durable, those in segments that were rotated away too. */
   async sync(): Promise<void> {
-    for (const file of this.#rotated) {
-      await datasync(file.fd);
-      closeSync(file.fd);
-    }
-    this.#rotated = [];
+    if (this.#retired === undefined) await this.busy(async () => await this.#syncNow());
+    else await this.#retired;
+    this.#throwFailure();
+  }
+
+  async #syncNow(): Promise<void> {
+    await this.#syncRotated();
     this.#written.clear();
     if (this.#current !== undefined) await datasync(this.#current.fd);
     if (this.#newEntries) {
       this.#newEntries = false;
       await syncDirectory(path.join(this.#out, path.dirname(this.destination)));
+    }
+  }
+
+  async #syncRotated(): Promise<void> {
+    for (let file = this.#rotated[0]; file !== undefined; file = this.#rotated[0]) {
+      await datasync(file.fd);
+      this.#rotated.shift();
+      this.#written.delete(file);
+      closeSync(file.fd);
     }
   }
 

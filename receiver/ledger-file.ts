@@ -38,6 +38,8 @@ export class LedgerFile {
   readonly damaged: boolean;
   /** There was none before: what the record knows more is not lost from it. */
   readonly isNew: boolean;
+  /** Destinations in which bytes may be that this ledger does not list: at first all, then those written to. */
+  readonly unlisted: Set<string>;
   readonly #file: string;
   #handle: FileHandle;
   /** Where the next line goes; a failed append is cut back to it. */
@@ -56,6 +58,7 @@ export class LedgerFile {
     this.#size = size;
     this.#compactSize = size;
     this.ledger = loaded.ledger;
+    this.unlisted = new Set(loaded.ledger.opened);
     this.damaged = loaded.damaged;
     this.isNew = loaded.lines === 0;
   }

@@ -21,7 +21,7 @@ import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
 import { finishCopies } from './compress.ts';
 import { LedgerFile, ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
-import { dropUnlisted } from './segments.ts';
+import { dropUnlisted, Listing } from './segments.ts';
 
 const IDENTITY_VERSION = 1;
 
@@ -134,9 +134,10 @@ export async function recoverOutput(output: Output, log: Logger): Promise<void> 
   await workIn(output.out, '--out', async () => {
     for (const partition of await ledgersIn(output.out)) await ledgerOf(output, partition, log);
     await finishCopies(output.out, output.ledgers.values());
+    const listing = new Listing(output.out);
     for (const file of output.ledgers.values())
       for (const destination of [...file.ledger.opened])
-        await dropUnlisted(output.out, file, destination, log);
+        await dropUnlisted(output.out, file, destination, log, listing);
   });
 }
 

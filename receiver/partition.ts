@@ -30,6 +30,7 @@ import { announce, type Held, makeDurable, refresh, setRecord } from './commit.t
 import type { RotateOptions } from './destination.ts';
 import { claimsOf, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
+import type { OpenDestinations } from './open-destinations.ts';
 import type { Output } from './output.ts';
 import { Puller, type PullMemory } from './pull.ts';
 import { cutHeldElsewhere } from './segments.ts';
@@ -42,6 +43,7 @@ export interface ReceiverContext {
   readonly store: RecordStore;
   readonly output: Output;
   readonly rotate: RotateOptions;
+  readonly open: OpenDestinations;
   readonly log: Logger;
   /** What foreign clients do is said once, not once a partition. */
   readonly throttle: Throttle;
@@ -111,8 +113,17 @@ export class Partition {
     this.#held = held;
     this.#term = term;
     this.#position = held.record.stream;
-    const { output, topology, rotate, log, throttle, stats } = context;
-    const options = { out: output.out, prefix: topology.prefix, ledgerFile, rotate, log, throttle, stats };
+    const { output, topology, rotate, open, log, throttle, stats } = context;
+    const options = {
+      out: output.out,
+      prefix: topology.prefix,
+      ledgerFile,
+      rotate,
+      open,
+      log,
+      throttle,
+      stats,
+    };
     this.#writer = new Writer(options, held.record, term);
   }
 

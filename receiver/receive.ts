@@ -25,6 +25,7 @@ import {
 import { formatBytes } from '../common/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
+import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
@@ -100,6 +101,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         store,
         output,
         rotate: { ...options.rotate, onRotated: () => rotations.ring() },
+        open: new OpenDestinations(mostOpen()),
         log,
         throttle: new Throttle(),
         stats,

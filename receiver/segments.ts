@@ -11,7 +11,7 @@ import type { Logger } from '../common/log.ts';
 import { type Cut, cutsAllowed, encodingOf, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { PartitionRecord } from '../common/record.ts';
-import { bySegmentTime, isSegmentOf, STATE_DIRECTORY } from './names.ts';
+import { baseOfSegment, bySegmentTime, isSegmentOf, STATE_DIRECTORY } from './names.ts';
 
 /** Compressed copies of segments that are not in their place yet, each below a directory named by the original's inode. */
 export const COPIES_DIRECTORY = path.join(STATE_DIRECTORY, 'compress');
@@ -41,11 +41,7 @@ export async function segmentsOf(out: string, destination: string): Promise<Segm
 }
 
 /** The same where the names in its directory are known: those of its segments, in any order. */
-export async function filesOf(
-  out: string,
-  destination: string,
-  names: readonly string[],
-): Promise<Segment[]> {
+async function filesOf(out: string, destination: string, names: readonly string[]): Promise<Segment[]> {
   const directory = path.dirname(destination);
   const base = path.basename(destination);
   const segments: Segment[] = [];
@@ -54,6 +50,36 @@ export async function filesOf(
     if (segment !== undefined) segments.push(segment);
   }
   return segments;
+}
+
+/** The same for many destinations: each directory is read once. */
+export class Listing {
+  readonly #out: string;
+  readonly #directories = new Map<string, Promise<Map<string, string[]>>>();
+
+  constructor(out: string) {
+    this.#out = out;
+  }
+
+  async segmentsOf(destination: string): Promise<Segment[]> {
+    const directory = path.dirname(destination);
+    const names = this.#directories.get(directory) ?? segmentNames(path.join(this.#out, directory));
+    this.#directories.set(directory, names);
+    return await filesOf(this.#out, destination, (await names).get(path.basename(destination)) ?? []);
+  }
+}
+
+/** The segments in a directory, by the name of the active file that they were. */
+async function segmentNames(directory: string): Promise<Map<string, string[]>> {
+  const byBase = new Map<string, string[]>();
+  for (const name of await entriesOf(directory)) {
+    const base = baseOfSegment(name);
+    if (base === undefined) continue;
+    const names = byBase.get(base);
+    if (names === undefined) byBase.set(base, [name]);
+    else names.push(name);
+  }
+  return byBase;
 }
 
 /** The compressed copies that wait to be put in their place. */
@@ -113,14 +139,21 @@ export async function dropUnlisted(
   file: LedgerFile,
   destination: string,
   log: Logger,
+  listing = new Listing(out),
 ): Promise<void> {
   await file.changingFiles(async () => {
-    await dropFrom(out, file, destination, log);
+    await dropFrom(out, file, destination, await listing.segmentsOf(destination), log);
   });
+  file.unlisted.delete(destination);
 }
 
-async function dropFrom(out: string, file: LedgerFile, destination: string, log: Logger): Promise<void> {
-  const segments = await segmentsOf(out, destination);
+async function dropFrom(
+  out: string,
+  file: LedgerFile,
+  destination: string,
+  segments: readonly Segment[],
+  log: Logger,
+): Promise<void> {
   const present = new Set([...segments, ...(await waitingCopies(out))].map((segment) => segment.inode));
   const runs = file.ledger.destinations.get(destination) ?? [];
   const strange =

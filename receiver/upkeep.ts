@@ -10,9 +10,9 @@ import { formatBytes } from '../common/units.ts';
 import { compressSegment, finishCopies } from './compress.ts';
 import { encodingOf, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
-import { baseOfSegment, type Encoding } from './names.ts';
+import type { Encoding } from './names.ts';
 import { type Limits, type Stored, toRemove } from './retention.ts';
-import { dropSegment, entriesOf, filesOf, type Segment } from './segments.ts';
+import { dropSegment, Listing, type Segment } from './segments.ts';
 
 export interface UpkeepOptions {
   readonly compress: Encoding | undefined;
@@ -125,32 +125,15 @@ async function compressAll(
 
 /** Every file on disk that a ledger of this directory lists, those of a destination oldest first. */
 async function findAll({ out, ledgers }: UpkeepContext, signal: AbortSignal): Promise<Found[]> {
-  const listings = new Map<string, Promise<Map<string, string[]>>>();
+  const listing = new Listing(out);
   const found: Found[] = [];
   for (const file of ledgers.values())
     for (const destination of [...file.ledger.destinations.keys()]) {
       if (signal.aborted) return [];
-      const directory = path.dirname(destination);
-      const listing = listings.get(directory) ?? segmentNames(path.join(out, directory));
-      listings.set(directory, listing);
-      const names = (await listing).get(path.basename(destination)) ?? [];
-      for (const segment of await filesOf(out, destination, names))
+      for (const segment of await listing.segmentsOf(destination))
         found.push(foundAs(file, destination, segment));
     }
   return found;
-}
-
-/** The segments in a directory, by the name of the active file that they were. */
-async function segmentNames(directory: string): Promise<Map<string, string[]>> {
-  const byBase = new Map<string, string[]>();
-  for (const name of await entriesOf(directory)) {
-    const base = baseOfSegment(name);
-    if (base === undefined) continue;
-    const names = byBase.get(base);
-    if (names === undefined) byBase.set(base, [name]);
-    else names.push(name);
-  }
-  return byBase;
 }
 
 /** A file is finished when every byte of it is listed: nothing is written to it, and nothing will cut it back. */

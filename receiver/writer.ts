@@ -11,10 +11,11 @@ import type { Logger, Throttle } from '../common/log.ts';
 import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
 import { accept } from './accept.ts';
-import { Destination, isPlaceTaken, type RotateOptions } from './destination.ts';
+import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
 import { listedBytes, type RunLine } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { destinationOf, flatDestinationOf } from './names.ts';
+import type { OpenDestinations } from './open-destinations.ts';
 import type { Delivery } from './pull.ts';
 import { dropUnlisted } from './segments.ts';
 
@@ -55,6 +56,7 @@ export interface WriterOptions {
   readonly prefix: string;
   readonly ledgerFile: LedgerFile;
   readonly rotate: RotateOptions;
+  readonly open: OpenDestinations;
   readonly log: Logger;
   readonly throttle: Throttle;
   readonly stats: ReceiverStats;
@@ -94,6 +96,8 @@ export class Writer {
   /** Files that wait for missing bytes, by fileKey, and since when. */
   readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
   #group: Group = emptyGroup();
+  /** False after a failed attempt to cut back. */
+  #isCut = true;
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
     this.#options = options;
@@ -340,11 +344,13 @@ export class Writer {
     const joined = this.#joined.get(key);
     if (joined === undefined) return;
     this.#joined.delete(key);
-    const destination = await this.#open(source);
+    let destination = await this.#open(source);
+    // Another partition may have made room while this one was opened.
+    while (destination.isRetired) destination = await this.#open(source);
     this.#group.destinations.add(destination);
     const [first] = joined.parts;
     const data = joined.parts.length === 1 && first !== undefined ? first : Buffer.concat(joined.parts);
-    const place = await destination.write(data);
+    const place = await this.#write(destination, data);
     this.#options.stats.bytes += data.length;
     this.#group.bytes += data.length;
     let at = 0;
@@ -412,11 +418,20 @@ export class Writer {
     });
   }
 
+  async #write(destination: Destination, data: Uint8Array): Promise<Place> {
+    this.#options.open.use(destination);
+    return await destination.busy(async () => await destination.write(data));
+  }
+
   async #open(source: SourceName): Promise<Destination> {
     const plain = destinationOf(source.host, source.path);
     const flat = flatDestinationOf(source.host, source.path);
     const known = this.#destinations.get(plain) ?? this.#destinations.get(flat);
-    if (known !== undefined) return known;
+    if (known?.isRetired === false) return known;
+    if (known !== undefined) {
+      await known.retire();
+      return await this.#openAt(known.destination);
+    }
     const { ledger } = this.#options.ledgerFile;
     if (ledger.opened.has(flat)) return await this.#openAt(flat);
     try {
@@ -428,12 +443,17 @@ export class Writer {
   }
 
   async #openAt(destination: string): Promise<Destination> {
-    const { out, ledgerFile, log, rotate } = this.#options;
-    const { ledger } = ledgerFile;
+    const { out, ledgerFile, log, rotate, open } = this.#options;
+    const { ledger, unlisted } = ledgerFile;
     const isKnown = ledger.opened.has(destination);
-    if (isKnown || ledger.damaged) await dropUnlisted(out, ledgerFile, destination, log);
+    // What this term has not committed yet stays, when it comes back to a destination that was closed to make room.
+    if (!this.#destinations.has(destination) && (unlisted.has(destination) || (!isKnown && ledger.damaged)))
+      await dropUnlisted(out, ledgerFile, destination, log);
+    unlisted.add(destination);
     if (!isKnown) await ledgerFile.note({ open: destination });
+    await open.makeRoom();
     const opened = await Destination.open(out, destination, rotate);
+    open.use(opened);
     this.#destinations.set(destination, opened);
     return opened;
   }
@@ -447,21 +467,39 @@ export class Writer {
 
   /** After a write error: everything that the ledger does not list goes, and nothing of the group is remembered. */
   async cutBack(group?: Group): Promise<void> {
-    const { ledger } = this.#options.ledgerFile;
+    const { ledgerFile, out, log } = this.#options;
+    const { ledger } = ledgerFile;
+    this.#isCut = false;
     this.#joined.clear();
     this.#pending.clear();
-    for (const destination of group?.destinations ?? [])
-      this.#destinations.set(destination.destination, destination);
-    for (const destination of this.#destinations.values())
-      await destination.cutBack((inode) => listedBytes(ledger, destination.destination, inode));
-    this.#destinations.clear();
+    const written = new Set([...this.#destinations.values(), ...(group ?? this.#group).destinations]);
+    for (const destination of written) {
+      if (destination.isRetired) await destination.retire();
+      else await destination.cutBack((inode) => listedBytes(ledger, destination.destination, inode));
+      this.#options.open.remove(destination);
+    }
+    for (const destination of written)
+      if (destination.isRetired) await dropUnlisted(out, ledgerFile, destination.destination, log);
+    this.#forget();
+    this.#isCut = true;
     this.#begun.clear();
     this.#group = emptyGroup();
   }
 
-  /** Closes the destinations; what was not committed stays for the next recovery to cut. */
+  /** Closes the destinations. What could not be cut back is cut before they are opened again. */
   async close(): Promise<void> {
-    for (const destination of this.#destinations.values()) await destination.close();
+    for (const destination of this.#destinations.values()) {
+      if (destination.isRetired) await destination.retire();
+      else await destination.close();
+      this.#options.open.remove(destination);
+    }
+    if (this.#isCut) this.#forget();
+  }
+
+  /** Nothing is on disk in these destinations that the ledger does not list. */
+  #forget(): void {
+    for (const destination of this.#destinations.keys())
+      this.#options.ledgerFile.unlisted.delete(destination);
     this.#destinations.clear();
   }
 }

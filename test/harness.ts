@@ -274,6 +274,7 @@ export class World {
   }
 
   async end(): Promise<void> {
+    for (const writer of writing) await writer.stop();
     await Promise.all(this.#atEnd.map(async (stop) => await stop()));
     await this.#connection?.nc.close();
     for (const daemon of this.#daemons) if (daemon.child.exitCode === null) await daemon.kill();
@@ -346,6 +347,8 @@ export class Written {
 /** What is written, copied and truncated within milliseconds comes, but no reader can know its place in the order. */
 const COPYTRUNCATE_MS = 300;
 
+const writing = new Set<Writer>();
+
 /** A writer in this process: appends to its files and rotates them, until it is stopped. */
 export class Writer {
   readonly files: Written[];
@@ -359,6 +362,7 @@ export class Writer {
   ) {
     this.files = files;
     this.#done = this.#run(rand, options);
+    writing.add(this);
   }
 
   async #run(
@@ -385,6 +389,7 @@ export class Writer {
   async stop(): Promise<void> {
     this.#stop = true;
     await this.#done;
+    writing.delete(this);
   }
 }
 
