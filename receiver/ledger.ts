@@ -317,6 +317,24 @@ function keepUpTo(run: Run, directory: string, record: PartitionRecord, endHeld:
   return keep;
 }
 
+/**
+ * Whether the record knows every byte of a file on disk, and gives none of them to another directory's later term: then
+ * no byte of it will be cut.
+ */
+export function staysWhole(
+  ledger: Ledger,
+  record: PartitionRecord,
+  destination: string,
+  inode: string,
+): boolean {
+  const runs = ledger.destinations.get(destination)?.filter((run) => run.inode === inode) ?? [];
+  return runs.every(
+    (run) =>
+      (record.files.get(run.file)?.offset ?? 0) >= run.end &&
+      keepUpTo(run, ledger.directory, record, run.end) >= run.end,
+  );
+}
+
 /** The ledger's lines for runs that a take or a merge moved to another term. */
 export function relabelLines(relabels: readonly Relabel[], term: string): LedgerLine[] {
   return relabels.map(({ file, start }) => ({ relabel: file, start, term }));

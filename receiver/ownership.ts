@@ -214,7 +214,7 @@ export class Ownership {
     const owner = stored.record?.owner ?? null;
     if (owner !== self.id) this.#maybeMine.delete(number);
     if (isPlanned) {
-      if (await this.#isFree(number, owner)) await this.#take(number, stored, created, signal);
+      if (await this.#isFree(owner)) await this.#take(number, stored, created, signal);
       else this.#waits.set(number, performance.now() + this.#options.heartbeatMs);
     } else if (stored.record !== undefined && owner === self.id) {
       const result = await store.set(number, releaseRecord(stored.record), stored);
@@ -229,19 +229,9 @@ export class Ownership {
     this.#cutLooks.set(number, { at: performance.now() + waitMs, waitMs });
   }
 
-  async #isFree(number: number, owner: string | null): Promise<boolean> {
-    const { context, roster, self } = this.#options;
-    if (owner === null || owner === self.id || !(await roster.isAlive(owner))) return true;
-    const other = roster.others(this.#options.registration.run).find(({ id }) => id === owner);
-    if (self.fixed !== null && other?.fixed?.includes(number) === true)
-      this.#throttle.run(`overlap ${owner}`, () => {
-        context.log.error(
-          { partition: number, owner },
-          `partition ${number} is in the share of this receiver and of ${owner}, which has it; ` +
-            'give them shares that do not overlap (--own, --index)',
-        );
-      });
-    return false;
+  async #isFree(owner: string | null): Promise<boolean> {
+    const { roster, self } = this.#options;
+    return owner === null || owner === self.id || !(await roster.isAlive(owner));
   }
 
   /** The bucket is another one than the ledger last knew: what the ledger proves goes in, under a token of its own. */
@@ -324,11 +314,25 @@ export class Ownership {
     if (told === this.#told || !self.stays) return;
     this.#told = told;
     this.#waits.clear();
+    for (const other of others) this.#tellOverlap(other, plan);
     const count = others.length + 1;
     const text =
       mine === 0 && count > plan.length
         ? `nothing to do: ${count} receivers share ${plan.length} partitions; waiting until one of them goes`
         : `${mine} of ${plan.length} partitions are this receiver's${count > 1 ? `; ${count} receivers share them` : ''}`;
     context.log.info({ partitions: mine, receivers: count }, text);
+  }
+
+  /** Two shares given by hand have partitions in common: one of the two has them, and the other waits. */
+  #tellOverlap(other: Receiver, plan: readonly (string | null)[]): void {
+    const { self, context } = this.#options;
+    const both = other.fixed?.filter((number) => self.fixed?.includes(number)) ?? [];
+    if (both.length === 0) return;
+    const owners = [...new Set(both.map((number) => plan[number] ?? 'nobody'))].join(' and ');
+    context.log.error(
+      { partitions: both, other: other.id },
+      `${both.length} partitions (${both.slice(0, 5).join(', ')}${both.length > 5 ? ', …' : ''}) are in the shares of ` +
+        `${self.id} and ${other.id}; ${owners} has them; give shares that do not overlap (--own, --index)`,
+    );
   }
 }

@@ -6,6 +6,7 @@ import { workIn } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
 import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
+import type { PartitionRecord } from '../common/record.ts';
 import { RecordStore, refuseOtherPartitions } from '../common/record-store.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import {
@@ -135,7 +136,9 @@ async function whileRegistered(
   const { log } = options;
   const { output, link } = context;
   const { out, ledgers } = output;
-  const upkeep: UpkeepContext = { ...options.upkeep, out, ledgers, log };
+  const recordOf = async (partition: number): Promise<PartitionRecord | undefined> =>
+    (await context.store.read(partition)).record;
+  const upkeep: UpkeepContext = { ...options.upkeep, out, ledgers, recordOf, log };
   const bucket = new Bucket(link, membersBucket(options.stream));
   const fixed = fixedShare(options.share, context.topology);
   while (!signal.aborted) {

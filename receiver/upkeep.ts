@@ -5,10 +5,11 @@ import path from 'node:path';
 
 import { messageOf, systemCode } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
+import type { PartitionRecord } from '../common/record.ts';
 import { type Bell, sleep } from '../common/run.ts';
 import { formatBytes } from '../common/units.ts';
 import { compressSegment, finishCopies } from './compress.ts';
-import { encodingOf, listedBytes } from './ledger.ts';
+import { encodingOf, listedBytes, staysWhole } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { Encoding } from './names.ts';
 import { type Limits, type Stored, toRemove } from './retention.ts';
@@ -22,6 +23,8 @@ export interface UpkeepOptions {
 export interface UpkeepContext extends UpkeepOptions {
   readonly out: string;
   readonly ledgers: ReadonlyMap<number, LedgerFile>;
+  /** The record of a partition as it is now; without it, all that is listed counts as announced. */
+  readonly recordOf?: ((partition: number) => Promise<PartitionRecord | undefined>) | undefined;
   readonly log: Logger;
 }
 
@@ -110,9 +113,16 @@ async function compressAll(
   await complaints.about('look at the segments', async () => {
     found = await findAll(context, signal);
   });
+  const stays = settledBy(context);
   for (const { file, destination, segment, finished, encoding: already } of found) {
     if (signal.aborted || complaints.isFull) break;
     if (!finished || already !== undefined) continue;
+    // A compressed file cannot be cut, and what was not announced may have to be.
+    let settled = false;
+    await complaints.about('read the records', async () => {
+      settled = await stays(file, destination, segment.inode);
+    });
+    if (!settled) continue;
     const where = path.join(out, segment.name);
     await complaints.about(`compress ${where}`, async () => {
       const copy = await compressSegment({ out, file, destination, segment, encoding }, signal);
@@ -121,6 +131,18 @@ async function compressAll(
       log.debug({ file: copy.place, from: segment.size, to: copy.size }, `compressed ${where}: ${sizes}`);
     });
   }
+}
+
+/** Whether a file on disk will never be cut; each record is read once. */
+function settledBy({ recordOf }: UpkeepContext) {
+  const records = new Map<number, Promise<PartitionRecord | undefined>>();
+  return async ({ ledger }: LedgerFile, destination: string, inode: string): Promise<boolean> => {
+    if (recordOf === undefined) return true;
+    const reading = records.get(ledger.partition) ?? recordOf(ledger.partition);
+    records.set(ledger.partition, reading);
+    const record = await reading;
+    return record !== undefined && staysWhole(ledger, record, destination, inode);
+  };
 }
 
 /** Every file on disk that a ledger of this directory lists, those of a destination oldest first. */

@@ -17,10 +17,12 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
+import { LogferryError, systemCode } from '../common/errors.ts';
 import { silentLogger } from '../common/log.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { openLink } from '../common/nats.ts';
@@ -436,16 +438,33 @@ async function dataFiles(out: string): Promise<string[]> {
     .filter((name) => !name.includes('/.logferry/'));
 }
 
-/** The bytes of all data files: when nothing lies in two places, no more than was written. */
+/** The bytes of all data files, uncompressed: when nothing lies in two places, no more than was written. */
 export async function bytesIn(outs: readonly string[]): Promise<number> {
   let bytes = 0;
-  for (const out of outs)
-    for (const name of await dataFiles(out)) bytes += (await stat(name).catch(() => undefined))?.size ?? 0;
+  for (const out of outs) for (const name of await dataFiles(out)) bytes += await plainSize(name);
   return bytes;
 }
 
+/** 0 for a file that is gone by now. */
+async function plainSize(name: string): Promise<number> {
+  try {
+    if (name.endsWith('.gz')) return gunzipSync(await readFile(name)).length;
+    if (name.endsWith('.zst')) return zstdDecompressSync(await readFile(name)).length;
+    return (await stat(name)).size;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+/** -1 while one of them is not there yet. */
 async function bytesListed(outs: readonly string[]): Promise<number> {
-  return (await readDirectories(outs)).reduce((sum, { run }) => sum + run.end - run.start, 0);
+  try {
+    return (await readDirectories(outs)).reduce((sum, { run }) => sum + run.end - run.start, 0);
+  } catch (error) {
+    if (error instanceof LogferryError) return -1;
+    throw error;
+  }
 }
 
 /** What the directories give back of a source file; empty where they do not know it. */
@@ -470,8 +489,9 @@ export async function assertShared(
   let bytes = 0;
   // What is written but not committed is not listed yet.
   const isAllThere = async (): Promise<boolean> => {
+    if ((await bytesListed(outs)) !== written) return false;
     bytes = await bytesIn(outs);
-    return bytes === written && (await bytesListed(outs)) === written;
+    return bytes === written;
   };
   await until(isAllThere, { timeoutMs, everyMs: 100 });
   for (const file of files) {

@@ -27,6 +27,7 @@ import {
   LEDGER_VERSION,
   listedBytes,
   relabelLines,
+  staysWhole,
   type Ledger,
   type LedgerLine,
   type RunLine,
@@ -484,6 +485,25 @@ test('the ranges that retention removed are those of the runs that it dropped', 
       }
     }),
   );
+});
+
+test('a file that stays whole is never cut, whatever is committed later by those who hold it now', () => {
+  let whole = 0;
+  fc.assert(
+    fc.property(ledger, record, (ledger, record) => {
+      const cut = new Set(
+        cutsAllowed(ledger, record).map(({ destination, inode }) => `${destination} ${inode}`),
+      );
+      for (const { destination, inode, file, end } of allRuns(ledger)) {
+        if (!staysWhole(ledger, record, destination, inode)) continue;
+        whole += 1;
+        assert.ok(!cut.has(`${destination} ${inode}`), `${inode} stays whole and is cut`);
+        assert.ok((record.files.get(file)?.offset ?? 0) >= end, 'the record does not know all of it');
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(whole > 0, 'no example stays whole');
 });
 
 test('nothing is cut of what this directory or nobody holds', () => {

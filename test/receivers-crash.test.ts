@@ -1,5 +1,5 @@
 // Three receivers are killed, paused, stopped and started at random, again and again, while twenty hosts ship and
-// rotate. Then every source byte lies in exactly one place.
+// rotate, and while the segments are rotated and compressed. Then every source byte lies in exactly one place.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -8,43 +8,51 @@ import { test } from 'node:test';
 import { sleep, until } from '../common/run.ts';
 import { assertShared, baseSeed, type Daemon, Hosts, random, World, Writer } from './harness.ts';
 
-const ROUNDS = 10;
+const ROUNDS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 6);
 const EVENTS = ['kill', 'kill', 'pause', 'pause', 'stop'] as const;
 /** Above and below the lease of 2 s. */
 const LONGEST_PAUSE_MS = 4_000;
 
-test('three receivers killed, paused and stopped at random', { timeout: 180_000 }, async (context) => {
-  const seed = baseSeed() * 100 + 60;
-  await World.run('receivers', async (world) => {
-    const rand = random(seed);
-    const outs = [0, 1, 2].map((number) => path.join(world.dir, `out${number}`));
-    const start = (number: number): Daemon =>
-      world.receive(['--rotate-size', '100KiB', '--id', `r${number}`], outs[number]);
-    const receivers = outs.map((_, number) => start(number));
-    const hosts = await Hosts.start(world, outs, 20);
-    const writer = new Writer(hosts.files, rand, { rotate: 'rename', perTick: 4 });
-    for (let round = 1; round <= ROUNDS; round += 1) {
-      await sleep(200 + rand() * 1_500);
-      const event = EVENTS[Math.floor(rand() * EVENTS.length)];
-      const number = Math.floor(rand() * 3);
-      const receiver = receivers[number]!;
-      assert.ok(await until(async () => await world.isInFlight(), { timeoutMs: 15_000, everyMs: 2 }));
-      const ms = Math.round(rand() * LONGEST_PAUSE_MS);
-      context.diagnostic(
-        `${event} r${number} for ${ms} ms, ${round} of ${ROUNDS}, seed ${seed}, bytes in flight`,
-      );
-      if (event === 'pause') {
-        receiver.child.kill('SIGSTOP');
-        await sleep(ms);
-        receiver.child.kill('SIGCONT');
-        continue;
-      }
-      if (event === 'kill') await receiver.kill();
-      else assert.equal(await receiver.stop(), 0);
-      await sleep(ms);
-      receivers[number] = start(number);
-    }
-    await writer.stop();
-    await assertShared(hosts.files, outs, 60_000);
-  });
-});
+for (const compress of ['off', 'gzip', 'zstd'])
+  test(
+    `three receivers killed, paused and stopped at random, --compress ${compress}`,
+    { timeout: 180_000 },
+    async (context) => {
+      const seed = baseSeed() * 100 + 60 + ['off', 'gzip', 'zstd'].indexOf(compress);
+      await World.run('receivers', async (world) => {
+        const rand = random(seed);
+        const outs = [0, 1, 2].map((number) => path.join(world.dir, `out${number}`));
+        const start = (number: number): Daemon =>
+          world.receive(
+            ['--rotate-size', '100KiB', '--compress', compress, '--id', `r${number}`],
+            outs[number],
+          );
+        const receivers = outs.map((_, number) => start(number));
+        const hosts = await Hosts.start(world, outs, 20);
+        const writer = new Writer(hosts.files, rand, { rotate: 'rename', perTick: 4 });
+        for (let round = 1; round <= ROUNDS; round += 1) {
+          await sleep(200 + rand() * 1_500);
+          const event = EVENTS[Math.floor(rand() * EVENTS.length)];
+          const number = Math.floor(rand() * 3);
+          const receiver = receivers[number]!;
+          assert.ok(await until(async () => await world.isInFlight(), { timeoutMs: 15_000, everyMs: 2 }));
+          const ms = Math.round(rand() * LONGEST_PAUSE_MS);
+          context.diagnostic(
+            `${event} r${number} for ${ms} ms, ${round} of ${ROUNDS}, seed ${seed}, bytes in flight`,
+          );
+          if (event === 'pause') {
+            receiver.child.kill('SIGSTOP');
+            await sleep(ms);
+            receiver.child.kill('SIGCONT');
+            continue;
+          }
+          if (event === 'kill') await receiver.kill();
+          else assert.equal(await receiver.stop(), 0);
+          await sleep(ms);
+          receivers[number] = start(number);
+        }
+        await writer.stop();
+        await assertShared(hosts.files, outs, 60_000);
+      });
+    },
+  );

@@ -7,9 +7,20 @@ import { test } from 'node:test';
 
 import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
+import { ledgersIn } from '../receiver/ledger-file.ts';
 import { readDirectories } from '../receiver/reader.ts';
-import { assertShared, baseSeed, bytesIn, type Daemon, Hosts, random, World, Writer } from './harness.ts';
-import { messages } from './said.ts';
+import {
+  assertShared,
+  baseSeed,
+  bytesIn,
+  type Daemon,
+  Hosts,
+  random,
+  World,
+  Writer,
+  Written,
+} from './harness.ts';
+import { fails, logs, messages } from './said.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
 
@@ -106,3 +117,122 @@ for (let round = 1; round <= 3; round += 1)
       });
     },
   );
+
+/** The partitions that a receiver's ledgers are of. */
+async function ledgersOf(out: string): Promise<number[]> {
+  return (await ledgersIn(out).catch(() => [])).toSorted((a, b) => a - b);
+}
+
+test(
+  'shares given by hand: nobody takes what is not in them, the others share the rest',
+  { timeout: 60_000 },
+  async () => {
+    await World.run('fixed', async (world) => {
+      const outs = ['own', 'index', 'plan'].map((name) => path.join(world.dir, name));
+      const own = world.receive(['--id', 'own', '--own', '0-7,9'], outs[0]);
+      await shares([own], [9]);
+      const index = world.receive(['--id', 'index', '--index', '3', '--of', '4'], outs[1]);
+      // 3, 7, 11, …: 3 and 7 are in both shares, and taken.
+      await shares([index], [14]);
+      const plan = world.receive(['--id', 'plan'], outs[2]);
+      await shares([plan], [41]);
+      const hosts = await Hosts.start(world, outs, 12);
+      for (const file of hosts.files) for (let line = 0; line < 100; line += 1) file.line();
+      await assertShared(hosts.files, outs);
+      const planned = await ledgersOf(outs[2]!);
+      assert.equal(planned.length, 41);
+      for (const number of await ledgersOf(outs[0]!)) assert.ok(number <= 7 || number === 9);
+      for (const number of await ledgersOf(outs[1]!)) assert.equal(number % 4, 3);
+    });
+  },
+);
+
+test(
+  'shares that overlap: the record decides, and the second one says who has it',
+  { timeout: 60_000 },
+  async () => {
+    await World.run('overlap', async (world) => {
+      const outs = ['a', 'b'].map((name) => path.join(world.dir, name));
+      const first = world.receive(['--id', 'a', '--own', '0-31'], outs[0]);
+      await shares([first], [32]);
+      const second = world.receive(['--id', 'b', '--own', '30-63'], outs[1]);
+      await logs(
+        second,
+        /^2 partitions \(30, 31\) are in the shares of b and a; a has them; give shares that do not overlap \(--own, --index\)$/,
+      );
+      await until(async () => (await ledgersOf(outs[1]!)).length >= 32, { timeoutMs: 10_000 });
+      assert.deepEqual(
+        await ledgersOf(outs[1]!),
+        [...Array(32).keys()].map((number) => number + 32),
+      );
+      await first.kill();
+      await until(async () => (await ledgersOf(outs[1]!)).length === 34, { timeoutMs: 10_000 });
+      assert.equal((await ledgersOf(outs[1]!)).length, 34);
+    });
+  },
+);
+
+test(
+  'more receivers than partitions: one waits, says so once, and takes over',
+  { timeout: 60_000 },
+  async () => {
+    await World.run('too-many', async (world) => {
+      const setup = world.start('setup', ['setup', '--server', world.server.url, '--partitions', '2']);
+      assert.equal(await setup.exited, 0);
+      const outs = ['a', 'b', 'c'].map((name) => path.join(world.dir, name));
+      const [a, b] = ['a', 'b'].map((id, index) => world.receive(['--id', id], outs[index]));
+      await logs(a!, /^1 of 2 partitions are this receiver's; 2 receivers share them$/);
+      await logs(b!, /^1 of 2 partitions are this receiver's; 2 receivers share them$/);
+      const c = world.receive(['--id', 'c'], outs[2]);
+      const waiting = /^nothing to do: 3 receivers share 2 partitions; waiting until one of them goes$/;
+      await logs(c, waiting);
+      await sleep(1_500);
+      assert.equal(messages(c).filter((line) => waiting.test(line)).length, 1);
+      await a!.kill();
+      await logs(c, /^1 of 2 partitions are this receiver's; 2 receivers share them$/);
+    });
+  },
+);
+
+test(
+  'a stream with another number of partitions than its records is refused',
+  { timeout: 60_000 },
+  async () => {
+    await World.run('other-count', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      const receiver = world.receive();
+      const shipper = world.ship();
+      await assertShared([file], [world.out]);
+      await shipper.stop();
+      await receiver.stop();
+      const jsm = await world.jsm();
+      await jsm.streams.delete('LOGS');
+      const setup = world.start('setup', ['setup', '--server', world.server.url, '--partitions', '32']);
+      assert.equal(await setup.exited, 0);
+      const line =
+        'logferry: stream LOGS has 32 partitions, the records in bucket LOGS_partitions are of 64: delete the stream and ' +
+        'run logferry setup --partitions 64; for another number, ship into a new --stream and drain this one';
+      for (const daemon of [world.receive(), world.ship()]) {
+        assert.equal(await daemon.exited, 2);
+        assert.ok(daemon.stderr.split('\n').includes(line), daemon.stderr);
+        assert.ok(!daemon.stderr.includes('    at '));
+      }
+    });
+  },
+);
+
+test('wrong shares are refused in one line', { timeout: 30_000 }, async () => {
+  await World.run('wrong-share', async (world) => {
+    const cases: [string[], string][] = [
+      [['--own', '0-64'], '--own: there is no partition 64: stream LOGS has 64: give ranges from 0 to 63'],
+      [['--own', '5-3'], '--own is "5-3", expected partitions like 0-31 or 0-15,40'],
+      [['--own', '1', '--index', '0'], '--own and --index contradict each other: give only one of them'],
+      [['--index', '0'], '--index needs --of: give both, or neither'],
+      [['--index', '4', '--of', '4'], '--index is "4", expected less than --of, which is 4'],
+    ];
+    for (const [args, line] of cases) {
+      assert.equal(await fails(world.receive(args), /^logferry: /, 2), `logferry: ${line}`);
+    }
+  });
+});
