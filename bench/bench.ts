@@ -1,16 +1,15 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- latency`. See bench/README.md.
+// `npm run bench -- latency`, `scale` and `many`. See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 
 import { ProgressLine } from '../cli/progress-line.ts';
 import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/errors.ts';
 import { findNatsServer } from '../common/nats-server.ts';
 import { stopSignal } from '../common/run.ts';
-import { parseBytes } from '../common/units.ts';
+import { HELP, type Mode, type Options, readArguments } from './arguments.ts';
 import { drain } from './drain.ts';
 import { compressAlone, copyAndSync } from './floors.ts';
 import { latency } from './latency.ts';
@@ -24,27 +23,11 @@ import {
   mediansOf,
   sourceText,
 } from './report.ts';
+import { many } from './many.ts';
+import { handOverText, manyText, scaleDrainText, takeOverText } from './scale-report.ts';
+import { scale } from './scale.ts';
 import { makeSource } from './source.ts';
 import type { WorldOptions } from './world.ts';
-
-const HELP = `npm run bench [-- --size 1GiB --runs 1 --json --keep --profile DIR]
-npm run bench -- latency [--runs 1 --json --keep --profile DIR]
-
-  --size     how much to drain
-  --runs     how often; of several the medians come last
-  --json     one object instead of tables
-  --keep     leave the scratch directory
-  --profile  V8 CPU profiles of shipper and receiver, one pair a run, into DIR
-`;
-
-interface Options {
-  readonly mode: 'drain' | 'latency';
-  readonly bytes: number;
-  readonly runs: number;
-  readonly json: boolean;
-  readonly keep: boolean;
-  readonly profile: string | undefined;
-}
 
 /** What a mode runs with. */
 interface Setting {
@@ -56,6 +39,13 @@ interface Setting {
   /** Prints, unless there is JSON to come. */
   readonly say: (text: string) => void;
 }
+
+const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
+  drain: drainRuns,
+  latency: latencyRuns,
+  scale: scaleRun,
+  many: manyRun,
+};
 
 const signal = stopSignal();
 try {
@@ -96,7 +86,7 @@ async function main(args: readonly string[]): Promise<void> {
   };
   setting.say(`${today()} on ${machineText(setting.machine)}\n`);
   try {
-    const result = options.mode === 'drain' ? await drainRuns(setting) : await latencyRuns(setting);
+    const result = await MODES[options.mode](setting);
     if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   } finally {
     if (options.keep) process.stderr.write(`kept ${scratch}\n`);
@@ -140,6 +130,30 @@ async function latencyRuns({ options, machine: on, worldOf, say }: Setting): Pro
   return { date: today(), machine: on, runs, medians };
 }
 
+async function scaleRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const result = await scale(worldOf(1), options, {
+    drain: (drained) => {
+      say(scaleDrainText(options.hosts, drained));
+    },
+    takeOver: (taken) => {
+      say(takeOverText(taken));
+    },
+    handOver: (handed) => {
+      say(handOverText(handed));
+    },
+  });
+  say('central files: identical\n');
+  return { date: today(), machine: on, ...result };
+}
+
+async function manyRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const worlds = await many(worldOf(1), options, (one) => {
+    say(manyText(one));
+  });
+  say('central files: identical\n');
+  return { date: today(), machine: on, worlds };
+}
+
 /** Shows how far it is on one line of a terminal, and nowhere else. */
 function progressTo(total: number): ((done: number) => void) | undefined {
   if (!process.stderr.isTTY) return undefined;
@@ -152,41 +166,4 @@ function progressTo(total: number): ((done: number) => void) | undefined {
 
 function today(): string {
   return new Date().toISOString().slice(0, 10);
-}
-
-/** Undefined when help was asked for. Throws `usage`. */
-function readArguments(args: readonly string[]): Options | undefined {
-  const { values, positionals } = parse(args);
-  if (values.help) return undefined;
-  const [mode = 'drain', ...more] = positionals;
-  const runs = Number(values.runs);
-  const bytes = parseBytes(values.size, '--size');
-  if (mode !== 'drain' && mode !== 'latency') throw wrong(`there is no mode ${mode}`);
-  if (more.length > 0) throw wrong(`what is ${more.join(' ')}?`);
-  if (!Number.isInteger(runs) || runs < 1) throw wrong(`--runs: ${values.runs} is not a number of runs`);
-  if (bytes < 1) throw wrong('--size: there must be something to drain');
-  return { mode, bytes, runs, json: values.json, keep: values.keep, profile: values.profile };
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        size: { type: 'string', default: '1GiB' },
-        runs: { type: 'string', default: '1' },
-        json: { type: 'boolean', default: false },
-        keep: { type: 'boolean', default: false },
-        profile: { type: 'string' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-  } catch (error) {
-    throw wrong(messageOf(error));
-  }
-}
-
-function wrong(what: string): LogferryError {
-  return new LogferryError('usage', what, 'see npm run bench -- --help');
 }

@@ -19,11 +19,20 @@ export class LogferryProcess {
   readonly #logFile: string;
   readonly #exited: Promise<number | null>;
 
-  /** @param nodeFlags go before the program: a profiler's, say */
-  constructor(args: readonly string[], logFile: string, nodeFlags: readonly string[] = []) {
+  /**
+   * @param nodeFlags go before the program: a profiler's, say
+   * @param mostDescriptors `ulimit -n` for it
+   */
+  constructor(
+    args: readonly string[],
+    logFile: string,
+    nodeFlags: readonly string[] = [],
+    mostDescriptors?: number,
+  ) {
     this.#logFile = logFile;
     const log = openSync(logFile, 'a');
-    this.#child = spawn(process.execPath, [...nodeFlags, ENTRY, ...args], { stdio: ['ignore', log, log] });
+    const [program = '', ...rest] = [...limited(mostDescriptors), ...nodeFlags, ENTRY, ...args];
+    this.#child = spawn(program, rest, { stdio: ['ignore', log, log] });
     closeSync(log);
     this.pid = this.#child.pid ?? 0;
     running.add(this.#child);
@@ -62,4 +71,16 @@ export class LogferryProcess {
     this.#child.kill('SIGTERM');
     await this.#exited;
   }
+
+  /** SIGKILL, and gone. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+  }
+}
+
+/** Node, through a shell that sets the limit and becomes it: the process id stays the same. */
+function limited(mostDescriptors: number | undefined): string[] {
+  if (mostDescriptors === undefined) return [process.execPath];
+  return ['/bin/sh', '-c', `ulimit -n ${mostDescriptors} && exec "$0" "$@"`, process.execPath];
 }

@@ -1,6 +1,6 @@
 // CPU time and peak memory of processes, as the kernel counts them (proc(5)). Linux only.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 import { systemCode } from '../common/errors.ts';
 
@@ -26,6 +26,17 @@ export function usageOf(pid: number): Usage | undefined {
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    throw error;
+  }
+}
+
+/** How many descriptors a process has open; 0 when it is gone. */
+export function descriptorsOf(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ESRCH') return 0;
     throw error;
   }
 }

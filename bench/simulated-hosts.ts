@@ -18,34 +18,43 @@ export interface SimulatedFile {
   readonly path: string;
   readonly file: string;
   bytes: number;
+  /** The stream sequence of its last message. */
+  seq: number;
 }
 
 export class SimulatedHosts {
   readonly files: SimulatedFile[] = [];
   readonly #link: Link;
   readonly #prefix: string;
-  readonly #chunkBytes: number;
+  /** Source bytes of one message, a whole number of lines of 128 bytes. */
+  chunkBytes: number;
 
-  /** @param chunkBytes source bytes of one message, a whole number of lines of 128 bytes */
   constructor(link: Link, prefix: string, hosts: number, filesEach: number, chunkBytes: number) {
     this.#link = link;
     this.#prefix = prefix;
-    this.#chunkBytes = chunkBytes;
+    this.chunkBytes = chunkBytes;
     for (let host = 0; host < hosts; host += 1)
       for (let file = 0; file < filesEach; file += 1)
-        this.files.push({ host: `host${host}`, path: `/var/log/app${file}.log`, file: `f${file}-0`, bytes: 0 });
+        this.files.push({
+          host: `host${host}`,
+          path: `/var/log/app${file}.log`,
+          file: `f${file}-0`,
+          bytes: 0,
+          seq: 0,
+        });
   }
 
   /** One more chunk of each file; resolves when the stream has all of them. */
   async publishRound(files: readonly SimulatedFile[] = this.files): Promise<void> {
     await inParallel(files, PUBLISHES_AT_ONCE, async (file) => {
-      await this.#publish(file);
+      await this.publish(file);
     });
   }
 
-  async #publish(file: SimulatedFile): Promise<void> {
+  /** One more chunk of a file, one at a time for each; resolves when the stream has it. */
+  async publish(file: SimulatedFile): Promise<void> {
     const start = file.bytes;
-    const payload = contentOf(file, start, start + this.#chunkBytes);
+    const payload = contentOf(file, start, start + this.chunkBytes);
     const end = start + payload.length;
     const tail = tailOf(contentOf(file, Math.max(0, end - TAIL_BYTES), end));
     const messageHeaders = headers();
@@ -61,8 +70,9 @@ export class SimulatedHosts {
     };
     for (const [name, value] of chunkHeaders(chunk)) messageHeaders.set(name, value);
     const subject = publishSubject(this.#prefix, file);
-    await this.#link.js.publish(subject, payload, { headers: messageHeaders, timeout: 30_000 });
+    const ack = await this.#link.js.publish(subject, payload, { headers: messageHeaders, timeout: 30_000 });
     file.bytes = end;
+    file.seq = ack.seq;
   }
 }
 

@@ -12,7 +12,7 @@ import { allRuns, type Run } from './ledger.ts';
 import { ledgerPath, ledgersIn, loadLedger } from './ledger-file.ts';
 import { type Encoding, STATE_DIRECTORY } from './names.ts';
 import { type OpenSegment, openSegment } from './open-segment.ts';
-import { inodeOf, type Segment, segmentsOf, waitingCopies } from './segments.ts';
+import { inodeOf, Listing, type Segment, segmentsOf, waitingCopies } from './segments.ts';
 
 /** A run of one output directory. */
 export interface PlacedRun extends PresentRun {
@@ -107,12 +107,14 @@ async function readDirectory(out: string): Promise<Contents> {
     for (const partition of await ledgersIn(out))
       ledgers.push((await loadLedger(ledgerPath(out, partition), '', partition)).ledger);
     const waiting = await waitingCopies(out);
+    const listing = new Listing(out);
     const runs: PlacedRun[] = [];
     for (const ledger of ledgers)
       for (const [destination, own] of ledger.destinations) {
         const segments = found.get(destination) ?? new Map<string, Segment>();
         found.set(destination, segments);
-        for (const one of [...waiting, ...(await segmentsOf(out, destination))]) segments.set(one.inode, one);
+        for (const one of [...waiting, ...(await listing.segmentsOf(destination))])
+          segments.set(one.inode, one);
         for (const run of own) runs.push(place(out, ledger.partition, run, segments.get(run.inode)));
       }
     if (look === LOOKS || runs.every(({ name }) => name !== undefined)) {
