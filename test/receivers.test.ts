@@ -213,26 +213,8 @@ test(
       const line =
         'logferry: stream LOGS has 32 partitions, the records in bucket LOGS_partitions are of 64: delete the stream and ' +
         'run logferry setup --partitions 64; for another number, ship into a new --stream and drain this one';
-      for (const daemon of [world.receive(), world.ship()]) {
-        assert.equal(await daemon.exited, 2);
-        assert.ok(daemon.stderr.split('\n').includes(line), daemon.stderr);
-        assert.ok(!daemon.stderr.includes('    at '));
-      }
+      for (const daemon of [world.receive(), world.ship()])
+        assert.equal(await fails(daemon, /^logferry: /), line);
     });
   },
 );
-
-test('wrong shares are refused in one line', { timeout: 30_000 }, async () => {
-  await World.run('wrong-share', async (world) => {
-    const cases: [string[], string][] = [
-      [['--own', '0-64'], '--own: there is no partition 64: stream LOGS has 64: give ranges from 0 to 63'],
-      [['--own', '5-3'], '--own is "5-3", expected partitions like 0-31 or 0-15,40'],
-      [['--own', '1', '--index', '0'], '--own and --index contradict each other: give only one of them'],
-      [['--index', '0'], '--index needs --of: give both, or neither'],
-      [['--index', '4', '--of', '4'], '--index is "4", expected less than --of, which is 4'],
-    ];
-    for (const [args, line] of cases) {
-      assert.equal(await fails(world.receive(args), /^logferry: /, 2), `logferry: ${line}`);
-    }
-  });
-});
