@@ -48,7 +48,7 @@ const flags = z.strictObject({
     '--lease <duration>',
     {
       help: "another shipper may take this host's name when this one has been silent for so long",
-      default: '6s',
+      default: '20s',
     },
     duration('2s', '10m'),
   ),

@@ -49,12 +49,16 @@ export interface RegistrationOptions {
   readonly log: Logger;
 }
 
+/** Three lost in a row lose no name. */
+const BEATS_IN_A_LEASE = 4;
+
 /** The name is ours while beat() says so. */
 export class Registration {
   readonly #options: RegistrationOptions;
   readonly #member: Member;
   #revision = 0;
   #epoch = -1;
+  #beatAt = Number.NEGATIVE_INFINITY;
 
   private constructor(options: RegistrationOptions, member: Member) {
     this.#options = options;
@@ -142,9 +146,15 @@ export class Registration {
     return this.#member.run;
   }
 
+  /** The heartbeat, when one is due: ten thousand shippers beat into one bucket. Throws as beat does. */
+  async beatWhenDue(): Promise<void> {
+    if (performance.now() - this.#beatAt >= this.#options.leaseMs / BEATS_IN_A_LEASE) await this.beat();
+  }
+
   /** The heartbeat. Throws `lost` when another has the name now; no answer is not an answer. */
   async beat(): Promise<void> {
     const { bucket, key, what } = this.#options;
+    this.#beatAt = performance.now();
     try {
       const result = await bucket.set(key, this.#next(), { revision: this.#revision, epoch: this.#epoch });
       if (typeof result === 'object') {

@@ -317,7 +317,7 @@ export class Session {
         () => TICK_MS,
         this.#noticeBell,
         async () => {
-          await this.#registration.beat();
+          await this.#registration.beatWhenDue();
           this.#options.onProgress?.(this.#progress);
         },
       ),

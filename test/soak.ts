@@ -1,11 +1,16 @@
-// `npm run soak -- --seeds N [--from SEED]`: the crash, chaos and model suites on fresh seeds, for as long as one wants.
+// `npm run soak -- --seeds N [--from SEED]`: the crash, chaos, receivers and model suites on fresh seeds, for as long as one wants.
 // Stops at the first failure and says how to see it again.
 
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
 const MODEL_SEEDS_EACH = 40;
-const SUITES = ['test/crash.test.ts', 'test/chaos.test.ts'];
+const SUITES = [
+  'test/crash.test.ts',
+  'test/chaos.test.ts',
+  'test/receivers.test.ts',
+  'test/receivers-crash.test.ts',
+];
 
 const { values } = parseArgs({
   options: { seeds: { type: 'string', default: '5' }, from: { type: 'string' } },
@@ -30,7 +35,7 @@ for (let seed = first; seed < first + count; seed += 1) {
   const from = seed * MODEL_SEEDS_EACH;
   const to = from + MODEL_SEEDS_EACH;
   run(`model, seeds ${from} to ${to}`, ['test/model/run.ts', 'every', String(from), String(to)]);
-  run(`crash and chaos, seed ${seed}`, ['--test', '--test-concurrency=1', ...SUITES], {
+  run(`crash, chaos and receivers, seed ${seed}`, ['--test', '--test-concurrency=1', ...SUITES], {
     LOGFERRY_TEST_SEED: String(seed),
   });
 }
