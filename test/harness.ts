@@ -24,6 +24,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 import { LogferryError, systemCode } from '../common/errors.ts';
 import { silentLogger } from '../common/log.ts';
+import { isFree } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { openLink } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
@@ -201,6 +202,8 @@ export class World {
 
   /** On its port again; `config` in place of the one it had. */
   async restartServer(config = this.#config): Promise<void> {
+    // Somebody else's probe may have it for a moment.
+    await until(async () => await isFree(this.server.port), { timeoutMs: 5_000 });
     this.server = await startNatsServer({
       dir: path.join(this.dir, 'nats'),
       port: this.server.port,
