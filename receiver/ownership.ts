@@ -278,8 +278,9 @@ export class Ownership {
   async #follow(number: number, partition: Partition, signal: AbortSignal): Promise<void> {
     const { context, bell } = this.#options;
     try {
-      await partition.run(signal);
-      this.#released(number);
+      await partition.run(signal, () => {
+        this.#released(number);
+      });
     } catch (error) {
       context.log.warn({ partition: number }, `let go of partition ${number}: ${messageOf(error)}`);
     } finally {

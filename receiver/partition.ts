@@ -183,8 +183,12 @@ export class Partition {
     this.#puller?.wake();
   }
 
-  /** Consumes until the signal fires, then commits and releases. Throws `lost` when another's term took over. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Consumes until the signal fires, then commits and releases. Throws `lost` when another's term took over.
+   *
+   * @param onReleased called when the record names nobody, before this term's files and consumer are closed
+   */
+  async run(signal: AbortSignal, onReleased: () => void): Promise<void> {
     const stop = (): void => {
       this.#puller?.wake();
       setTimeout(() => {
@@ -197,6 +201,7 @@ export class Partition {
       await this.#consume(signal);
       await this.#commit();
       await setRecord(this.#context.store, this.partition, this.#held, releaseRecord, this.#hardStop.signal);
+      onReleased();
     } catch (error) {
       // What the ledger does not list will be written by whoever has the partition now.
       await this.#writer.cutBack();
