@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import { type FixedShare, receive, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
-import { duration, flag, integer, parsed, text, toggle, wrongValue } from './flag.ts';
+import { duration, flag, integer, orOff, parsed, text, toggle, wrongValue } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
 import { segmentFlags, segmentOptions } from './segment-flags.ts';
@@ -45,6 +45,14 @@ const flags = z.strictObject({
       otherwise: 'an hour less than the stream keeps messages',
     },
     duration('1s', '3650d'),
+  ),
+  handOverAfter: flag(
+    '--hand-over-after <duration>',
+    {
+      help: 'let other receivers have the partitions when the disk has taken nothing for so long, or off',
+      default: '30s',
+    },
+    orOff(duration('1s', '24h')),
   ),
   ...segmentFlags,
   once: toggle('--once', 'end when everything in the stream is committed'),
@@ -91,6 +99,7 @@ async function run(options: z.output<typeof flags>): Promise<void> {
     leaseMs: options.lease,
     share: readShare(options),
     giveUpAfterMs: options.giveUpAfter,
+    handOverAfterMs: options.handOverAfter,
     ...segmentOptions(options),
     once: options.once,
     log,

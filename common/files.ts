@@ -20,16 +20,24 @@ export async function syncDirectory(directory: string): Promise<void> {
 
 /** Replaces a whole file: temporary file, fsync, rename, fsync of the directory. Mode 0600: it is state. */
 export async function writeFileDurably(file: string, data: string | Uint8Array): Promise<void> {
+  await rename(await writeBeside(file, data), file);
+  await syncDirectory(path.dirname(file));
+}
+
+/** The first half: what is to replace a file, durable under another name, which is returned. An error leaves nothing. */
+export async function writeBeside(file: string, data: string | Uint8Array): Promise<string> {
   const temporary = `${file}.tmp`;
   const handle = await open(temporary, 'w', 0o600);
   try {
     await handle.writeFile(data);
     await handle.sync();
+  } catch (error) {
+    await unlinkIfThere(temporary);
+    throw error;
   } finally {
     await handle.close();
   }
-  await rename(temporary, file);
-  await syncDirectory(path.dirname(file));
+  return temporary;
 }
 
 /** The file's text, undefined when it is not there. */
@@ -76,7 +84,9 @@ export async function workIn<T>(directory: string, what: string, work: () => Pro
     return await work();
   } catch (error) {
     if (error instanceof LogferryError || systemCode(error) === undefined) throw error;
-    const hint = `give another ${what}, or make it writable for this user`;
+    const isFull = systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT';
+    const remedy = isFull ? 'make room there' : 'make it writable for this user';
+    const hint = `give another ${what}, or ${remedy}`;
     throw new LogferryError('failed', `cannot use ${directory}: ${messageOf(error)}`, hint, { cause: error });
   }
 }

@@ -80,6 +80,7 @@ export async function makeDurable(ledgerFile: LedgerFile, group: Group): Promise
     await destination.sync();
   });
   await ledgerFile.append(group.lines);
+  for (const destination of group.destinations) destination.settle();
 }
 
 /** The second half: the record, then the acknowledgements, then the notices. Throws as setRecord does. */

@@ -1,7 +1,7 @@
 // One central file that is open for writing: appends, tells where the bytes lie, syncs, rotates into segments with
 // rotating-file-stream, and cuts itself back. Never decides what to write.
 
-import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, rmSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -12,7 +12,7 @@ import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { syncDirectory, unlinkIfThere } from '../common/files.ts';
 import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
 import { segmentName } from './names.ts';
-import { inodeOf } from './segments.ts';
+import { inodeOf, isStill } from './segments.ts';
 
 const datasync = promisify(fdatasync);
 
@@ -52,13 +52,16 @@ export class Destination {
   readonly #access: Access;
   readonly #stream: RotatingFileStream;
   #current: OpenFile | undefined;
-  /** Rotated away since the last sync. */
+  /** Rotated away with bytes that are not settled. */
   #rotated: OpenFile[] = [];
-  /** Written to since the last sync. */
+  /** Written to since all was settled. */
   readonly #written = new Set<OpenFile>();
+  /** The one of #rotated that is being renamed. */
+  #away: OpenFile | undefined;
   #emptyAway = false;
   #newEntries = true;
   #failure: Error | undefined;
+  #isOutOfReach = false;
   #users = 0;
   #retired: Promise<void> | undefined;
 
@@ -89,15 +92,17 @@ export class Destination {
       this.#current = undefined;
       // What is on disk counts: a write that rotates has not come back yet.
       this.#emptyAway = away !== undefined && fstatSync(away.fd).size === 0;
+      this.#away = undefined;
       if (away === undefined) return;
-      if (this.#written.has(away)) this.#rotated.push(away);
-      else closeSync(away.fd);
+      if (this.#written.has(away)) {
+        this.#rotated.push(away);
+        this.#away = away;
+      } else closeSync(away.fd);
     });
     this.#stream.on('rotated', (name) => {
       // The timer rotates a file that nothing was written to as well.
       if (this.#emptyAway) rmSync(name, { force: true });
-      const last = this.#rotated.at(-1);
-      if (last !== undefined) last.name = name;
+      if (this.#away !== undefined) this.#away.name = name;
       rotate.onRotated?.();
     });
     this.#stream.on('open', () => {
@@ -109,23 +114,28 @@ export class Destination {
   static async open(out: string, destination: string, rotate: RotateOptions): Promise<Destination> {
     await makeDirectories(out, path.dirname(destination), rotate.access ?? {});
     const opened = new Destination(out, destination, rotate);
-    await new Promise<void>((resolve, reject) => {
-      opened.#stream.once('open', () => {
-        resolve();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        opened.#stream.once('open', () => {
+          resolve();
+        });
+        opened.#stream.once('error', reject);
       });
-      opened.#stream.once('error', reject);
-    });
-    opened.#throwFailure();
+      opened.#throwFailure();
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
     return opened;
   }
 
   #opened(active: string): void {
     try {
       const fd = openSync(active, 'r+');
-      giveFile(fd, this.#access);
       const stats = fstatSync(fd, { bigint: true });
       this.#current = { fd, inode: inodeOf(stats), name: active, size: Number(stats.size) };
       this.#newEntries = true;
+      giveFile(fd, this.#access);
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(messageOf(error));
     }
@@ -139,6 +149,11 @@ export class Destination {
   /** It was closed to make room: open it anew. */
   get isRetired(): boolean {
     return this.#retired !== undefined;
+  }
+
+  /** Files that it has closed may hold bytes that no ledger lists: they have to be found by their names. */
+  get isOutOfReach(): boolean {
+    return this.#isOutOfReach || this.isRetired;
   }
 
   /** Does the work while it cannot be retired. */
@@ -184,12 +199,14 @@ export class Destination {
     this.#throwFailure();
     for (const file of new Set([before, ...this.#rotated, this.#current])) {
       if (file === undefined) continue;
-      const size = fstatSync(file.fd).size;
+      let { size } = fstatSync(file.fd);
       const from = file.size;
       this.#written.add(file);
       if (size === from) continue;
+      // rotating-file-stream takes a short write for a whole one. The rest says why, or gets in after all.
+      while (size < from + data.length)
+        size += writeSync(file.fd, data, size - from, from + data.length - size, size);
       file.size = size;
-      // rotating-file-stream takes a short write for a whole one.
       if (size !== from + data.length)
         throw new LogferryError(
           'failed',
@@ -211,7 +228,6 @@ export class Destination {
 
   async #syncNow(): Promise<void> {
     await this.#syncRotated();
-    this.#written.clear();
     if (this.#current !== undefined) await datasync(this.#current.fd);
     if (this.#newEntries) {
       this.#newEntries = false;
@@ -224,22 +240,39 @@ export class Destination {
       await datasync(file.fd);
       this.#rotated.shift();
       this.#written.delete(file);
+      this.#isOutOfReach = true;
       closeSync(file.fd);
     }
   }
 
-  /** Closes it and cuts every file written to since the last sync back to what is listed. */
+  /** The ledger lists all that was synced: nothing of it is to be cut back any more. */
+  settle(): void {
+    this.#isOutOfReach = false;
+    this.#written.clear();
+  }
+
+  /**
+   * Closes it and cuts what was written since all was settled back to what is listed, but for files that are out of
+   * its reach then.
+   */
   async cutBack(listed: (inode: string) => number): Promise<void> {
     const files = [...this.#rotated, ...(this.#current === undefined ? [] : [this.#current])];
     this.#rotated = [];
     this.#current = undefined;
     await this.#end();
     for (const file of files) {
-      const keep = listed(file.inode);
-      if (fstatSync(file.fd).size > keep) ftruncateSync(file.fd, keep);
-      await datasync(file.fd);
-      closeSync(file.fd);
-      if (keep === 0) await removeIfThere(file.name);
+      try {
+        const keep = listed(file.inode);
+        if (fstatSync(file.fd).size > keep) ftruncateSync(file.fd, keep);
+        await datasync(file.fd);
+        if (keep === 0 && (await isStill(file.name, file.inode))) await removeIfThere(file.name);
+      } catch (error) {
+        // By name it may be possible all the same: for the caller to try, who gets the error then.
+        if (systemCode(error) === undefined) throw error;
+        this.#isOutOfReach = true;
+      } finally {
+        closeSync(file.fd);
+      }
     }
   }
 

@@ -1,10 +1,10 @@
 // A ledger on disk: append and fsync, load, compact. Everything that it says is safe on this disk.
 
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 
 import { LogferryError } from '../common/errors.ts';
-import { readIfThere, setAside, writeFileDurably } from '../common/files.ts';
+import { readIfThere, setAside, syncDirectory, writeBeside } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { partitionKey } from '../common/topology.ts';
 import {
@@ -18,6 +18,7 @@ import {
   type LedgerLine,
 } from './ledger.ts';
 import { STATE_DIRECTORY } from './names.ts';
+import { isFull } from './room.ts';
 import { Turns } from './turns.ts';
 
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
@@ -47,6 +48,8 @@ export class LedgerFile {
 
   /** Its size when it was last as short as can be. */
   #compactSize: number;
+  /** The directory says that this file is the ledger, durably. */
+  #isInPlace = true;
 
   /** The partition and the upkeep of its segments append at the same time. */
   readonly #lines = new Turns();
@@ -67,27 +70,36 @@ export class LedgerFile {
   static async open(out: string, directory: string, partition: number, log: Logger): Promise<LedgerFile> {
     const file = ledgerPath(out, partition);
     const loaded = await loadLedger(file, directory, partition);
-    if (loaded.damaged) {
-      const aside = await setAside(file);
-      log.error(
-        { partition, file: aside },
-        `${file} does not parse; set aside, rebuilt from the lines that do`,
-      );
+    if (loaded.damaged || loaded.lines === 0) {
+      // On a full disk nothing is set aside: the lines that do parse are only there.
+      const compacted = await writeBeside(file, textOf(loaded.ledger));
+      if (loaded.damaged) {
+        const aside = await setAside(file);
+        log.error(
+          { partition, file: aside },
+          `${file} does not parse; set aside, rebuilt from the lines that do`,
+        );
+      }
+      await rename(compacted, file);
+      await syncDirectory(path.dirname(file));
     }
-    if (loaded.damaged || loaded.lines === 0 || loaded.bytes > COMPACT_BYTES)
-      await rewrite(file, loaded.ledger);
     const handle = await open(file, 'r+');
     const { size } = await handle.stat();
     // Behind a torn last line.
-    const end = loaded.bytes > 0 && loaded.bytes <= COMPACT_BYTES && !loaded.damaged ? loaded.bytes : size;
+    const end = loaded.damaged || loaded.lines === 0 ? size : loaded.bytes;
     if (end < size) await handle.truncate(end);
-    return new LedgerFile(file, handle, end, loaded);
+    const opened = new LedgerFile(file, handle, end, loaded);
+    if (end > COMPACT_BYTES) await opened.#compact();
+    return opened;
   }
 
   /** Appends durably, then applies. After an error the file says what it said before. */
   async append(lines: readonly LedgerLine[]): Promise<void> {
     if (lines.length === 0) return;
     await this.#lines.take(async () => {
+      // Before the lines: once they are on disk they count, whatever fails then.
+      if (this.#size > Math.max(COMPACT_BYTES, this.#compactSize * COMPACT_TIMES)) await this.#compact();
+      await this.#syncPlace();
       const size = this.#size;
       await this.#write(lines);
       try {
@@ -98,7 +110,6 @@ export class LedgerFile {
         throw error;
       }
       for (const line of lines) applyLine(this.ledger, line);
-      if (this.#size > Math.max(COMPACT_BYTES, this.#compactSize * COMPACT_TIMES)) await this.#compact();
     });
   }
 
@@ -110,14 +121,38 @@ export class LedgerFile {
     return await this.#files.take(work);
   }
 
-  /** What is on disk before and after says the same; a crash in between leaves one of them. */
+  /**
+   * What is on disk before and after says the same; a crash in between leaves one of them. Where there is no room for
+   * another file the long one stays: a line that says what was removed still has to fit.
+   */
   async #compact(): Promise<void> {
-    await rewrite(this.#file, this.ledger);
-    const handle = await open(this.#file, 'r+');
-    await this.#handle.close();
+    let compacted;
+    try {
+      compacted = await writeBeside(this.#file, textOf(this.ledger));
+    } catch (error) {
+      if (isFull(error)) return;
+      throw error;
+    }
+    const handle = await open(compacted, 'r+');
+    try {
+      await rename(compacted, this.#file);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    const before = this.#handle;
     this.#handle = handle;
+    this.#isInPlace = false;
     this.#size = (await handle.stat()).size;
     this.#compactSize = this.#size;
+    await before.close();
+    await this.#syncPlace();
+  }
+
+  async #syncPlace(): Promise<void> {
+    if (this.#isInPlace) return;
+    await syncDirectory(path.dirname(this.#file));
+    this.#isInPlace = true;
   }
 
   /** Appends what only has to survive a killed process. */
@@ -131,13 +166,9 @@ export class LedgerFile {
   async #write(lines: readonly LedgerLine[]): Promise<void> {
     const data = Buffer.from(lines.map(encodeLine).join(''));
     try {
-      const { bytesWritten } = await this.#handle.write(data, 0, data.length, this.#size);
-      if (bytesWritten < data.length)
-        throw new LogferryError(
-          'failed',
-          `the ledger took ${bytesWritten} of ${data.length} bytes`,
-          'make room on the disk',
-        );
+      // A disk that gets full takes a part, and says why with the rest.
+      for (let at = 0; at < data.length;)
+        at += (await this.#handle.write(data, at, data.length - at, this.#size + at)).bytesWritten;
     } catch (error) {
       await this.#handle.truncate(this.#size);
       throw error;
@@ -152,8 +183,8 @@ export class LedgerFile {
   }
 }
 
-async function rewrite(file: string, ledger: Ledger): Promise<void> {
-  await writeFileDurably(file, compactLines(ledger).map(encodeLine).join(''));
+function textOf(ledger: Ledger): string {
+  return compactLines(ledger).map(encodeLine).join('');
 }
 
 export function ledgerPath(out: string, partition: number): string {

@@ -16,6 +16,7 @@ import type { LedgerFile } from './ledger-file.ts';
 import { ledgerOf } from './output.ts';
 import { Partition, type ReceiverContext } from './partition.ts';
 import { planOwners, type Receiver } from './plan.ts';
+import { isNoRoom } from './room.ts';
 import type { Roster } from './roster.ts';
 import { cutHeldElsewhere } from './segments.ts';
 
@@ -29,12 +30,14 @@ const OWN_LOOK_MS = 5_000;
 /** What another's record allows to be cut here is looked for at first after this long, then less and less often. */
 const CUT_LOOK_MS = 1_000;
 const LONGEST_CUT_LOOK_MS = 60_000;
+/** What the disk had no room for is tried again after this long. */
+const NO_ROOM_WAIT_MS = 5_000;
 
 export interface OwnershipOptions {
   readonly context: ReceiverContext;
   readonly registration: Registration;
   readonly roster: Roster;
-  /** What others are told of this receiver; `owned` and `stays` are kept here. */
+  /** What others are told of this receiver; all but its name and its share is kept here. */
   readonly self: Self;
   readonly bell: Bell;
   readonly heartbeatMs: number;
@@ -80,10 +83,10 @@ export class Ownership {
   /** Beats, looks and takes until the signal fires, then hands everything back. Throws `lost` with the name. */
   async run(signal: AbortSignal): Promise<void> {
     const { context, registration, roster, self, bell, heartbeatMs } = this.#options;
-    const stopListening = [roster.listen(), this.#listenForReleases()];
     const wake = (): void => {
       bell.ring();
     };
+    const stopListening = [roster.listen(), this.#listenForReleases(), context.room.listen(wake)];
     signal.addEventListener('abort', wake, { once: true });
     try {
       while (!signal.aborted) {
@@ -136,7 +139,8 @@ export class Ownership {
 
   /** The heartbeat, when it is due or says something new. */
   async #beat(isDue: boolean): Promise<void> {
-    const { registration, self } = this.#options;
+    const { registration, self, context } = this.#options;
+    self.hasRoom = context.room.hasRoom;
     self.owned = [...this.#running.keys()].toSorted((a, b) => a - b);
     const said = JSON.stringify(self);
     if (!isDue && said === this.#said) return;
@@ -197,29 +201,54 @@ export class Ownership {
 
   /** Looks at a partition that I do not write: merges, cuts, takes or releases, as its record says. */
   async #visit(number: number, isPlanned: boolean, created: string, signal: AbortSignal): Promise<void> {
-    const { context, self, bell } = this.#options;
-    const { store, output, log } = context;
+    const { context, self, heartbeatMs } = this.#options;
+    const { store, room } = context;
     const stored = await store.read(number);
-    const ledgerFile = output.ledgers.get(number);
-    if (ledgerFile !== undefined) {
-      if (await this.#mergeAfterLoss(number, ledgerFile, stored, created)) {
-        bell.ring();
-        return;
-      }
-      if (stored.record !== undefined) {
-        const cuts = await cutHeldElsewhere(output.out, ledgerFile, stored.record, log);
-        this.#lookForCutsLater(number, cuts.length > 0);
-      }
-    }
     const owner = stored.record?.owner ?? null;
-    if (owner !== self.id) this.#maybeMine.delete(number);
-    if (isPlanned) {
-      if (await this.#isFree(owner)) await this.#take(number, stored, created, signal);
-      else this.#waits.set(number, performance.now() + this.#options.heartbeatMs);
-    } else if (stored.record !== undefined && owner === self.id) {
+    if (owner !== self.id) {
+      this.#maybeMine.delete(number);
+      room.forget(number);
+    }
+    try {
+      if (await this.#tidy(number, stored, created)) return;
+      if (isPlanned && (await this.#isFree(owner))) await this.#take(number, stored, created, signal);
+      else if (isPlanned) this.#waits.set(number, performance.now() + heartbeatMs);
+    } catch (error) {
+      if (!isNoRoom(error)) throw error;
+      await this.#hadNoRoom(number, error);
+    }
+    if (!isPlanned && stored.record !== undefined && owner === self.id) {
       const result = await store.set(number, releaseRecord(stored.record), stored);
       if (typeof result === 'object') this.#released(number);
     }
+  }
+
+  /** Merges and cuts, as the record of a partition that I do not write allows. True when it has to be read again. */
+  async #tidy(number: number, stored: StoredRecord, created: string): Promise<boolean> {
+    const { output, log } = this.#options.context;
+    const ledgerFile = output.ledgers.get(number);
+    if (ledgerFile === undefined) return false;
+    if (await this.#mergeAfterLoss(number, ledgerFile, stored, created)) {
+      this.#options.bell.ring();
+      return true;
+    }
+    if (stored.record !== undefined) {
+      const cuts = await cutHeldElsewhere(output.out, ledgerFile, stored.record, log);
+      this.#lookForCutsLater(number, cuts.length > 0);
+    }
+    return false;
+  }
+
+  /** The disk did not take what has to be written before a partition can be. */
+  async #hadNoRoom(number: number, error: unknown): Promise<void> {
+    const { room, log, output } = this.#options.context;
+    this.#waits.set(number, performance.now() + NO_ROOM_WAIT_MS);
+    this.#lookForCutsLater(number, false);
+    this.#throttle.run('no room', (repeated) => {
+      const what = `cannot take partition ${number} (${messageOf(error)}); trying again`;
+      log.warn({ partition: number, repeated }, `${output.out}: ${what}; make room there`);
+    });
+    await room.refused(number, error);
   }
 
   #lookForCutsLater(number: number, hasCut: boolean): void {
@@ -266,9 +295,10 @@ export class Ownership {
     const { context } = this.#options;
     const file = await ledgerOf(context.output, number, context.log);
     if (file.ledger.bucket === undefined) await file.append([{ bucket }]);
+    // Also when it fails half way.
+    this.#maybeMine.add(number);
     const partition = await Partition.take(context, number, file, stored);
     if (partition === undefined || this.#running.has(number)) return;
-    this.#maybeMine.add(number);
     if (signal.aborted) return;
     const stop = new AbortController();
     const done = this.#follow(number, partition, stop.signal);
@@ -294,6 +324,7 @@ export class Ownership {
   #released(number: number): void {
     const { link, topology } = this.#options.context;
     this.#maybeMine.delete(number);
+    this.#options.context.room.forget(number);
     if (link.isConnected()) link.nc.publish(releasedSubject(topology.prefix), String(number));
   }
 

@@ -33,6 +33,8 @@ import type { LedgerFile } from './ledger-file.ts';
 import type { OpenDestinations } from './open-destinations.ts';
 import type { Output } from './output.ts';
 import { Puller, type PullMemory } from './pull.ts';
+import { isNoRoom } from './room.ts';
+import type { RoomWatch } from './room-watch.ts';
 import { cutHeldElsewhere } from './segments.ts';
 import { type Group, type ReceiverStats, Writer } from './writer.ts';
 
@@ -49,6 +51,7 @@ export interface ReceiverContext {
   readonly throttle: Throttle;
   readonly stats: ReceiverStats;
   readonly memory: PullMemory;
+  readonly room: RoomWatch;
   /** Bytes that stay missing for this long are given up. */
   readonly giveUpAfterMs: number;
   /** Creates the stream and the buckets again, with the configuration last seen, when they have vanished. */
@@ -129,7 +132,8 @@ export class Partition {
 
   /**
    * Takes the partition (design §5.2): cut what others hold, then a new term by compare-and-set, with the larger of
-   * the record's offsets and the ledger's. Undefined when somebody else was faster.
+   * the record's offsets and the ledger's. Undefined when somebody else was faster. Throws the disk's error: then it
+   * has let go again, and whoever has room may take it.
    */
   static async take(
     context: ReceiverContext,
@@ -156,8 +160,13 @@ export class Partition {
     });
     const result = await store.set(partition, record, stored);
     if (typeof result !== 'object') return undefined;
+    try {
+      await ledgerFile.append(relabelLines(relabels, term));
+    } catch (error) {
+      await store.set(partition, releaseRecord(result.record), { ...stored, revision: result.revision });
+      throw error;
+    }
     await store.eraseUnnamed(partition, archives, result.record);
-    await ledgerFile.append(relabelLines(relabels, term));
     log.debug({ partition, term }, 'took a partition');
     const held = { record: result.record, revision: result.revision, epoch: stored.epoch };
     return new Partition(context, partition, ledgerFile, held, term);
@@ -199,7 +208,7 @@ export class Partition {
     else signal.addEventListener('abort', stop, { once: true });
     try {
       await this.#consume(signal);
-      await this.#commit();
+      await this.#commitLast();
       await setRecord(this.#context.store, this.partition, this.#held, releaseRecord, this.#hardStop.signal);
       onReleased();
     } catch (error) {
@@ -236,6 +245,16 @@ export class Partition {
         this.#dropPuller();
         await sleep(BACK_OFF_MS[Math.min(failures, BACK_OFF_MS.length) - 1] ?? RETRY_MS, signal);
       }
+    }
+  }
+
+  /** What the disk does not take any more is written by whoever has the partition next: letting go needs no room. */
+  async #commitLast(): Promise<void> {
+    try {
+      await this.#commit();
+    } catch (error) {
+      if (error instanceof LogferryError) throw error;
+      await this.#afterWriteError(error, 0);
     }
   }
 
@@ -337,6 +356,7 @@ export class Partition {
       await this.#writer.cutBack(group);
       throw error;
     }
+    if (group.lines.length > 0) this.#context.room.worked(this.partition);
     const options = {
       link,
       store,
@@ -362,9 +382,24 @@ export class Partition {
 
   /** A disk that is full, or any other write error: back to what the ledger lists, then from the record on again. */
   async #afterWriteError(error: unknown, failures: number): Promise<void> {
-    const text = `partition ${this.partition}: cannot write (${messageOf(error)}); cut back to what is committed, trying again`;
-    if (failures === 0) this.#context.log.error({ partition: this.partition }, text);
-    await this.#writer.cutBack();
+    if (failures === 0) this.#sayCannotWrite(error);
+    try {
+      await this.#writer.cutBack();
+    } finally {
+      await this.#context.room.failed(this.partition, error);
+    }
+  }
+
+  /** A full disk fails all partitions alike: said once. */
+  #sayCannotWrite(error: unknown): void {
+    const { log, throttle, output } = this.#context;
+    const { partition } = this;
+    const what = `cannot write (${messageOf(error)}); cut back to what is committed, trying again`;
+    if (!isNoRoom(error)) log.error({ partition }, `partition ${partition}: ${what}`);
+    else
+      throttle.run('no room', (repeated) => {
+        log.error({ partition, out: output.out, repeated }, `${output.out}: ${what}; make room there`);
+      });
   }
 
   async #checkRecord(bucket: string): Promise<void> {

@@ -1,7 +1,7 @@
 // A receiver from start to stop: the output directory, the connection, the name, the partitions.
 
 import { Bucket, isUnanswered } from '../common/bucket.ts';
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError, oneLine } from '../common/errors.ts';
 import { workIn } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
 import { Registration } from '../common/members.ts';
@@ -31,6 +31,8 @@ import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } fro
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
 import { PullMemory } from './pull.ts';
+import { isFull } from './room.ts';
+import { RoomWatch } from './room-watch.ts';
 import { Roster } from './roster.ts';
 import { isThere } from './segments.ts';
 import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep.ts';
@@ -48,6 +50,8 @@ export interface ReceiveOptions {
   readonly share: FixedShare | undefined;
   /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
   readonly giveUpAfterMs: number | undefined;
+  /** Let others have the partitions when the disk has taken nothing for so long; undefined: never. */
+  readonly handOverAfterMs: number | undefined;
   readonly rotate: RotateOptions;
   /** What becomes of the segments. */
   readonly upkeep: UpkeepOptions;
@@ -69,6 +73,8 @@ export type FixedShare =
 const PULL_BYTES = 64 * 1024 * 1024;
 const ONCE_GIVE_UP_MS = 30_000;
 const ONCE_LOOK_MS = 200;
+/** What the disk has no room for at the start is tried again this often. */
+const NO_ROOM_WAIT_MS = 5_000;
 
 /** Receives until the signal fires (or, with `once`, until all is committed). */
 export async function receive(options: ReceiveOptions, signal: AbortSignal): Promise<void> {
@@ -108,6 +114,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         stats,
         giveUpAfterMs: options.giveUpAfterMs ?? defaultGiveUp(report.wishes.maxAgeMs),
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
+        room: roomWatch(options, output),
         restoreVanished: restorer(link, report, (line) => {
           log.warn(line);
         }),
@@ -142,10 +149,15 @@ async function whileRegistered(
   const bucket = new Bucket(link, membersBucket(options.stream));
   const fixed = fixedShare(options.share, context.topology);
   while (!signal.aborted) {
-    const self: Self = { id: output.id, owned: [], fixed, stays: true, hasRoom: true };
+    const { hasRoom } = context.room;
+    const self: Self = { id: output.id, owned: [], fixed, stays: true, hasRoom };
     const registration = await register(options, output, bucket, () => self, signal);
     if (registration === undefined) return;
-    await recoverOutput(output, log);
+    if (!(await recover(output, log, signal))) {
+      await registration.release();
+      return;
+    }
+    await context.room.begin();
     log.info({ id: output.id, out: output.out }, `receiving as ${output.id} into ${output.out}`);
     const done = new AbortController();
     const stop = AbortSignal.any([signal, done.signal]);
@@ -157,6 +169,7 @@ async function whileRegistered(
     const ownership = new Ownership({ context, registration, roster, self, bell, heartbeatMs });
     const watching = options.once ? watchOnce(context, upkeep, done, stop) : undefined;
     const keeping = options.once ? undefined : keepUp(upkeep, rotations, stop);
+    const watchingRoom = context.room.run(stop);
     try {
       await ownership.run(stop);
       return;
@@ -167,9 +180,33 @@ async function whileRegistered(
       done.abort();
       await watching;
       await keeping;
+      await watchingRoom;
       await closeLedgers(output);
     }
   }
+}
+
+/** Cuts what no ledger lists, and waits for room where that needs some. False when the signal fires first. */
+async function recover(output: Output, log: Logger, signal: AbortSignal): Promise<boolean> {
+  for (let tries = 1; !signal.aborted; tries += 1) {
+    try {
+      await recoverOutput(output, log);
+      return true;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      if (tries === 1) log.error(`no room to begin: ${oneLine(error)}; it goes on by itself`);
+    }
+    await sleep(NO_ROOM_WAIT_MS, signal);
+  }
+  return false;
+}
+
+function roomWatch({ handOverAfterMs, share, log }: ReceiveOptions, { out }: Output): RoomWatch {
+  const consequence =
+    share === undefined
+      ? 'its partitions go to receivers that have room, if there are any'
+      : "its share waits, which was given by hand (--own, --index) and is nobody else's";
+  return new RoomWatch({ out, handOverAfterMs, consequence, log });
 }
 
 async function register(

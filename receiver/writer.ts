@@ -96,8 +96,6 @@ export class Writer {
   /** Files that wait for missing bytes, by fileKey, and since when. */
   readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
   #group: Group = emptyGroup();
-  /** False after a failed attempt to cut back. */
-  #isCut = true;
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
     this.#options = options;
@@ -467,23 +465,23 @@ export class Writer {
 
   /** After a write error: everything that the ledger does not list goes, and nothing of the group is remembered. */
   async cutBack(group?: Group): Promise<void> {
-    const { ledgerFile, out, log } = this.#options;
-    const { ledger } = ledgerFile;
-    this.#isCut = false;
+    const { ledgerFile, out, log, open } = this.#options;
+    const { ledger, unlisted } = ledgerFile;
+    const written = new Set([...this.#destinations.values(), ...(group ?? this.#group).destinations]);
     this.#joined.clear();
     this.#pending.clear();
-    const written = new Set([...this.#destinations.values(), ...(group ?? this.#group).destinations]);
+    this.#begun.clear();
+    this.#destinations.clear();
+    this.#group = emptyGroup();
     for (const destination of written) {
       if (destination.isRetired) await destination.retire();
       else await destination.cutBack((inode) => listedBytes(ledger, destination.destination, inode));
-      this.#options.open.remove(destination);
+      open.remove(destination);
     }
-    for (const destination of written)
-      if (destination.isRetired) await dropUnlisted(out, ledgerFile, destination.destination, log);
-    this.#forget();
-    this.#isCut = true;
-    this.#begun.clear();
-    this.#group = emptyGroup();
+    for (const { isOutOfReach, destination } of written)
+      if (isOutOfReach) await dropUnlisted(out, ledgerFile, destination, log);
+    // After an error they are all looked at before they are opened again.
+    for (const { destination } of written) unlisted.delete(destination);
   }
 
   /** Closes the destinations. What could not be cut back is cut before they are opened again. */
@@ -493,11 +491,6 @@ export class Writer {
       else await destination.close();
       this.#options.open.remove(destination);
     }
-    if (this.#isCut) this.#forget();
-  }
-
-  /** Nothing is on disk in these destinations that the ledger does not list. */
-  #forget(): void {
     for (const destination of this.#destinations.keys())
       this.#options.ledgerFile.unlisted.delete(destination);
     this.#destinations.clear();

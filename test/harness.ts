@@ -68,11 +68,18 @@ export class Daemon {
   stdout = '';
   readonly #logFrom: number;
 
-  constructor(args: readonly string[], logFile: string, identity: Identity = {}) {
+  /** @param through a command that runs the one behind it, with limits or as somebody else */
+  constructor(
+    args: readonly string[],
+    logFile: string,
+    identity: Identity = {},
+    through: readonly string[] = [],
+  ) {
     this.logFile = logFile;
     const log = openSync(logFile, 'a');
     this.#logFrom = fstatSync(log).size;
-    this.child = spawn(process.execPath, [ENTRY, ...args], { stdio: ['ignore', 'pipe', log], ...identity });
+    const [command = process.execPath, ...rest] = [...through, process.execPath, ENTRY, ...args];
+    this.child = spawn(command, rest, { stdio: ['ignore', 'pipe', log], ...identity });
     closeSync(log);
     this.child.stdout?.on('data', (data: Buffer) => {
       this.stdout += data.toString();
@@ -165,8 +172,8 @@ export class World {
     return path.join(this.dir, 'state');
   }
 
-  start(name: string, args: readonly string[]): Daemon {
-    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`), this.identity);
+  start(name: string, args: readonly string[], through: readonly string[] = []): Daemon {
+    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`), this.identity, through);
     this.#daemons.push(daemon);
     return daemon;
   }
@@ -184,7 +191,7 @@ export class World {
     return this.start('ship', [...args, '--lease', '2s', ...extra]);
   }
 
-  receive(extra: readonly string[] = [], out = this.out): Daemon {
+  receive(extra: readonly string[] = [], out = this.out, through: readonly string[] = []): Daemon {
     const args = [
       'receive',
       '--out',
@@ -193,7 +200,7 @@ export class World {
       '--lease',
       '2s',
     ];
-    return this.start(path.basename(out), [...args, ...extra]);
+    return this.start(path.basename(out), [...args, ...extra], through);
   }
 
   #unless(extra: readonly string[], flag: string, value: string): string[] {
@@ -279,7 +286,9 @@ export class World {
   }
 
   async end(): Promise<void> {
-    for (const writer of writing) await writer.stop();
+    // Other tests of the same process may be writing in worlds of their own.
+    for (const writer of writing)
+      if (writer.files.some(({ file }) => file.startsWith(`${this.source}/`))) await writer.stop();
     await Promise.all(this.#atEnd.map(async (stop) => await stop()));
     await this.#connection?.nc.close();
     for (const daemon of this.#daemons) if (daemon.child.exitCode === null) await daemon.kill();
