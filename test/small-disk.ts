@@ -74,11 +74,6 @@ export class SmallDisk {
     await rm(this.#ballast);
   }
 
-  /** A larger disk, with everything that is on it. */
-  enlarge(times: number): void {
-    spawnSync('mount', ['-o', `remount,size=${SIZE * times}`, this.directory]);
-  }
-
   async free(): Promise<number> {
     const { bavail, bsize } = await statfs(this.directory);
     return bavail * bsize;
