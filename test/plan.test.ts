@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { planPartitions } from '../receiver/plan.ts';
+import { planOwners, planPartitions } from '../receiver/plan.ts';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
@@ -118,6 +118,84 @@ test('when one joins, only what it gets moves; when one leaves, only what it had
       before.forEach((owner, partition) => {
         if (owner !== leaver) assert.equal(left[partition], owner);
       });
+    }),
+  );
+});
+
+const PARTITIONS = 12;
+
+const receivers = fc
+  .uniqueArray(
+    fc.record({
+      id: fc.constantFrom(...NAMES),
+      owned: fc.uniqueArray(fc.nat(PARTITIONS - 1)),
+      fixed: fc.option(fc.uniqueArray(fc.nat(PARTITIONS + 3)), { freq: 3 }),
+      stays: fc.boolean(),
+      hasRoom: fc.boolean(),
+    }),
+    { selector: ({ id }) => id },
+  )
+  // Each partition has at most one owner.
+  .map((all) => {
+    const taken = new Set<number>();
+    return all.map((one) => ({
+      ...one,
+      owned: one.owned.filter((number) => !taken.has(number) && taken.add(number)),
+    }));
+  });
+
+test('fixed shares come first; the rest is shared by those who stay, and have room while anybody has', () => {
+  fc.assert(
+    fc.property(receivers, (all) => {
+      const plan = planOwners(PARTITIONS, all);
+      const staying = all.filter(({ stays }) => stays);
+      const sharing = staying.filter(({ fixed }) => fixed === null);
+      const roomy = sharing.filter(({ hasRoom }) => hasRoom);
+      const able = roomy.length > 0 ? roomy : sharing;
+      assert.equal(plan.length, PARTITIONS);
+      plan.forEach((owner, partition) => {
+        const fixed = staying.filter((one) => one.fixed?.includes(partition));
+        const allowed = fixed.length > 0 ? fixed : able;
+        if (allowed.length === 0) assert.equal(owner, null);
+        else
+          assert.ok(
+            allowed.some(({ id }) => id === owner),
+            `${partition}: ${owner}`,
+          );
+        const holder = fixed.find(({ owned }) => owned.includes(partition));
+        if (holder !== undefined) assert.equal(owner, holder.id, 'whoever has it keeps it');
+      });
+      const shares = able.map(
+        ({ id }) =>
+          plan.filter(
+            (owner, partition) => owner === id && !staying.some((one) => one.fixed?.includes(partition)),
+          ).length,
+      );
+      if (shares.length > 0) assert.ok(Math.max(...shares) - Math.min(...shares) <= 1, shares.join(' '));
+    }),
+  );
+});
+
+test('everybody computes the same plan, in whatever order it hears of the others', () => {
+  const shuffled = receivers.chain((all) =>
+    fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length })),
+  );
+  fc.assert(
+    fc.property(shuffled, ([all, other]) => {
+      assert.deepEqual(planOwners(PARTITIONS, all), planOwners(PARTITIONS, other));
+    }),
+  );
+});
+
+test('a plan that is carried out is the plan', () => {
+  fc.assert(
+    fc.property(receivers, (all) => {
+      const plan = planOwners(PARTITIONS, all);
+      const after = all.map((one) => ({
+        ...one,
+        owned: plan.flatMap((owner, partition) => (owner === one.id ? [partition] : [])),
+      }));
+      assert.deepEqual(planOwners(PARTITIONS, after), plan);
     }),
   );
 });

@@ -1,0 +1,72 @@
+// A crash between any two steps of a rotation of a central file: the next start finds every listed byte by its inode,
+// whatever it is called, cuts the rest, and goes on.
+
+import assert from 'node:assert/strict';
+import { appendFile, rename, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import { segmentName } from '../receiver/names.ts';
+import { assertIdentical, assertShared, centralFiles, World, Written } from './harness.ts';
+
+interface Crash {
+  readonly title: string;
+  /** What is on disk when the receiver is gone; `active` holds what was committed. */
+  readonly leave: (active: string, segment: string) => Promise<void>;
+}
+
+const CRASHES: readonly Crash[] = [
+  {
+    title: 'written to, and not listed yet',
+    leave: async (active) => {
+      await appendFile(active, 'bytes that no ledger lists\n');
+    },
+  },
+  { title: 'renamed, and no new file yet', leave: async (active, segment) => await rename(active, segment) },
+  {
+    title: 'renamed with bytes that are not listed, and no new file yet',
+    leave: async (active, segment) => {
+      await appendFile(active, 'bytes that no ledger lists\n');
+      await rename(active, segment);
+    },
+  },
+  {
+    title: 'renamed, and a new file that is empty',
+    leave: async (active, segment) => {
+      await rename(active, segment);
+      await writeFile(active, '');
+    },
+  },
+  {
+    title: 'renamed, and a new file with bytes that are not listed',
+    leave: async (active, segment) => {
+      await rename(active, segment);
+      await writeFile(active, 'bytes that no ledger lists\n');
+    },
+  },
+];
+
+test('a crash between any two steps of a rotation', { timeout: 120_000 }, async (context) => {
+  await World.run('rotation', async (world) => {
+    const file = new Written(world, 'a.log');
+    file.line();
+    let receiver = world.receive(['--rotate-size', 'off']);
+    world.ship();
+    await assertShared([file], [world.out]);
+    for (const [index, { title, leave }] of CRASHES.entries())
+      await context.test(title, async () => {
+        await receiver.kill();
+        const active = path.join(world.out, world.host, file.file);
+        const segment = segmentName(path.basename(active), new Date(), 1);
+        await leave(active, path.join(path.dirname(active), segment));
+        file.line();
+        receiver = world.receive(['--rotate-size', 'off']);
+        await assertIdentical(world, [file]);
+        // Committed too: the next crash leaves what was listed.
+        await assertShared([file], [world.out]);
+        const renamed = CRASHES.slice(0, index + 1).filter((crash) => crash.title.startsWith('renamed'));
+        assert.equal((await centralFiles(world.out, world.host, file.file)).length, renamed.length + 1);
+        assert.ok((await stat(active)).size > 0);
+      });
+  });
+});
