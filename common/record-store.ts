@@ -122,10 +122,20 @@ export class RecordStore {
   /** Throws `unreachable` when it may not be there: nobody may overwrite the record then. */
   async #setAside(key: string, data: Uint8Array, revision: number, why: string): Promise<void> {
     if (this.#aside.get(key) === revision) return;
+    // Whoever reads it at the same time need not do it too; and it is done again when it fails.
+    this.#aside.set(key, revision);
+    try {
+      await this.#copyAside(key, data, revision, why);
+    } catch (error) {
+      this.#aside.delete(key);
+      throw error;
+    }
+  }
+
+  async #copyAside(key: string, data: Uint8Array, revision: number, why: string): Promise<void> {
     const aside = `${key}.corrupt.${revision}`;
     const result = await this.bucket.set(aside, data, await this.bucket.read(aside));
     if (result === 'unknown') throw new LogferryError('unreachable', `no answer when setting ${aside}`);
-    this.#aside.set(key, revision);
     const what = `the record ${key} in bucket ${this.bucket.name} does not parse (${why})`;
     this.#log.error({ key: aside }, `${what}; set aside as ${aside}, rebuilt from the ledgers`);
   }

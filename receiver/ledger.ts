@@ -5,10 +5,13 @@ import { z } from 'zod';
 
 import type { After } from '../common/chunk.ts';
 import { LogferryError } from '../common/errors.ts';
+import { copyMap } from '../common/layered-map.ts';
 import {
+  type FileEntry,
   holderOf,
   isTermOf,
   parseJson,
+  pushHolder,
   refuseNewer,
   type Claim,
   type PartitionRecord,
@@ -315,6 +318,39 @@ function keepUpTo(run: Run, directory: string, record: PartitionRecord, endHeld:
     keep = Math.max(run.start, holder[1]);
   }
   return keep;
+}
+
+/**
+ * After a take: bytes that another directory's later term holds and that cannot be cut here, since bytes that stay lie
+ * behind them. This directory has the end of their files as well, so its new term holds them now, and the other one
+ * can cut its copy (design §5.7).
+ */
+export function reclaimStuck(
+  ledger: Ledger,
+  taken: { readonly record: PartitionRecord; readonly relabels: readonly Relabel[] },
+  term: string,
+  claims: ReadonlyMap<string, Claim>,
+): { record: PartitionRecord; relabels: Relabel[] } {
+  const { record } = taken;
+  const relabels = [...taken.relabels];
+  const stuck = new Map<string, FileEntry>();
+  for (const runs of ledger.destinations.values()) {
+    let mustStay = false;
+    for (const run of runs.toReversed()) {
+      const keep = keepUpTo(run, ledger.directory, record, run.end);
+      const [entry, claim] = [record.files.get(run.file), claims.get(run.file)];
+      const whole = claim?.elsewhere === false && claim.end === entry?.offset && claim.start <= run.start;
+      if (mustStay && keep < run.end && whole && !stuck.has(run.file)) {
+        stuck.set(run.file, { ...entry, held: pushHolder(entry.held, term, claim.start) });
+        relabels.push({ file: run.file, start: claim.start });
+      }
+      mustStay ||= keep > run.start;
+    }
+  }
+  if (stuck.size === 0) return { record, relabels };
+  const files = copyMap(record.files);
+  for (const [file, entry] of stuck) files.set(file, entry);
+  return { record: { ...record, files }, relabels };
 }
 
 /**

@@ -28,7 +28,7 @@ import { streamInfo } from '../common/stream.ts';
 import { partitionFilter, partitionKey, type Topology } from '../common/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
 import type { RotateOptions } from './destination.ts';
-import { claimsOf, relabelLines } from './ledger.ts';
+import { claimsOf, reclaimStuck, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { OpenDestinations } from './open-destinations.ts';
 import type { Output } from './output.ts';
@@ -152,12 +152,13 @@ export class Partition {
     ]);
     if (info === undefined) return undefined;
     const term = termOf(output.directory, randomBytes(4).toString('hex'));
-    const { record, relabels } = takeRecord(previous, {
+    const taken = takeRecord(previous, {
       owner: output.id,
       term,
       claims,
       stream: { created: info.created, lastSeq: info.state.last_seq },
     });
+    const { record, relabels } = reclaimStuck(ledgerFile.ledger, taken, term, claims);
     const result = await store.set(partition, record, stored);
     if (typeof result !== 'object') return undefined;
     try {

@@ -27,12 +27,9 @@ export interface Violation {
   readonly detail: string;
 }
 
-/**
- * The joins drop what lies in two directories. That it does is expected where the bucket was rolled back or lost, and
- * hardly ever where it was not.
- */
+/** The joins drop what lies in two directories; that happens only where the bucket was rolled back or lost. */
 export function isTolerated(kind: Violation['kind'], scenario: Scenario): boolean {
-  return kind === 'KEPT' || (kind === 'OVERLAP' && scenario.mayOverlap);
+  return (kind === 'KEPT' || kind === 'OVERLAP') && scenario.mayOverlap;
 }
 
 /** The generations whose last byte is not committed. */

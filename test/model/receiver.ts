@@ -10,7 +10,7 @@ import {
   type Relabel,
 } from '../../common/record.ts';
 import { partitionKey } from '../../common/topology.ts';
-import { claimsOf, relabelLines, type Ledger } from '../../receiver/ledger.ts';
+import { claimsOf, reclaimStuck, relabelLines, type Ledger } from '../../receiver/ledger.ts';
 import type { Found } from './bucket.ts';
 import { appendLines, cutUnlisted, openLedger, recover } from './ledger-on-disk.ts';
 import { isAlive, isPlannedFor } from './membership.ts';
@@ -77,7 +77,8 @@ function* take(world: World, receiver: Receiver, ledger: Ledger, found: Found): 
   const known = found.record ?? emptyRecord(world.scenario.partitions);
   const claims = claimsOf(ledger);
   const previous = lowerRecord(known, receiver.directory.id, claims)?.record ?? known;
-  const { record, relabels } = takeRecord(previous, { owner: receiver.name, term, claims, stream });
+  const taken = takeRecord(previous, { owner: receiver.name, term, claims, stream });
+  const { record, relabels } = reclaimStuck(ledger, taken, term, claims);
   const answer = yield* ask(() => world.bucket.set(partitionKey(ledger.partition), record, found));
   if (answer === undefined || answer === 'refused') return;
   world.trace(`${receiver.name} took ${partitionKey(ledger.partition)} as ${term}`);
