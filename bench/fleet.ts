@@ -30,6 +30,16 @@ export interface FleetOptions extends WorldOptions {
   readonly mostDescriptors?: number;
 }
 
+/** One of several worlds, with directories of its own. */
+export function partOf(world: WorldOptions, name: string): WorldOptions {
+  const { dir, profile } = world;
+  return {
+    ...world,
+    dir: path.join(dir, name),
+    profile: profile === undefined ? undefined : path.join(profile, name),
+  };
+}
+
 export class Fleet {
   readonly server: NatsServer;
   readonly link: Link;

@@ -2,10 +2,9 @@
 // hosts and from a single one, whose partition has all of them.
 
 import { rm } from 'node:fs/promises';
-import path from 'node:path';
 
 import { partitionOfKey } from '../common/topology.ts';
-import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
+import { Fleet, partOf, PARTITIONS, PREFIX } from './fleet.ts';
 import { descriptorsOf } from './process-usage.ts';
 import { SimulatedHosts } from './simulated-hosts.ts';
 import { showStatus } from './status-line.ts';
@@ -79,9 +78,9 @@ export async function many(
     [options.hosts, FILES_EACH],
     [1, options.files],
   ] as const) {
-    const dir = path.join(world.dir, `hosts-${hosts}`);
-    const result = await manyFiles({ ...world, dir }, hosts, each, options.rounds);
-    if (!options.keep) await rm(dir, { recursive: true });
+    const part = partOf(world, `hosts-${hosts}`);
+    const result = await manyFiles(part, hosts, each, options.rounds);
+    if (!options.keep) await rm(part.dir, { recursive: true });
     told(result);
     all.push(result);
   }

@@ -2,10 +2,10 @@
 // a partition stands still when a receiver dies, comes or goes.
 
 import { rm } from 'node:fs/promises';
-import path from 'node:path';
 
 import { handOvers, type HandOvers, takeOvers, type TakeOvers } from './scale-changes.ts';
 import { scaleDrain, type ScaleDrain } from './scale-drain.ts';
+import { partOf } from './fleet.ts';
 import type { WorldOptions } from './world.ts';
 
 export interface Scale {
@@ -37,7 +37,7 @@ const LEASES_MS = [6_000, 2_000];
 export async function scale(world: WorldOptions, options: ScaleOptions, told: ScaleTold): Promise<Scale> {
   const { hosts, bytes, rounds } = options;
   const inWorld = async <T>(name: string, work: (part: WorldOptions) => Promise<T>): Promise<T> => {
-    const part = { ...world, dir: path.join(world.dir, name) };
+    const part = partOf(world, name);
     const result = await work(part);
     if (!options.keep) await rm(part.dir, { recursive: true });
     return result;
