@@ -381,9 +381,11 @@ export function parseJson(text: string): unknown {
   }
 }
 
+const versionSchema = z.object({ version: z.number() });
+
 /** Throws `newer` when a stored thing says a version above the one this program writes. */
 export function refuseNewer(value: unknown, version: number, what: string): void {
-  const found = z.object({ version: z.number() }).safeParse(value);
+  const found = versionSchema.safeParse(value);
   if (found.success && found.data.version > version)
     throw new LogferryError(
       'newer',
