@@ -12,7 +12,7 @@ import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { syncDirectory, unlinkIfThere } from '../common/files.ts';
 import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
 import { segmentName } from './names.ts';
-import { inodeOf, isStill } from './segments.ts';
+import { inodeOf, isStill, isThere } from './segments.ts';
 
 const datasync = promisify(fdatasync);
 
@@ -64,6 +64,7 @@ export class Destination {
   #isOutOfReach = false;
   #users = 0;
   #retired: Promise<void> | undefined;
+  #isClosed = false;
 
   private constructor(out: string, destination: string, rotate: RotateOptions) {
     this.#out = out;
@@ -156,6 +157,11 @@ export class Destination {
     return this.#isOutOfReach || this.isRetired;
   }
 
+  /** It was retired, and that has come to an end. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Does the work while it cannot be retired. */
   async busy<T>(work: () => Promise<T>): Promise<T> {
     this.#users += 1;
@@ -179,6 +185,7 @@ export class Destination {
       this.#failure ??= error instanceof Error ? error : new Error(messageOf(error));
     } finally {
       await this.close();
+      this.#isClosed = true;
     }
   }
 
@@ -308,6 +315,8 @@ async function removeIfThere(file: string): Promise<void> {
 
 /** Creates the directories of a destination and makes each new entry durable. */
 async function makeDirectories(out: string, directory: string, access: Access): Promise<void> {
+  // Mostly it is there: one look is enough.
+  if (await isThere(path.join(out, directory))) return;
   let made = out;
   for (const name of directory.split('/').filter((part) => part !== '' && part !== '.')) {
     const parent = made;

@@ -24,26 +24,54 @@ export function mostOpen(report: unknown = process.report.getReport()): number {
   return Math.max(LEAST, Math.floor((soft - RESERVED) / EACH));
 }
 
+/** Closed together: the file system joins syncs that wait together. */
+const CLOSED_AT_ONCE = 8;
+
 export class OpenDestinations {
   readonly #most: number;
   /** Least recently used first. */
   readonly #open = new Set<Destination>();
+  /** Room that is given to destinations that are being opened. */
+  #opening = 0;
+  #closing: Promise<boolean> | undefined;
 
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** Closes others until one more may be opened. Those that are being written to now stay open. */
-  async makeRoom(): Promise<void> {
-    for (const destination of this.#open) {
-      if (this.#open.size < this.#most) return;
-      if (destination.isBusy) continue;
-      this.#open.delete(destination);
-      await destination.retire();
+  /** Opens one more, when others were closed to make room for it. Those that are being written to now stay open. */
+  async open(openOne: () => Promise<Destination>): Promise<Destination> {
+    while (this.#open.size + this.#opening >= this.#most) {
+      this.#closing ??= this.#closeOldest();
+      if (!(await this.#closing)) break;
+    }
+    this.#opening += 1;
+    try {
+      const destination = await openOne();
+      this.use(destination);
+      return destination;
+    } finally {
+      this.#opening -= 1;
     }
   }
 
-  /** It was opened, or is used again. */
+  /** False when there was none that could be closed. */
+  async #closeOldest(): Promise<boolean> {
+    const closing: Destination[] = [];
+    for (const destination of this.#open) {
+      if (closing.length === CLOSED_AT_ONCE) break;
+      if (!destination.isBusy) closing.push(destination);
+    }
+    try {
+      await Promise.all(closing.map(async (destination) => await destination.retire()));
+    } finally {
+      for (const destination of closing) this.#open.delete(destination);
+      this.#closing = undefined;
+    }
+    return closing.length > 0;
+  }
+
+  /** It is used again. */
   use(destination: Destination): void {
     this.#open.delete(destination);
     this.#open.add(destination);

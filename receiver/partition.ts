@@ -345,6 +345,7 @@ export class Partition {
     this.#commitMs = this.#committedAt - this.#lastCommit;
     this.#committedSince = true;
     this.#writer.record = this.#held.record;
+    this.#writer.forgetClosed();
     this.#position = this.#held.record.stream;
   }
 

@@ -37,6 +37,8 @@ export interface Group {
   readonly replies: string[];
   readonly changes: Map<string, FileChange[]>;
   readonly lines: RunLine[];
+  /** By destination, where its last line is among them. */
+  readonly lastLines: Map<string, number>;
   readonly destinations: Set<Destination>;
   /** By host: the file ids whose shipper wants to know. */
   readonly touched: Map<string, Set<string>>;
@@ -381,8 +383,8 @@ export class Writer {
     from: number,
     bytes: Uint8Array,
   ): void {
-    const { lines } = this.#group;
-    const index = lines.findLastIndex((line) => line.destination === destination);
+    const { lines, lastLines } = this.#group;
+    const index = lastLines.get(destination) ?? -1;
     const last = lines[index];
     const to = from + bytes.length;
     if (last?.file === file && last.inode === inode && last.end === piece.start && last.to === from) {
@@ -399,6 +401,7 @@ export class Writer {
           piece.after?.file ?? this.#record.files.get(file)?.after ?? null,
         )
       : {};
+    lastLines.set(destination, lines.length);
     lines.push({
       term: this.#term,
       file,
@@ -449,9 +452,7 @@ export class Writer {
       await dropUnlisted(out, ledgerFile, destination, log);
     unlisted.add(destination);
     if (!isKnown) await ledgerFile.note({ open: destination });
-    await open.makeRoom();
-    const opened = await Destination.open(out, destination, rotate);
-    open.use(opened);
+    const opened = await open.open(async () => await Destination.open(out, destination, rotate));
     this.#destinations.set(destination, opened);
     return opened;
   }
@@ -461,6 +462,15 @@ export class Writer {
     const group = this.#group;
     this.#group = emptyGroup();
     return group;
+  }
+
+  /** After a commit: the ledger lists all that was written, so of destinations that are closed nothing is kept. */
+  forgetClosed(): void {
+    for (const [name, destination] of this.#destinations)
+      if (destination.isClosed) {
+        this.#options.ledgerFile.unlisted.delete(name);
+        this.#destinations.delete(name);
+      }
   }
 
   /** After a write error: everything that the ledger does not list goes, and nothing of the group is remembered. */
@@ -503,6 +513,7 @@ function emptyGroup(): Group {
     replies: [],
     changes: new Map(),
     lines: [],
+    lastLines: new Map(),
     destinations: new Set(),
     touched: new Map(),
     bytes: 0,
