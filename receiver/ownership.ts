@@ -212,7 +212,11 @@ export class Ownership {
     try {
       if (await this.#tidy(number, stored, created)) return;
       if (isPlanned && (await this.#isFree(owner))) await this.#take(number, stored, created, signal);
-      else if (isPlanned) this.#waits.set(number, performance.now() + heartbeatMs);
+      else if (isPlanned) {
+        this.#waits.set(number, performance.now() + heartbeatMs);
+        // Made before it is let go, so that the take need not wait for it.
+        await this.#ledgerFor(number, created);
+      }
     } catch (error) {
       if (!isNoRoom(error)) throw error;
       await this.#hadNoRoom(number, error);
@@ -291,10 +295,16 @@ export class Ownership {
     return true;
   }
 
+  async #ledgerFor(number: number, bucket: string): Promise<LedgerFile> {
+    const { output, log } = this.#options.context;
+    const file = await ledgerOf(output, number, log);
+    if (file.ledger.bucket === undefined) await file.append([{ bucket }]);
+    return file;
+  }
+
   async #take(number: number, stored: StoredRecord, bucket: string, signal: AbortSignal): Promise<void> {
     const { context } = this.#options;
-    const file = await ledgerOf(context.output, number, context.log);
-    if (file.ledger.bucket === undefined) await file.append([{ bucket }]);
+    const file = await this.#ledgerFor(number, bucket);
     // Also when it fails half way.
     this.#maybeMine.add(number);
     const partition = await Partition.take(context, number, file, stored);
