@@ -21,6 +21,10 @@ import type { Roster } from './roster.ts';
 import { cutHeldElsewhere } from './segments.ts';
 
 const VISITS_AT_ONCE = 8;
+/** A visit that came to nothing is tried again after this long, unless its partition is released before. */
+const RETRY_MS = 200;
+/** Errors that no further try mends. */
+const ENDS: ReadonlySet<string> = new Set(['lost', 'newer', 'conflict', 'usage']);
 /** Handed over at once: the others go on writing until it is their turn. */
 const HANDED_OVER_AT_ONCE = 4;
 /** What comes within this time is looked at together. */
@@ -62,6 +66,10 @@ export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #running = new Map<number, Running>();
   readonly #handingOver = new Set<number>();
+  /** Partitions that are looked at now, which may become mine. */
+  readonly #visits = new Map<number, Promise<void>>();
+  readonly #visitedAt = new Map<number, number>();
+  #failure: LogferryError | undefined;
   readonly #throttle = new Throttle();
   #bucket: BucketInfo | undefined;
   #beatAt = Number.NEGATIVE_INFINITY;
@@ -99,6 +107,7 @@ export class Ownership {
       signal.removeEventListener('abort', wake);
       self.stays = false;
       for (const stop of stopListening) stop();
+      await Promise.all(this.#visits.values());
       if (context.link.isConnected()) await registration.beat().catch(() => {});
       await inParallel([...this.#running.keys()], HANDED_OVER_AT_ONCE, async (number) => {
         await this.#handOver(number);
@@ -112,7 +121,9 @@ export class Ownership {
     const subscription = context.link.nc.subscribe(releasedSubject(context.topology.prefix), {
       callback: (error, message) => {
         if (error !== null) return;
-        this.#waits.delete(Number(message.string()));
+        const number = Number(message.string());
+        this.#waits.delete(number);
+        this.#visitedAt.delete(number);
         bell.ring();
       },
     });
@@ -122,19 +133,16 @@ export class Ownership {
   }
 
   async #beatAndLook(signal: AbortSignal): Promise<void> {
-    const { context, heartbeatMs } = this.#options;
+    const { heartbeatMs } = this.#options;
     try {
       const isDue = performance.now() - this.#beatAt >= heartbeatMs;
       await this.#beat(isDue);
       await this.#look(isDue, signal);
       await this.#beat(false);
     } catch (error) {
-      if (error instanceof LogferryError && ['lost', 'newer', 'conflict', 'usage'].includes(error.code))
-        throw error;
-      this.#throttle.run(messageOf(error), () => {
-        context.log.warn(`cannot look at the partitions (${messageOf(error)}); trying again`);
-      });
+      this.#complain(error);
     }
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** The heartbeat, when it is due or says something new. */
@@ -170,10 +178,36 @@ export class Ownership {
     const due = Array.from({ length: topology.partitions }, (_, number) => number).filter(
       (number) => !this.#running.has(number) && this.#isDue(number, plan[number] === self.id, created),
     );
-    await inParallel(due, VISITS_AT_ONCE, async (number) => {
-      if (signal.aborted || !link.isConnected() || this.#running.has(number)) return;
-      await this.#visit(number, plan[number] === self.id, created, signal);
-    });
+    if (signal.aborted || !link.isConnected()) return;
+    for (const number of due) {
+      if (this.#visits.size >= VISITS_AT_ONCE) break;
+      if (this.#visits.has(number)) continue;
+      this.#visitedAt.set(number, performance.now());
+      this.#visits.set(number, this.#visitApart(number, plan[number] === self.id, created, signal));
+    }
+  }
+
+  /** Beside the looks: neither the heartbeat nor a partition that has just been released waits for a slow take. */
+  async #visitApart(number: number, isPlanned: boolean, created: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#visit(number, isPlanned, created, signal);
+    } catch (error) {
+      this.#complain(error);
+      this.#waits.set(number, performance.now() + this.#options.heartbeatMs);
+    } finally {
+      this.#visits.delete(number);
+      this.#options.bell.ring();
+    }
+  }
+
+  /** Keeps what ends the receiver for the loop; anything else is said, and tried again. */
+  #complain(error: unknown): void {
+    if (error instanceof LogferryError && ENDS.has(error.code)) this.#failure = error;
+    else
+      this.#throttle.run(messageOf(error), () => {
+        const { log } = this.#options.context;
+        log.warn(`cannot look at the partitions (${messageOf(error)}); trying again`);
+      });
   }
 
   /** An owner whose bucket has changed looks at its record, unless it has just committed to it. */
@@ -191,6 +225,8 @@ export class Ownership {
 
   /** Whether the record of a partition that I do not write has to be read now. */
   #isDue(number: number, isPlanned: boolean, created: string): boolean {
+    if (performance.now() - (this.#visitedAt.get(number) ?? Number.NEGATIVE_INFINITY) < RETRY_MS)
+      return false;
     if (isPlanned) return performance.now() >= (this.#waits.get(number) ?? 0);
     if (this.#maybeMine.has(number)) return true;
     const ledger = this.#options.context.output.ledgers.get(number)?.ledger;
