@@ -69,6 +69,7 @@ export class Ownership {
   /** Partitions that are looked at now, which may become mine. */
   readonly #visits = new Map<number, Promise<void>>();
   readonly #visitedAt = new Map<number, number>();
+  readonly #releasedAt = new Map<number, number>();
   #failure: LogferryError | undefined;
   readonly #throttle = new Throttle();
   #bucket: BucketInfo | undefined;
@@ -124,6 +125,7 @@ export class Ownership {
         const number = Number(message.string());
         this.#waits.delete(number);
         this.#visitedAt.delete(number);
+        this.#releasedAt.set(number, performance.now());
         bell.ring();
       },
     });
@@ -239,6 +241,7 @@ export class Ownership {
   async #visit(number: number, isPlanned: boolean, created: string, signal: AbortSignal): Promise<void> {
     const { context, self, heartbeatMs } = this.#options;
     const { store, room } = context;
+    const began = performance.now();
     const stored = await store.read(number);
     const owner = stored.record?.owner ?? null;
     if (owner !== self.id) {
@@ -249,7 +252,9 @@ export class Ownership {
       if (await this.#tidy(number, stored, created)) return;
       if (isPlanned && (await this.#isFree(owner))) await this.#take(number, stored, created, signal);
       else if (isPlanned) {
-        this.#waits.set(number, performance.now() + heartbeatMs);
+        // Released since it was read: looked at again at once.
+        if ((this.#releasedAt.get(number) ?? 0) < began)
+          this.#waits.set(number, performance.now() + heartbeatMs);
         // Made before it is let go, so that the take need not wait for it.
         await this.#ledgerFor(number, created);
       }
