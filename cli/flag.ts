@@ -48,6 +48,13 @@ export function toggle(flags: string, help: string): z.ZodDefault<z.ZodBoolean> 
   return schema;
 }
 
+/** Declares a flag without a value that switches off (`--no-…`) what is on without it. */
+export function switchOff(flags: `--no-${string}`, help: string): z.ZodDefault<z.ZodBoolean> {
+  const schema = z.boolean().default(true);
+  declared.add(schema, { help, flags, name: flags, repeats: false });
+  return schema;
+}
+
 /** Declares a flag that may be given several times, one value each. */
 export function repeated<S extends z.ZodType>(
   flags: string,

@@ -9,10 +9,19 @@ import type { Access } from '../receiver/access.ts';
 import type { RotateOptions } from '../receiver/destination.ts';
 import type { UpkeepOptions } from '../receiver/upkeep.ts';
 import { duration, flag, integer, oneOf, orOff, parsed, size, wrongValue } from './flag.ts';
+import { FORMATS } from '../receiver/names.ts';
 import { rotationFlags } from './rotation.ts';
 
 export const segmentFlags = {
   ...rotationFlags,
+  format: flag(
+    '--format <format>',
+    {
+      help: 'write central files as they are (plain), or as zstd frames, to be read with zstdcat (zstd)',
+      default: 'plain',
+    },
+    oneOf(...FORMATS),
+  ),
   compress: flag(
     '--compress <how>',
     { help: 'compress segments, in the background: gzip or zstd, or off', default: 'off' },
@@ -62,10 +71,16 @@ type SegmentFlags = z.output<typeof schema>;
 
 /** What a receiver does with these flags. */
 export function segmentOptions(flags: SegmentFlags): { rotate: RotateOptions; upkeep: UpkeepOptions } {
-  const { rotateSize, rotateInterval, compress, keepAge, keepCount, keepSize, keepTotal } = flags;
+  const { rotateSize, rotateInterval, format, compress, keepAge, keepCount, keepSize, keepTotal } = flags;
+  if (format === 'zstd' && compress !== undefined)
+    throw new LogferryError(
+      'usage',
+      `--compress ${compress} and --format zstd contradict each other: such segments are compressed already`,
+      'give only one of them',
+    );
   const access: Access = { mode: flags.fileMode, owner: flags.fileOwner };
   return {
-    rotate: { sizeBytes: rotateSize, interval: rotateInterval, access },
+    rotate: { format, sizeBytes: rotateSize, interval: rotateInterval, access },
     upkeep: {
       compress,
       keep: { ageMs: keepAge, count: keepCount, sizeBytes: keepSize, totalBytes: keepTotal },
@@ -81,6 +96,7 @@ export function segmentArgs(flags: SegmentFlags): string[] {
   return [
     ...['--rotate-size', suffixed(flags.rotateSize, 'B')],
     ...['--rotate-interval', flags.rotateInterval ?? 'off'],
+    ...['--format', flags.format],
     ...['--compress', flags.compress ?? 'off'],
     ...['--keep-age', suffixed(flags.keepAge, 'ms')],
     ...['--keep-count', suffixed(flags.keepCount, '')],

@@ -10,8 +10,9 @@ import { toggle } from './flag.ts';
 import { printable } from './printable.ts';
 
 const HEADER = ['HOST', 'PATH', 'FILE', 'START', 'END', 'DISK', 'FROM', 'TO'];
-/** Only where something is compressed. */
+/** Only where something is compressed, or written as frames. */
 const ENCODING = 'ENCODING';
+const FRAMES = 'zstd frames';
 const NUMBERS = new Set([3, 4, 6, 7]);
 
 const flags = z.strictObject({
@@ -25,8 +26,8 @@ export function segmentsCommand(): Command {
     usage: '[--json] --out <dir...>',
     description:
       'Lists which bytes of which source file lie where: bytes START to END of one generation (FILE) of PATH on ' +
-      'HOST are the bytes FROM to TO of DISK, or of what it decompresses to. Reads the ledgers, offline and while ' +
-      'receivers run.',
+      'HOST are the bytes FROM to TO of DISK; of what it decompresses to where ENCODING is gzip or zstd; of zstd ' +
+      'frames, those at FROM to TO hold them. Reads the ledgers, offline and while receivers run.',
     examples: [
       { does: 'one directory', line: 'logferry segments --out ./central' },
       {
@@ -46,7 +47,7 @@ export function segmentsCommand(): Command {
 }
 
 function table(rows: readonly Listed[]): string {
-  const isPlain = rows.every(({ encoding }) => encoding === undefined);
+  const isPlain = rows.every(({ encoding, format }) => encoding === undefined && format === undefined);
   const header = isPlain ? HEADER : [...HEADER, ENCODING];
   const lines = [header, ...rows.map(cells)];
   const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
@@ -62,7 +63,8 @@ function table(rows: readonly Listed[]): string {
 }
 
 function cells(row: Listed): string[] {
-  const { host, path, file, start, end, disk, from, to, encoding, removed } = row;
+  const { host, path, file, start, end, disk, from, to, removed } = row;
+  const encoding = row.format === undefined ? row.encoding : FRAMES;
   const gone = removed === true ? '(removed)' : '(gone)';
   return [
     printable(host),

@@ -21,19 +21,23 @@ interface Apt {
 }
 
 /**
- * Unpacks the package of the newest suite from which `use` can take what it wants: it gets the directory with the
+ * Unpacks the package (and those in `with`, into the same directory) of the newest suite, or of the machine's own
+ * release, from which `use` can take what it wants: it gets the directory with the
  * package's files and the scratch directory around it, which is removed afterwards, and throws when they do not run
  * here. Throws `failed` when apt is not there or no suite has one, `unreachable` when the mirror does not answer.
  */
 export async function fetchPackage<T>(options: {
   name: string;
+  with?: readonly string[];
+  /** `own` for what needs the libraries of this machine; the newest unless given. */
+  release?: 'newest' | 'own';
   use: (unpacked: string, scratch: string) => Promise<T>;
   cacheDir: string;
   env: NodeJS.ProcessEnv;
   say: (line: string) => void;
   signal?: AbortSignal | undefined;
 }): Promise<T> {
-  const { name, use, cacheDir, say, signal } = options;
+  const { name, with: others = [], release, use, cacheDir, say, signal } = options;
   const [get] = await onPath('apt-get', options.env);
   const [dpkg] = await onPath('dpkg', options.env);
   if (get === undefined || dpkg === undefined) throw new LogferryError('failed', 'apt is not on the PATH');
@@ -42,13 +46,14 @@ export async function fetchPackage<T>(options: {
   const system = await distribution();
   const sources = distributionSources(await machineSources(), system.codename);
 
-  for (const suite of system.suites)
+  const suites = release === 'own' ? [system.codename] : system.suites;
+  for (const suite of suites)
     for (const source of sources) {
       say(`fetching ${name} from the distribution's packages (${suite})`);
       try {
         return await withScratch(cacheDir, async (scratch) => {
           await writeAptState(scratch, stanzaFor(source, suite, system.components, architecture));
-          return await use(await unpackPackage(apt, dpkg, scratch, name), scratch);
+          return await use(await unpackPackages(apt, dpkg, scratch, [name, ...others]), scratch);
         });
       } catch (error) {
         signal?.throwIfAborted();
@@ -59,8 +64,13 @@ export async function fetchPackage<T>(options: {
   throw new LogferryError('failed', `none of the distribution's suites has a ${name} that runs here`);
 }
 
-/** Downloads the package, checked by apt against the signed index, and unpacks it; returns the directory. */
-async function unpackPackage(apt: Apt, dpkg: string, scratch: string, name: string): Promise<string> {
+/** Downloads the packages, checked by apt against the signed index, and unpacks them; returns the directory. */
+async function unpackPackages(
+  apt: Apt,
+  dpkg: string,
+  scratch: string,
+  names: readonly string[],
+): Promise<string> {
   const settings = {
     cwd: scratch,
     env: apt.env,
@@ -78,11 +88,11 @@ async function unpackPackage(apt: Apt, dpkg: string, scratch: string, name: stri
       cause: error,
     });
   }
-  await run(apt.get, [...config, 'download', name], settings);
-  const file = (await readdir(scratch)).find((entry) => entry.endsWith('.deb'));
-  if (file === undefined) throw new LogferryError('failed', 'apt has downloaded no package');
+  await run(apt.get, [...config, 'download', ...names], settings);
+  const files = (await readdir(scratch)).filter((entry) => entry.endsWith('.deb'));
+  if (files.length === 0) throw new LogferryError('failed', 'apt has downloaded no package');
   const unpacked = join(scratch, 'unpacked');
-  await run(dpkg, ['-x', join(scratch, file), unpacked], settings);
+  for (const file of files) await run(dpkg, ['-x', join(scratch, file), unpacked], settings);
   return unpacked;
 }
 

@@ -45,6 +45,25 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** Whether an error, or its cause, says that a disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  return hasSystemCode(error, ['ENOSPC', 'EDQUOT']);
+}
+
+/** Whether an error, or its cause, says that this user may not. */
+export function isForbidden(error: unknown): boolean {
+  return hasSystemCode(error, ['EACCES', 'EPERM']);
+}
+
+/** Whether an error, or its cause, is a system error with one of these codes. */
+export function hasSystemCode(error: unknown, codes: readonly string[]): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    codes.includes(systemCode(error) ?? '') ||
+    (error.cause !== undefined && hasSystemCode(error.cause, codes))
+  );
+}
+
 /** The `code` of a system error (`ENOENT`), or undefined. */
 export function systemCode(error: unknown): string | undefined {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;

@@ -5,7 +5,7 @@ import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'no
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 
-import { LogferryError, messageOf, systemCode } from './errors.ts';
+import { isDiskFull, LogferryError, messageOf, systemCode } from './errors.ts';
 import { sleep } from './run.ts';
 
 /** Makes a directory's entries durable: a rename or a new file counts only after this. */
@@ -84,8 +84,7 @@ export async function workIn<T>(directory: string, what: string, work: () => Pro
     return await work();
   } catch (error) {
     if (error instanceof LogferryError || systemCode(error) === undefined) throw error;
-    const isFull = systemCode(error) === 'ENOSPC' || systemCode(error) === 'EDQUOT';
-    const remedy = isFull ? 'make room there' : 'make it writable for this user';
+    const remedy = isDiskFull(error) ? 'make room there' : 'make it writable for this user';
     const hint = `give another ${what}, or ${remedy}`;
     throw new LogferryError('failed', `cannot use ${directory}: ${messageOf(error)}`, hint, { cause: error });
   }

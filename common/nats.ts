@@ -109,8 +109,8 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
   let epoch = 0;
   let connected = true;
   let closing = false;
-  let lost = Promise.withResolvers<never>();
-  lost.promise.catch(() => {});
+  // Not a race with one promise that stands for the connection: that would keep something of every request for ever.
+  const unanswered = new Set<(error: LogferryError) => void>();
   const disconnected = (): LogferryError =>
     new LogferryError('unreachable', 'the connection to nats-server was lost');
   const watch = async (): Promise<void> => {
@@ -118,9 +118,8 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
       if (status.type === 'disconnect') {
         epoch += 1;
         connected = false;
-        lost.reject(disconnected());
-        lost = Promise.withResolvers<never>();
-        lost.promise.catch(() => {});
+        for (const reject of unanswered) reject(disconnected());
+        unanswered.clear();
         if (!closing) options.log.warn('connection to nats-server lost; reconnecting');
       } else if (status.type === 'reconnect') {
         connected = true;
@@ -136,9 +135,16 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
     js: jetstream(nc, { timeout: REQUEST_TIMEOUT_MS }),
     epoch: () => epoch,
     isConnected: () => connected && !nc.isClosed(),
-    ask: async (request) => {
+    ask: async <T>(request: () => Promise<T>) => {
       if (!connected || nc.isClosed()) throw disconnected();
-      return await Promise.race([request(), lost.promise]);
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
+      unanswered.add(reject);
+      request().then(resolve, reject);
+      try {
+        return await promise;
+      } finally {
+        unanswered.delete(reject);
+      }
     },
     maxPayload: () => nc.info?.max_payload ?? 1_048_576,
     close: async () => {

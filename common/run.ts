@@ -97,11 +97,11 @@ export class Bell {
     this.#rung = false;
   }
 
-  /** Resolves at the next ring, after `ms`, or when the signal fires. */
+  /** Resolves at the next ring, after `ms` (which may be Infinity), or when the signal fires. */
   async wait(ms: number, signal?: AbortSignal): Promise<void> {
     if (!this.#rung && signal?.aborted !== true) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, ms);
+      const timer = ms === Number.POSITIVE_INFINITY ? undefined : setTimeout(resolve, ms);
       this.#waiting = resolve;
       const bells = signal === undefined ? undefined : bellsOf(signal);
       bells?.add(this);

@@ -9,7 +9,7 @@ import { crc32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
 import { syncDirectory } from '../common/files.ts';
 import { compressor, decompressor } from './encoding.ts';
-import { encodingOf, listedBytes } from './ledger.ts';
+import { encodingOf, hasFrames, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { compressedName, type Encoding, renumbered, STATE_DIRECTORY } from './names.ts';
 import {
@@ -75,6 +75,7 @@ async function isWhole({ out, file, destination, segment }: Job): Promise<boolea
   const listed = listedBytes(ledger, destination, segment.inode);
   if (segment.active || listed !== segment.size || listed === 0) return false;
   if (encodingOf(ledger, destination, segment.inode) !== undefined) return false;
+  if (hasFrames(ledger, destination, segment.inode)) return false;
   const where = path.join(out, segment.name);
   return (await isStill(where, segment.inode)) && (await stat(where)).size === listed;
 }

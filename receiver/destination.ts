@@ -2,7 +2,7 @@
 // rotating-file-stream, and cuts itself back. Never decides what to write.
 
 import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -11,13 +11,15 @@ import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { syncDirectory, unlinkIfThere } from '../common/files.ts';
 import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
-import { segmentName } from './names.ts';
-import { inodeOf, isStill, isThere } from './segments.ts';
+import { activeName, compressedName, type Format, segmentName } from './names.ts';
+import { inodeOf, isStill, isThere, statIfThere } from './segments.ts';
 
 const datasync = promisify(fdatasync);
 
 export interface RotateOptions {
-  /** Bytes after which the active file becomes a segment; undefined for never. */
+  /** What the bytes that are written are; undefined for plain. */
+  readonly format?: Format;
+  /** Bytes on disk after which the active file becomes a segment; undefined for never. */
   readonly sizeBytes: number | undefined;
   /** As rotating-file-stream takes it (`1d`, `6h`); undefined for never. */
   readonly interval: string | undefined;
@@ -70,11 +72,13 @@ export class Destination {
     this.#out = out;
     this.#access = rotate.access ?? {};
     this.destination = destination;
-    const active = path.join(out, destination);
-    const base = path.basename(active);
+    const format = rotate.format ?? 'plain';
+    const active = path.join(out, activeName(destination, format));
     this.#stream = createStream(
       (time, index) =>
-        time === null || time === undefined ? base : segmentName(base, new Date(), index ?? 1),
+        time === null || time === undefined
+          ? path.basename(active)
+          : rotatedName(destination, format, index ?? 1),
       {
         path: `${path.dirname(active)}/`,
         mode: fileMode(this.#access),
@@ -111,9 +115,19 @@ export class Destination {
     });
   }
 
-  /** Opens the active file for appending, creating what is missing. Throws the system's error. */
-  static async open(out: string, destination: string, rotate: RotateOptions): Promise<Destination> {
+  /**
+   * Opens the active file for appending, creating what is missing. Throws the system's error.
+   *
+   * @param finished the active file of another format, if there may be one: it becomes a segment
+   */
+  static async open(
+    out: string,
+    destination: string,
+    rotate: RotateOptions,
+    finished?: Format,
+  ): Promise<Destination> {
     await makeDirectories(out, path.dirname(destination), rotate.access ?? {});
+    if (finished !== undefined) await rotateAway(out, destination, finished);
     const opened = new Destination(out, destination, rotate);
     try {
       await new Promise<void>((resolve, reject) => {
@@ -306,6 +320,28 @@ export class Destination {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+/** What the active file is called from now on. */
+function rotatedName(destination: string, format: Format, index: number): string {
+  const name = segmentName(path.basename(destination), new Date(), index);
+  return format === 'plain' ? name : compressedName(name, format);
+}
+
+/** Makes an active file that nobody writes to a segment. The next sync makes that durable. */
+async function rotateAway(out: string, destination: string, format: Format): Promise<void> {
+  const active = path.join(out, activeName(destination, format));
+  const stats = await statIfThere(active);
+  if (stats?.isFile() !== true) return;
+  if (stats.size === 0n) {
+    await unlinkIfThere(active);
+    return;
+  }
+  const segment = (index: number): string =>
+    path.join(path.dirname(active), rotatedName(destination, format, index));
+  let index = 1;
+  while (await isThere(segment(index))) index += 1;
+  await rename(active, segment(index));
 }
 
 async function removeIfThere(file: string): Promise<void> {

@@ -3,7 +3,7 @@
 import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
+import { isDiskFull, LogferryError } from '../common/errors.ts';
 import { readIfThere, setAside, syncDirectory, writeBeside } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { partitionKey } from '../common/topology.ts';
@@ -13,12 +13,10 @@ import {
   decodeLine,
   emptyLedger,
   encodeLine,
-  LEDGER_VERSION,
   type Ledger,
   type LedgerLine,
 } from './ledger.ts';
 import { STATE_DIRECTORY } from './names.ts';
-import { isFull } from './room.ts';
 import { Turns } from './turns.ts';
 
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
@@ -130,7 +128,7 @@ export class LedgerFile {
     try {
       compacted = await writeBeside(this.#file, textOf(this.ledger));
     } catch (error) {
-      if (isFull(error)) return;
+      if (isDiskFull(error)) return;
       throw error;
     }
     const handle = await open(compacted, 'r+');
@@ -214,8 +212,7 @@ export async function loadLedger(file: string, directory: string, partition: num
   for (const line of lines) {
     try {
       const parsed = decodeLine(line, file);
-      if ('version' in parsed && parsed.version <= LEDGER_VERSION)
-        ledger = emptyLedger(directory === '' ? parsed.directory : directory, partition);
+      if ('version' in parsed && ledger.directory === '') ledger = { ...ledger, directory: parsed.directory };
       applyLine(ledger, parsed);
     } catch (error) {
       if (!(error instanceof LogferryError) || error.code !== 'corrupt') throw error;

@@ -18,7 +18,7 @@ import {
   type Relabel,
 } from '../common/record.ts';
 import { addKnown, type Known, rememberRun, siblingKey } from './known.ts';
-import type { Encoding } from './names.ts';
+import { activeName, type Encoding, type Format, FORMATS } from './names.ts';
 
 /** Source bytes [start, end) lie at [from, to) of one file on disk, written under `term`. */
 export interface Run {
@@ -34,6 +34,8 @@ export interface Run {
   readonly inode: string;
   /** How the file on disk is compressed; `from` and `to` count the bytes that it decompresses to. */
   readonly encoding?: Encoding | undefined;
+  /** The file is written as zstd frames: `from` and `to` are where frames begin and end on disk. */
+  readonly format?: 'zstd' | undefined;
   readonly from: number;
   to: number;
   /** See tailOf, at `end`. */
@@ -43,7 +45,7 @@ export interface Run {
   readonly before?: Readonly<Record<string, number>> | undefined;
 }
 
-/** CRC-32 of exactly the bytes of one line, as 8 hex digits. */
+/** CRC-32 of exactly the bytes of one line, as they lie on disk, as 8 hex digits. */
 export interface RunLine extends Readonly<Run> {
   readonly checksum: string;
 }
@@ -53,8 +55,8 @@ export type LedgerLine =
   | RunLine
   /** Every run of the file from `start` on belongs to `term` now. */
   | { readonly relabel: string; readonly start: number; readonly term: string }
-  /** From `to` on, nothing of this inode is listed any more. */
-  | { readonly cut: string; readonly inode: string; readonly to: number }
+  /** From `to` on, nothing of this inode is listed any more; of frames, the run that lies there now ends at `end`. */
+  | { readonly cut: string; readonly inode: string; readonly to: number; readonly end?: number | undefined }
   /** Every run of this inode lies in another one now, compressed, at the same offsets of what it decompresses to. */
   | {
       readonly compressed: string;
@@ -66,24 +68,30 @@ export type LedgerLine =
   | { readonly dropped: string; readonly inode: string }
   /** What dropped runs of one generation add up to. */
   | { readonly known: Known }
-  /** Files of this destination may exist from now on, listed or not. */
-  | { readonly open: string }
+  /** Files of this destination may exist from now on, listed or not; without a format they are plain. */
+  | { readonly open: string; readonly format?: 'zstd' | undefined }
   /** Lines before this one were lost. */
   | { readonly damaged: boolean }
   /** The creation of the bucket that this ledger's claims were merged into. */
   | { readonly bucket: string };
 
-export const LEDGER_VERSION = 1;
+export const LEDGER_VERSION = 2;
+/** A ledger that knows of no frames: an older logferry goes on with it. */
+const PLAIN_VERSION = 1;
 
 /** What the lines add up to. Runs are ordered per destination as they were written. */
 export interface Ledger {
   readonly directory: string;
   readonly partition: number;
+  /** What a program must know that reads it. */
+  version: number;
   bucket: string | undefined;
   /** Lines were lost once: files may be there that no line says were opened. */
   damaged: boolean;
   /** Destinations that a file may have been created for. */
   readonly opened: Set<string>;
+  /** The files that are, or were, written to, and whose they are. */
+  readonly actives: Map<string, string>;
   readonly destinations: Map<string, Run[]>;
   /** By file: what is left of the runs that retention removed. */
   readonly known: Map<string, Known>;
@@ -93,9 +101,11 @@ export function emptyLedger(directory: string, partition: number): Ledger {
   return {
     directory,
     partition,
+    version: PLAIN_VERSION,
     bucket: undefined,
     damaged: false,
     opened: new Set(),
+    actives: new Map(),
     destinations: new Map(),
     known: new Map(),
   };
@@ -103,11 +113,11 @@ export function emptyLedger(directory: string, partition: number): Ledger {
 
 /** Applies one line, in the order of the file. */
 export function applyLine(ledger: Ledger, line: LedgerLine): void {
-  if ('version' in line) return;
-  if ('bucket' in line) ledger.bucket = line.bucket;
+  if ('version' in line) ledger.version = Math.max(ledger.version, line.version);
+  else if ('bucket' in line) ledger.bucket = line.bucket;
   else if ('damaged' in line) ledger.damaged = line.damaged;
-  else if ('open' in line) ledger.opened.add(line.open);
-  else if ('cut' in line) cutRuns(ledger, line.cut, line.inode, line.to);
+  else if ('open' in line) openDestination(ledger, line.open, line.format);
+  else if ('cut' in line) cutRuns(ledger, line);
   else if ('compressed' in line) moveRuns(ledger, line.compressed, line.inode, line.as, line.encoding);
   else if ('dropped' in line) dropRuns(ledger, line.dropped, line.inode);
   else if ('known' in line) addKnown(ledger.known, line.known);
@@ -117,8 +127,17 @@ export function applyLine(ledger: Ledger, line: LedgerLine): void {
   } else addRun(ledger, line);
 }
 
+function openDestination(ledger: Ledger, destination: string, format: Format = 'plain'): void {
+  ledger.opened.add(destination);
+  const name = activeName(destination, format);
+  if (!ledger.actives.has(name)) ledger.actives.set(name, destination);
+}
+
 function addRun(ledger: Ledger, line: RunLine): void {
   const { checksum: _, ...run } = line;
+  // The line that opened it may be lost.
+  const name = activeName(run.destination, run.format ?? 'plain');
+  if (run.encoding === undefined && !ledger.actives.has(name)) ledger.actives.set(name, run.destination);
   const runs = ledger.destinations.get(run.destination);
   if (runs === undefined) {
     ledger.destinations.set(run.destination, [run]);
@@ -137,15 +156,19 @@ function addRun(ledger: Ledger, line: RunLine): void {
   else runs.push(run);
 }
 
-function cutRuns(ledger: Ledger, destination: string, inode: string, to: number): void {
-  const runs = ledger.destinations.get(destination);
+function cutRuns(ledger: Ledger, { cut, inode, to, end }: Extract<LedgerLine, { cut: string }>): void {
+  const runs = ledger.destinations.get(cut);
   if (runs === undefined) return;
   const kept: Run[] = [];
   for (const run of runs) {
     if (run.inode !== inode || run.to <= to) kept.push(run);
-    else if (run.from < to) kept.push(shortened(run, run.end - (run.to - to)));
+    else if (run.from < to) {
+      // Without `end` nobody has looked where its frames end.
+      const left = run.format === undefined ? run.end - (run.to - to) : (end ?? run.start);
+      if (left > run.start) kept.push(shortened(run, left, to));
+    }
   }
-  setRuns(ledger, destination, kept);
+  setRuns(ledger, cut, kept);
 }
 
 function moveRuns(ledger: Ledger, destination: string, inode: string, as: string, encoding: Encoding): void {
@@ -170,8 +193,8 @@ function setRuns(ledger: Ledger, destination: string, runs: Run[]): void {
 }
 
 /** The tail at the new end is not known; an empty one never matches, which only means that it is looked up. */
-function shortened(run: Run, end: number): Run {
-  return { ...run, end, to: run.to - (run.end - end), tail: '' };
+function shortened(run: Run, end: number, to: number): Run {
+  return { ...run, end, to, tail: '' };
 }
 
 export function* allRuns(ledger: Ledger): Generator<Run> {
@@ -184,6 +207,34 @@ export function listedBytes(ledger: Ledger, destination: string, inode: string):
   for (const run of ledger.destinations.get(destination) ?? [])
     if (run.inode === inode) listed = Math.max(listed, run.to);
   return listed;
+}
+
+/** The lines that say, before a file is created, that it may be there. None when the ledger says so already. */
+export function openLines(ledger: Ledger, destination: string, format: Format): LedgerLine[] {
+  if (ledger.opened.has(destination) && ledger.actives.get(activeName(destination, format)) === destination)
+    return [];
+  if (format === 'plain') return [{ open: destination }];
+  const { version, directory, partition } = ledger;
+  const newer = version < LEDGER_VERSION ? [{ version: LEDGER_VERSION, directory, partition }] : [];
+  return [...newer, { open: destination, format }];
+}
+
+/** Another destination may be written to a file of the name that this one would be written to. */
+export function isOthers(ledger: Ledger, destination: string, format: Format): boolean {
+  return (ledger.actives.get(activeName(destination, format)) ?? destination) !== destination;
+}
+
+/** What a destination's active file may be called: in either format, unless it is another's, or nobody's. */
+export function activesOf(ledger: Ledger, destination: string): string[] {
+  return FORMATS.map((format) => activeName(destination, format)).filter((name) => {
+    const owner = ledger.actives.get(name);
+    return owner === destination || (owner === undefined && (name === destination || ledger.damaged));
+  });
+}
+
+/** Whether a file on disk was written as frames; false when it is not listed. */
+export function hasFrames(ledger: Ledger, destination: string, inode: string): boolean {
+  return ledger.destinations.get(destination)?.find((run) => run.inode === inode)?.format !== undefined;
 }
 
 /** How the ledger says that a file on disk is compressed; undefined when it is plain, or not listed. */
@@ -261,12 +312,28 @@ export interface Cut {
   readonly destination: string;
   readonly inode: string;
   readonly to: number;
+  /**
+   * Of frames, when a part of a run stays: its source bytes below `keep`, and with them the frame that holds the last
+   * one. Where that ends only the file says; it replaces `to`, which is the end of the run.
+   */
+  readonly within?: { readonly run: Run; readonly keep: number };
+}
+
+/** Where a frame ends: on disk, and which source byte follows. */
+export interface FrameEnd {
+  readonly to: number;
+  readonly end: number;
+}
+
+/** The line that says so before it is done. */
+export function cutLine({ destination, inode, to }: Cut, frameEnd?: FrameEnd): LedgerLine {
+  return { cut: destination, inode, ...(frameEnd ?? { to }) };
 }
 
 /**
  * What may go of what the ledger lists (design §5.7): bytes whose holder is a later term of another directory, of
  * files that are committed as far as this directory holds them, and only from the end of their destination. A
- * compressed file goes as a whole or not at all. In the order in which to cut.
+ * compressed file goes as a whole or not at all, and so does a frame. In the order in which to cut.
  */
 export function cutsAllowed(ledger: Ledger, record: PartitionRecord): Cut[] {
   const ends = endsHeld(ledger);
@@ -291,7 +358,11 @@ function cutsFromEnd(
   const cuts: Cut[] = [];
   for (const run of runs.toReversed()) {
     const keep = keepOf(run);
-    if (keep < run.end) cuts.push({ destination, inode: run.inode, to: run.to - (run.end - keep) });
+    const { inode } = run;
+    if (keep <= run.start) cuts.push({ destination, inode, to: run.from });
+    else if (keep < run.end && run.format === undefined)
+      cuts.push({ destination, inode, to: run.to - (run.end - keep) });
+    else if (keep < run.end) cuts.push({ destination, inode, to: run.to, within: { run, keep } });
     if (keep > run.start) return { cuts, whole: false };
   }
   return { cuts, whole: true };
@@ -378,11 +449,15 @@ export function relabelLines(relabels: readonly Relabel[], term: string): Ledger
 
 /** The shortest list of lines that says the same: what a ledger is compacted to. Joined runs have no checksum. */
 export function compactLines(ledger: Ledger): LedgerLine[] {
-  const { directory, partition, bucket, damaged } = ledger;
-  const lines: LedgerLine[] = [{ version: LEDGER_VERSION, directory, partition }];
+  const { version, directory, partition, bucket, damaged, opened, actives } = ledger;
+  const lines: LedgerLine[] = [{ version, directory, partition }];
   if (bucket !== undefined) lines.push({ bucket });
   if (damaged) lines.push({ damaged });
-  for (const destination of ledger.opened) lines.push({ open: destination });
+  for (const destination of opened) {
+    lines.push({ open: destination });
+    if (actives.get(activeName(destination, 'zstd')) === destination)
+      lines.push({ open: destination, format: 'zstd' });
+  }
   for (const known of ledger.known.values()) lines.push({ known });
   for (const run of allRuns(ledger)) lines.push({ ...run, checksum: '' });
   return lines;
@@ -390,8 +465,13 @@ export function compactLines(ledger: Ledger): LedgerLine[] {
 
 const offset = z.int().min(0);
 const encoding = z.enum(['gzip', 'zstd']);
+const format = z.literal('zstd');
 const lineSchema = z.union([
-  z.object({ version: z.literal(LEDGER_VERSION), directory: z.string(), partition: z.int().min(0) }),
+  z.object({
+    version: z.int().min(PLAIN_VERSION).max(LEDGER_VERSION),
+    directory: z.string(),
+    partition: z.int().min(0),
+  }),
   z.object({
     term: z.string(),
     file: z.string(),
@@ -401,6 +481,7 @@ const lineSchema = z.union([
     destination: z.string(),
     inode: z.string(),
     encoding: encoding.optional(),
+    format: format.optional(),
     from: offset,
     to: offset,
     tail: z.string(),
@@ -409,7 +490,7 @@ const lineSchema = z.union([
     before: z.record(z.string(), offset).optional(),
   }),
   z.object({ relabel: z.string(), start: offset, term: z.string() }),
-  z.object({ cut: z.string(), inode: z.string(), to: offset }),
+  z.object({ cut: z.string(), inode: z.string(), to: offset, end: offset.optional() }),
   z.object({ compressed: z.string(), inode: z.string(), as: z.string(), encoding }),
   z.object({ dropped: z.string(), inode: z.string() }),
   z.object({
@@ -422,7 +503,7 @@ const lineSchema = z.union([
       removed: z.array(z.tuple([offset, offset])),
     }),
   }),
-  z.object({ open: z.string() }),
+  z.object({ open: z.string(), format: format.optional() }),
   z.object({ damaged: z.boolean() }),
   z.object({ bucket: z.string() }),
 ]);

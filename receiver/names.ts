@@ -15,6 +15,10 @@ const ENCODING_SUFFIX = { gzip: '.gz', zstd: '.zst' } as const;
 
 export type Encoding = keyof typeof ENCODING_SUFFIX;
 
+/** How central files are written: the bytes themselves, or zstd frames one behind the other. */
+export const FORMATS = ['plain', 'zstd'] as const;
+export type Format = (typeof FORMATS)[number];
+
 /** What a segment adds to a destination's name: when it was rotated away, which one of that moment, how compressed. */
 const SEGMENT_SUFFIX = /\.(\d{8}T\d{9}Z)(?:-(\d+))?(?:\.gz|\.zst)?$/;
 const LONGEST_SUFFIX = '.20260101T000000000Z-999.zst'.length;
@@ -59,6 +63,14 @@ function safeName(name: string): string {
 
 function shortHash(name: string): string {
   return hash('sha256', name, 'hex').slice(0, 24);
+}
+
+/**
+ * The file that is written to. In one directory two destinations may want the same one (`a` in zstd, `a.zst` in plain):
+ * the ledger knows whose it is.
+ */
+export function activeName(destination: string, format: Format): string {
+  return format === 'plain' ? destination : compressedName(destination, format);
 }
 
 /** The name of a segment that was rotated away at this time; names sort by time. `index` tells apart what a millisecond cannot. */

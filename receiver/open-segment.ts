@@ -1,24 +1,41 @@
-// One central file that is open for reading, plain or compressed: its bytes at offsets that rise. Never writes.
+// One central file that is open for reading, plain, compressed or of frames: the bytes of the runs that lie in it.
+// Never writes.
 
 import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import type { Readable } from 'node:stream';
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
 
 import { LogferryError, messageOf } from '../common/errors.ts';
 import { decompressor } from './encoding.ts';
+import { type Frame, framesIn } from './frame-file.ts';
+import type { Run } from './ledger.ts';
 import type { Encoding } from './names.ts';
 
 export interface OpenSegment {
-  /** The bytes [from, to) of what the file holds, decompressed; fewer when it ends before. */
-  read(from: number, to: number): AsyncGenerator<Uint8Array>;
+  /** The source bytes [start, end) of a run, decompressed; fewer when the file ends before. Fastest in the order of the file. */
+  read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array>;
   close(): Promise<void>;
 }
 
 const READ_BYTES = 512 * 1024;
 
+const decompress = promisify(zstdDecompress);
+
 /** `name` is for messages. The handle is closed with it. */
-export function openSegment(handle: FileHandle, encoding: Encoding | undefined, name: string): OpenSegment {
+export function openSegment(
+  handle: FileHandle,
+  { encoding, format }: Pick<Run, 'encoding' | 'format'>,
+  name: string,
+): OpenSegment {
+  if (format !== undefined) return new Frames(handle, name);
   return encoding === undefined ? new Plain(handle) : new Compressed(handle, encoding, name);
+}
+
+/** Where a source byte lies in a file that holds, or decompresses to, the source bytes themselves. */
+function placeOf(run: Run, at: number): number {
+  return run.from + (at - run.start);
 }
 
 class Plain implements OpenSegment {
@@ -28,8 +45,9 @@ class Plain implements OpenSegment {
     this.#handle = handle;
   }
 
-  async *read(from: number, to: number): AsyncGenerator<Uint8Array> {
-    for (let at = from; at < to;) {
+  async *read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array> {
+    const to = placeOf(run, end);
+    for (let at = placeOf(run, start); at < to;) {
       const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, to - at));
       const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) return;
@@ -41,6 +59,64 @@ class Plain implements OpenSegment {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+/** Frames that are found by their headers: those before the wanted bytes are not decompressed. */
+class Frames implements OpenSegment {
+  readonly #handle: FileHandle;
+  readonly #name: string;
+
+  constructor(handle: FileHandle, name: string) {
+    this.#handle = handle;
+    this.#name = name;
+  }
+
+  async *read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array> {
+    let at = run.start;
+    for await (const frame of framesIn(this.#handle, run.from, run.to)) {
+      const next = at + frame.content;
+      if (next > start) {
+        const data = await this.#decompress(frame);
+        yield data.subarray(Math.max(0, start - at), Math.min(frame.content, end - at));
+      }
+      at = next;
+      if (at >= end) return;
+    }
+    const { size } = await this.#handle.stat();
+    if (size >= run.to)
+      throw damaged(
+        this.#name,
+        `no zstd frames from ${run.from} to ${run.to} for ${run.end - run.start} bytes`,
+      );
+  }
+
+  async #decompress({ from, to, content }: Frame): Promise<Uint8Array> {
+    const packed = Buffer.allocUnsafe(to - from);
+    const { bytesRead } = await this.#handle.read(packed, 0, packed.length, from);
+    try {
+      const data = await decompress(packed.subarray(0, bytesRead), {
+        maxOutputLength: Math.max(1, content),
+        chunkSize: Math.max(64, content + 1),
+      });
+      if (data.length === content) return data;
+      throw new Error(`${data.length} of ${content} bytes`);
+    } catch (error) {
+      throw damaged(this.#name, `frame from ${from} to ${to}: ${messageOf(error)}`, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+function damaged(name: string, what: string, cause?: unknown): LogferryError {
+  return new LogferryError(
+    'failed',
+    `${name} does not decompress (${what})`,
+    'it is damaged: put it back from a copy',
+    { cause },
+  );
 }
 
 /** Decompresses from the beginning, and goes on where the last read ended as long as offsets rise. */
@@ -60,11 +136,11 @@ class Compressed implements OpenSegment {
     this.#name = name;
   }
 
-  async *read(from: number, to: number): AsyncGenerator<Uint8Array> {
+  async *read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array> {
+    const [from, to] = [placeOf(run, start), placeOf(run, end)];
     if (from < this.#at) this.#end();
     for (let at = from; at < to;) {
-      const end = this.#at + this.#piece.length;
-      if (at >= end) {
+      if (at >= this.#at + this.#piece.length) {
         if (!(await this.#next())) return;
         continue;
       }
@@ -83,12 +159,7 @@ class Compressed implements OpenSegment {
       this.#piece = value;
       return true;
     } catch (error) {
-      throw new LogferryError(
-        'failed',
-        `${this.#name} does not decompress (${messageOf(error)})`,
-        'it is damaged: put it back from a copy',
-        { cause: error },
-      );
+      throw damaged(this.#name, messageOf(error), error);
     }
   }
 

@@ -68,8 +68,8 @@ export class Ownership {
   readonly #handingOver = new Set<number>();
   /** Partitions that are looked at now, which may become mine. */
   readonly #visits = new Map<number, Promise<void>>();
+  /** When a partition was last visited; forgotten when it is released, so that it is visited again at once. */
   readonly #visitedAt = new Map<number, number>();
-  readonly #releasedAt = new Map<number, number>();
   #failure: LogferryError | undefined;
   readonly #throttle = new Throttle();
   #bucket: BucketInfo | undefined;
@@ -125,7 +125,6 @@ export class Ownership {
         const number = Number(message.string());
         this.#waits.delete(number);
         this.#visitedAt.delete(number);
-        this.#releasedAt.set(number, performance.now());
         bell.ring();
       },
     });
@@ -241,7 +240,6 @@ export class Ownership {
   async #visit(number: number, isPlanned: boolean, created: string, signal: AbortSignal): Promise<void> {
     const { context, self, heartbeatMs } = this.#options;
     const { store, room } = context;
-    const began = performance.now();
     const stored = await store.read(number);
     const owner = stored.record?.owner ?? null;
     if (owner !== self.id) {
@@ -253,8 +251,7 @@ export class Ownership {
       if (isPlanned && (await this.#isFree(owner))) await this.#take(number, stored, created, signal);
       else if (isPlanned) {
         // Released since it was read: looked at again at once.
-        if ((this.#releasedAt.get(number) ?? 0) < began)
-          this.#waits.set(number, performance.now() + heartbeatMs);
+        if (this.#visitedAt.has(number)) this.#waits.set(number, performance.now() + heartbeatMs);
         // Made before it is let go, so that the take need not wait for it.
         await this.#ledgerFor(number, created);
       }

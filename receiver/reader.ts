@@ -6,6 +6,7 @@ import path from 'node:path';
 
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { sleep } from '../common/run.ts';
+import { lastFrameEnd } from './frame-file.ts';
 import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun, sourceOf } from './join.ts';
 import type { Known } from './known.ts';
 import { allRuns, type Run } from './ledger.ts';
@@ -45,11 +46,13 @@ export interface Listed {
   readonly end: number;
   /** Null when the ledger lists the file, but it is gone. */
   readonly disk: string | null;
-  /** Of what the file decompresses to, where it is compressed; null where retention removed it. */
+  /** Of what the file decompresses to, where `encoding` is given; null where retention removed it. */
   readonly from: number | null;
   readonly to: number | null;
-  /** Only where the file is compressed. */
+  /** Only where the file was compressed as a whole. */
   readonly encoding?: Encoding;
+  /** Only where the file is of zstd frames: those between `from` and `to` on disk hold the bytes. */
+  readonly format?: 'zstd';
   /** Only where retention removed the bytes. */
   readonly removed?: true;
 }
@@ -115,7 +118,7 @@ async function readDirectory(out: string): Promise<Contents> {
         found.set(destination, segments);
         for (const one of [...waiting, ...(await listing.segmentsOf(destination))])
           segments.set(one.inode, one);
-        for (const run of own) runs.push(place(out, ledger.partition, run, segments.get(run.inode)));
+        for (const run of own) runs.push(await place(out, ledger.partition, run, segments.get(run.inode)));
       }
     if (look === LOOKS || runs.every(({ name }) => name !== undefined)) {
       const known = ledgers.flatMap((ledger) => [...ledger.known.values()]);
@@ -125,11 +128,28 @@ async function readDirectory(out: string): Promise<Contents> {
   }
 }
 
-function place(out: string, partition: number, run: Run, segment: Segment | undefined): PlacedRun {
-  const size = run.encoding === undefined ? (segment?.size ?? 0) : run.to;
-  const bytes = segment === undefined ? 0 : Math.max(0, Math.min(run.to, size) - run.from);
+async function place(
+  out: string,
+  partition: number,
+  run: Run,
+  segment: Segment | undefined,
+): Promise<PlacedRun> {
   const { host } = sourceOf(run.file);
-  return { run, out, partition, host, name: segment?.name, there: run.start + bytes };
+  const there = segment === undefined ? run.start : await endOnDisk(out, run, segment);
+  return { run, out, partition, host, name: segment?.name, there };
+}
+
+/** As much of a run as its file is long enough for. */
+async function endOnDisk(out: string, run: Run, { name, size }: Segment): Promise<number> {
+  if (run.encoding !== undefined || size >= run.to) return run.end;
+  if (run.format === undefined) return run.start + Math.max(0, size - run.from);
+  const handle = await openIfThere(path.join(out, name));
+  if (handle === undefined) return run.start;
+  try {
+    return (await lastFrameEnd(handle, run, size)).end;
+  } finally {
+    await handle.close();
+  }
 }
 
 /** What lies where, and what retention removed, by host, path, generation and offset. */
@@ -160,9 +180,9 @@ interface Row {
 }
 
 function listed({ run, out, host, name }: PlacedRun): Row {
-  const { path: source, start, end, from, to, encoding } = run;
+  const { path: source, start, end, from, to, encoding, format } = run;
   const disk = name === undefined ? null : path.join(out, name);
-  const as = encoding === undefined ? {} : { encoding };
+  const as = { ...(encoding === undefined ? {} : { encoding }), ...(format === undefined ? {} : { format }) };
   const row = { host, path: source, file: sourceOf(run.file).id, start, end, disk, from, to, ...as };
   return { key: run.file, row };
 }
@@ -207,13 +227,12 @@ export async function* readPieces(pieces: Iterable<SourcePiece>): AsyncGenerator
         opened = undefined;
         opened = await openRun(placed);
       }
-      let at = run.from + (start - run.start);
-      const to = at + (end - start);
-      for await (const bytes of opened.segment.read(at, to)) {
+      let at = start;
+      for await (const bytes of opened.segment.read(run, start, end)) {
         yield bytes;
         at += bytes.length;
       }
-      if (at < to) throw gone(placed, `ends at ${at}, before ${to}`);
+      if (at < end) throw gone(placed, `ends with byte ${at} of the source, before ${end}`);
     }
   } finally {
     await opened?.segment.close();
@@ -238,7 +257,7 @@ async function openRun(placed: PlacedRun): Promise<Opened> {
       const handle = await openIfThere(file);
       if (handle !== undefined) {
         if (inodeOf(await handle.stat({ bigint: true })) === run.inode)
-          return { out, inodes, segment: openSegment(handle, run.encoding, file) };
+          return { out, inodes, segment: openSegment(handle, run, file) };
         await handle.close();
       }
     }
@@ -264,7 +283,8 @@ async function successorOf({ out, partition, run }: PlacedRun): Promise<Run | un
     other.file === run.file &&
     other.start <= run.start &&
     run.start < other.end &&
-    other.from - other.start === run.from - run.start;
+    other.format === run.format &&
+    (run.format !== undefined || other.from - other.start === run.from - run.start);
   const runs = [...allRuns(ledger)].filter((other) => other.destination === run.destination && holds(other));
   return runs.find(({ inode }) => inode === run.inode) ?? runs[0];
 }

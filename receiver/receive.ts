@@ -1,28 +1,16 @@
 // A receiver from start to stop: the output directory, the connection, the name, the partitions.
 
+import { begin } from '../common/begin.ts';
 import { Bucket, isUnanswered } from '../common/bucket.ts';
-import { LogferryError, oneLine } from '../common/errors.ts';
+import { isDiskFull, LogferryError, oneLine } from '../common/errors.ts';
 import { workIn } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
 import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import type { PartitionRecord } from '../common/record.ts';
-import { RecordStore, refuseOtherPartitions } from '../common/record-store.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
-import {
-  DEFAULT_MAX_AGE_MS,
-  ensureStream,
-  restorer,
-  type SetupReport,
-  streamInfo,
-} from '../common/stream.ts';
-import {
-  DEFAULT_PARTITIONS,
-  membersBucket,
-  partitionFilter,
-  receiverKey,
-  type Topology,
-} from '../common/topology.ts';
+import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream.ts';
+import { membersBucket, partitionFilter, receiverKey, type Topology } from '../common/topology.ts';
 import { formatBytes } from '../common/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
@@ -31,7 +19,6 @@ import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } fro
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
 import { PullMemory } from './pull.ts';
-import { isFull } from './room.ts';
 import { RoomWatch } from './room-watch.ts';
 import { Roster } from './roster.ts';
 import { isThere } from './segments.ts';
@@ -90,16 +77,9 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
       giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
     });
     try {
-      const setUp = async (): Promise<SetupReport> =>
-        await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
-      const report = await untilAnswered(setUp, isUnanswered, signal);
-      if (report === undefined) return;
-      for (const thing of report.created) log.info(`created ${thing}`);
-      const store = new RecordStore(link, options.stream, log);
-      const check = async (): Promise<void> => {
-        await refuseOtherPartitions(store, report.topology);
-      };
-      await untilAnswered(check, isUnanswered, signal);
+      const begun = await begin(link, options, log, signal);
+      if (begun === undefined) return;
+      const { report, store, restoreVanished } = begun;
       const rotations = new Bell();
       const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
       const context: ReceiverContext = {
@@ -115,9 +95,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         giveUpAfterMs: options.giveUpAfterMs ?? defaultGiveUp(report.wishes.maxAgeMs),
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
         room: roomWatch(options, output),
-        restoreVanished: restorer(link, report, (line) => {
-          log.warn(line);
-        }),
+        restoreVanished,
       };
       await whileRegistered(options, context, rotations, signal);
       const { bytes, duplicates, foreign } = stats;
@@ -193,7 +171,7 @@ async function recover(output: Output, log: Logger, signal: AbortSignal): Promis
       await recoverOutput(output, log);
       return true;
     } catch (error) {
-      if (!isFull(error)) throw error;
+      if (!isDiskFull(error)) throw error;
       if (tries === 1) log.error(`no room to begin: ${oneLine(error)}; it goes on by itself`);
     }
     await sleep(NO_ROOM_WAIT_MS, signal);

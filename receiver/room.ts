@@ -1,9 +1,7 @@
 // Whether a disk takes anything more, as errors and measures tell it. Pure: room-watch.ts writes and measures.
 
-import { systemCode } from '../common/errors.ts';
+import { hasSystemCode, isDiskFull } from '../common/errors.ts';
 
-/** What a disk says that is full. */
-const FULL = ['ENOSPC', 'EDQUOT'];
 /** What a disk says that takes nothing, however empty. */
 const SICK = ['EROFS', 'EIO'];
 
@@ -17,27 +15,17 @@ export interface Space {
 const MORE_SHARE = 0.05;
 const MORE_BYTES = 1024 ** 3;
 
-/** Whether an error, or its cause, says that a disk is full. */
-export function isFull(error: unknown): boolean {
-  return says(error, FULL);
-}
-
 /**
  * Whether an error is one of the whole disk. Any other (EACCES, EFBIG, ENAMETOOLONG) is one of a single file, which
  * another receiver could not write either.
  */
 export function isNoRoom(error: unknown): boolean {
-  return says(error, FULL) || says(error, SICK);
+  return isDiskFull(error) || hasSystemCode(error, SICK);
 }
 
 /** Whether statfs shows what the error means: a quota and a broken disk it does not. */
 export function isMeasurable(error: unknown): boolean {
-  return says(error, ['ENOSPC']);
-}
-
-function says(error: unknown, codes: readonly string[]): boolean {
-  if (!(error instanceof Error)) return false;
-  return codes.includes(systemCode(error) ?? '') || (error.cause !== undefined && says(error.cause, codes));
+  return hasSystemCode(error, ['ENOSPC']);
 }
 
 /** Whether there is so much more room than when it was full that it will not be full again at once. */

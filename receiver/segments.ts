@@ -8,10 +8,20 @@ import path from 'node:path';
 import { systemCode } from '../common/errors.ts';
 import { syncDirectory } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
-import { type Cut, cutsAllowed, encodingOf, listedBytes } from './ledger.ts';
+import { frameEndBehind, lastFrameEnd } from './frame-file.ts';
+import {
+  activesOf,
+  type Cut,
+  cutLine,
+  cutsAllowed,
+  encodingOf,
+  type FrameEnd,
+  hasFrames,
+  listedBytes,
+} from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { PartitionRecord } from '../common/record.ts';
-import { baseOfSegment, bySegmentTime, isSegmentOf, STATE_DIRECTORY } from './names.ts';
+import { activeName, baseOfSegment, bySegmentTime, FORMATS, isSegmentOf, STATE_DIRECTORY } from './names.ts';
 
 /** Compressed copies of segments that are not in their place yet, each below a directory named by the original's inode. */
 export const COPIES_DIRECTORY = path.join(STATE_DIRECTORY, 'compress');
@@ -32,21 +42,39 @@ export function inodeOf(stats: BigIntStats): string {
   return `${stats.ino.toString(36)}-${stats.birthtimeNs.toString(36)}`;
 }
 
-/** The files of a destination, oldest segment first, the active file last. */
-export async function segmentsOf(out: string, destination: string): Promise<Segment[]> {
+/** What the active file may be called, whoever it belongs to. */
+function activeNames(destination: string): string[] {
+  return FORMATS.map((format) => activeName(destination, format));
+}
+
+/**
+ * The files of a destination, oldest segment first, the active file last.
+ *
+ * @param actives see activesOf; without it the file of another destination may be among them (`a.zst` for `a`)
+ */
+export async function segmentsOf(
+  out: string,
+  destination: string,
+  actives: readonly string[] = activeNames(destination),
+): Promise<Segment[]> {
   const directory = path.dirname(destination);
   const base = path.basename(destination);
   const names = (await entriesOf(path.join(out, directory))).filter((name) => isSegmentOf(base, name));
-  return await filesOf(out, destination, names);
+  return await filesOf(out, destination, names, actives);
 }
 
 /** The same where the names in its directory are known: those of its segments, in any order. */
-async function filesOf(out: string, destination: string, names: readonly string[]): Promise<Segment[]> {
+async function filesOf(
+  out: string,
+  destination: string,
+  names: readonly string[],
+  actives: readonly string[],
+): Promise<Segment[]> {
   const directory = path.dirname(destination);
-  const base = path.basename(destination);
+  const rotated = names.toSorted(bySegmentTime).map((name) => path.join(directory, name));
   const segments: Segment[] = [];
-  for (const name of [...names.toSorted(bySegmentTime), base]) {
-    const segment = await segmentAt(out, path.join(directory, name), name === base);
+  for (const name of [...rotated, ...actives]) {
+    const segment = await segmentAt(out, name, actives.includes(name));
     if (segment !== undefined) segments.push(segment);
   }
   return segments;
@@ -56,16 +84,27 @@ async function filesOf(out: string, destination: string, names: readonly string[
 export class Listing {
   readonly #out: string;
   readonly #directories = new Map<string, Promise<Map<string, string[]>>>();
+  #copies: Promise<Segment[]> | undefined;
 
   constructor(out: string) {
     this.#out = out;
   }
 
-  async segmentsOf(destination: string): Promise<Segment[]> {
+  async segmentsOf(
+    destination: string,
+    actives: readonly string[] = activeNames(destination),
+  ): Promise<Segment[]> {
     const directory = path.dirname(destination);
     const names = this.#directories.get(directory) ?? segmentNames(path.join(this.#out, directory));
     this.#directories.set(directory, names);
-    return await filesOf(this.#out, destination, (await names).get(path.basename(destination)) ?? []);
+    const own = (await names).get(path.basename(destination)) ?? [];
+    return await filesOf(this.#out, destination, own, actives);
+  }
+
+  /** The compressed copies that wait to be put in their place. */
+  async waitingCopies(): Promise<Segment[]> {
+    this.#copies ??= waitingCopies(this.#out);
+    return await this.#copies;
   }
 }
 
@@ -110,7 +149,7 @@ export async function entriesOf(directory: string): Promise<string[]> {
   }
 }
 
-async function statIfThere(file: string): Promise<BigIntStats | undefined> {
+export async function statIfThere(file: string): Promise<BigIntStats | undefined> {
   try {
     return await stat(file, { bigint: true });
   } catch (error) {
@@ -142,7 +181,7 @@ export async function dropUnlisted(
   listing = new Listing(out),
 ): Promise<void> {
   await file.changingFiles(async () => {
-    await dropFrom(out, file, destination, await listing.segmentsOf(destination), log);
+    await dropFrom(out, file, destination, listing, log);
   });
   file.unlisted.delete(destination);
 }
@@ -151,10 +190,11 @@ async function dropFrom(
   out: string,
   file: LedgerFile,
   destination: string,
-  segments: readonly Segment[],
+  listing: Listing,
   log: Logger,
 ): Promise<void> {
-  const present = new Set([...segments, ...(await waitingCopies(out))].map((segment) => segment.inode));
+  const segments = await listing.segmentsOf(destination, activesOf(file.ledger, destination));
+  const present = new Set([...segments, ...(await listing.waitingCopies())].map((segment) => segment.inode));
   const runs = file.ledger.destinations.get(destination) ?? [];
   const strange =
     file.damaged || !file.ledger.opened.has(destination) || runs.some((run) => !present.has(run.inode));
@@ -172,8 +212,29 @@ async function dropFrom(
         { file: where, missing: listed - segment.size },
         `${where} is ${listed - segment.size} bytes shorter than was committed: its bytes are gone from this disk`,
       );
-      await file.append([{ cut: destination, inode: segment.inode, to: segment.size }]);
+      const to = await wholeFrames(file, destination, segment, where);
+      await file.append([{ cut: destination, inode: segment.inode, to: segment.size, ...to }]);
+      if (to !== undefined) await cutFile(where, to.to);
     }
+  }
+}
+
+/** Of a file of frames that was shortened: where the last listed one ends that is still whole. */
+async function wholeFrames(
+  { ledger }: LedgerFile,
+  destination: string,
+  { inode, size }: Segment,
+  where: string,
+): Promise<FrameEnd | undefined> {
+  if (!hasFrames(ledger, destination, inode)) return undefined;
+  const runs = ledger.destinations.get(destination) ?? [];
+  const run = runs.find((one) => one.inode === inode && one.from <= size && size < one.to);
+  if (run === undefined) return undefined;
+  const handle = await open(where, constants.O_RDONLY);
+  try {
+    return await lastFrameEnd(handle, run, size);
+  } finally {
+    await handle.close();
   }
 }
 
@@ -226,7 +287,7 @@ export async function removeFile(file: string): Promise<void> {
 
 /**
  * Cuts the listed bytes that another directory's later term holds, committed. The ledger says so first: a crash in
- * between leaves bytes that nothing lists, which the next recovery cuts.
+ * between leaves bytes that nothing lists, which the next recovery cuts. Of frames, those that hold nothing else.
  *
  * @returns the cuts that were made
  */
@@ -237,21 +298,40 @@ export async function cutHeldElsewhere(
   log: Logger,
 ): Promise<readonly Cut[]> {
   return await file.changingFiles(async () => {
-    const cuts = cutsAllowed(file.ledger, record);
-    for (const cut of cuts) {
-      await file.append([{ cut: cut.destination, inode: cut.inode, to: cut.to }]);
+    const made: Cut[] = [];
+    for (const cut of cutsAllowed(file.ledger, record)) {
       const segment = (await segmentsOf(out, cut.destination)).find(({ inode }) => inode === cut.inode);
+      const frameEnd = await frameEndOf(out, cut, segment);
+      if (cut.within !== undefined && (frameEnd === undefined || frameEnd.to === cut.to)) continue;
+      const to = frameEnd?.to ?? cut.to;
+      made.push(cut);
+      await file.append([cutLine(cut, frameEnd)]);
       if (segment === undefined) continue;
       const where = path.join(out, segment.name);
       log.info(
-        { file: where, from: cut.to, to: segment.size },
+        { file: where, from: to, to: segment.size },
         'cut bytes that another receiver holds, committed',
       );
-      if (cut.to > 0) await cutFile(where, cut.to);
+      if (to > 0) await cutFile(where, to);
       else await removeFile(where);
     }
-    return cuts;
+    return made;
   });
+}
+
+/** Where the frame ends that must stay; undefined when the cut is not within a run of frames, or nobody can tell. */
+async function frameEndOf(
+  out: string,
+  { within }: Cut,
+  segment: Segment | undefined,
+): Promise<FrameEnd | undefined> {
+  if (within === undefined || segment === undefined) return undefined;
+  const handle = await open(path.join(out, segment.name), constants.O_RDONLY);
+  try {
+    return await frameEndBehind(handle, within.run, within.keep);
+  } finally {
+    await handle.close();
+  }
 }
 
 /**

@@ -3,13 +3,13 @@
 
 import path from 'node:path';
 
-import { messageOf, systemCode } from '../common/errors.ts';
+import { isDiskFull, messageOf, systemCode } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { PartitionRecord } from '../common/record.ts';
 import { type Bell, sleep } from '../common/run.ts';
 import { formatBytes } from '../common/units.ts';
 import { compressSegment, finishCopies } from './compress.ts';
-import { encodingOf, listedBytes, staysWhole } from './ledger.ts';
+import { activesOf, encodingOf, hasFrames, listedBytes, staysWhole } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { Encoding } from './names.ts';
 import { type Limits, type Stored, toRemove } from './retention.ts';
@@ -32,7 +32,8 @@ export interface UpkeepContext extends UpkeepOptions {
 interface Found extends Stored {
   readonly file: LedgerFile;
   readonly segment: Segment;
-  readonly encoding: Encoding | undefined;
+  /** It was written as frames, or has been compressed. */
+  readonly isCompressed: boolean;
 }
 
 const EVERY_MS = 60_000;
@@ -114,9 +115,9 @@ async function compressAll(
     found = await findAll(context, signal);
   });
   const stays = settledBy(context);
-  for (const { file, destination, segment, finished, encoding: already } of found) {
+  for (const { file, destination, segment, finished, isCompressed } of found) {
     if (signal.aborted || complaints.isFull) break;
-    if (!finished || already !== undefined) continue;
+    if (!finished || isCompressed) continue;
     // A compressed file cannot be cut, and what was not announced may have to be.
     let settled = false;
     await complaints.about('read the records', async () => {
@@ -152,7 +153,7 @@ async function findAll({ out, ledgers }: UpkeepContext, signal: AbortSignal): Pr
   for (const file of ledgers.values())
     for (const destination of [...file.ledger.destinations.keys()]) {
       if (signal.aborted) return [];
-      for (const segment of await listing.segmentsOf(destination))
+      for (const segment of await listing.segmentsOf(destination, activesOf(file.ledger, destination)))
         found.push(foundAs(file, destination, segment));
     }
   return found;
@@ -164,7 +165,8 @@ function foundAs(file: LedgerFile, destination: string, segment: Segment): Found
   const encoding = encodingOf(file.ledger, destination, segment.inode);
   const whole = listed > 0 && (encoding !== undefined || listed === segment.size);
   const { size, writtenMs } = segment;
-  return { file, destination, segment, size, writtenMs, encoding, finished: whole && !segment.active };
+  const isCompressed = encoding !== undefined || hasFrames(file.ledger, destination, segment.inode);
+  return { file, destination, segment, size, writtenMs, isCompressed, finished: whole && !segment.active };
 }
 
 /** Says what failed once for each cause, and again only when a pass without it has come in between. */
@@ -195,7 +197,7 @@ export class Complaints {
     } catch (error) {
       const code = systemCode(error);
       const cause = code ?? messageOf(error);
-      if (code === 'ENOSPC' || code === 'EDQUOT') this.isFull = true;
+      if (isDiskFull(error)) this.isFull = true;
       if (!this.#before.has(cause) && !this.#now.has(cause))
         this.#log.warn(`cannot ${what} (${messageOf(error)}); trying again each minute`);
       this.#now.add(cause);

@@ -1,10 +1,11 @@
 // What one partition's term writes: decides by accept, appends to destinations, and gathers what a commit must say.
 // Nothing that it wrote counts before commit.ts has said so.
 
-import { constants, zstdDecompress } from 'node:zlib';
+import path from 'node:path';
+import { constants, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { promisify } from 'node:util';
 
-import { type After, type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
+import { type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
 import { crc32, hex32 } from '../common/digest.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import type { Logger, Throttle } from '../common/log.ts';
@@ -12,17 +13,21 @@ import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
 import { accept } from './accept.ts';
 import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
-import { listedBytes, type RunLine } from './ledger.ts';
+import { isOthers, listedBytes, openLines, type RunLine } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
-import { destinationOf, flatDestinationOf } from './names.ts';
+import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from './names.ts';
 import type { OpenDestinations } from './open-destinations.ts';
+import { type Piece, type Stored, storedFrames, storedPlain } from './stored.ts';
 import type { Delivery } from './pull.ts';
-import { dropUnlisted } from './segments.ts';
+import { dropUnlisted, statIfThere } from './segments.ts';
 
 const decompress = promisify(zstdDecompress);
 
 /** Small chunks of one destination are joined up to about this before they are written; a large one is not copied. */
 const JOIN_BYTES = 256 * 1024;
+
+/** A chunk up to this size is decompressed on the spot: asking another thread costs more than doing it. */
+const SMALL_BYTES = 64 * 1024;
 
 /** A chunk is at most 8 MiB, so is the window that it may ask for. */
 const MAX_WINDOW_LOG = 23;
@@ -75,13 +80,7 @@ interface Parsed {
 /** Bytes of one destination that wait to be joined into one write. */
 interface Joined {
   readonly source: SourceName;
-  readonly parts: Uint8Array[];
-  readonly pieces: {
-    readonly start: number;
-    readonly end: number;
-    readonly chunk: DataChunk;
-    readonly file: string;
-  }[];
+  readonly pieces: Piece[];
   bytes: number;
 }
 
@@ -217,7 +216,7 @@ export class Writer {
           this.#missing(source, chunk, known);
           return;
         }
-        await this.#join(source, file, chunk, verdict.from, data);
+        await this.#join(source, file, chunk, verdict.from, data, delivery.data);
       }
     }
   }
@@ -322,14 +321,22 @@ export class Writer {
     chunk: DataChunk,
     from: number,
     data: Uint8Array,
+    payload: Uint8Array,
   ): Promise<void> {
     const key = JSON.stringify([source.host, source.path]);
     let joined = this.#joined.get(key);
-    if (joined === undefined) this.#joined.set(key, (joined = { source, parts: [], pieces: [], bytes: 0 }));
-    const part = from === chunk.start ? data : data.subarray(from - chunk.start);
-    joined.parts.push(part);
-    joined.pieces.push({ start: from, end: chunk.end, chunk, file });
-    joined.bytes += part.length;
+    if (joined === undefined) this.#joined.set(key, (joined = { source, pieces: [], bytes: 0 }));
+    const isWhole = from === chunk.start;
+    joined.pieces.push({
+      file,
+      start: from,
+      end: chunk.end,
+      tail: chunk.tail,
+      after: chunk.after,
+      data: isWhole ? data : data.subarray(from - chunk.start),
+      payload: isWhole && chunk.encoding === 'zstd' ? payload : undefined,
+    });
+    joined.bytes += chunk.end - from;
     this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
     this.#waiting.delete(file);
     if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
@@ -344,45 +351,37 @@ export class Writer {
     const joined = this.#joined.get(key);
     if (joined === undefined) return;
     this.#joined.delete(key);
+    const stored = this.#format === 'plain' ? storedPlain(joined.pieces) : await storedFrames(joined.pieces);
     let destination = await this.#open(source);
-    // Another partition may have made room while this one was opened.
+    // Another partition may have made room while this one was opened; from here to the write nobody else runs.
     while (destination.isRetired) destination = await this.#open(source);
     this.#group.destinations.add(destination);
-    const [first] = joined.parts;
-    const data = joined.parts.length === 1 && first !== undefined ? first : Buffer.concat(joined.parts);
-    const place = await this.#write(destination, data);
-    this.#options.stats.bytes += data.length;
-    this.#group.bytes += data.length;
-    let at = 0;
-    for (const { start, end, chunk, file } of joined.pieces) {
+    const [first] = stored;
+    const isOne = stored.length === 1 && first !== undefined;
+    const place = await this.#write(
+      destination,
+      isOne ? first.bytes : Buffer.concat(stored.map(({ bytes }) => bytes)),
+    );
+    this.#options.stats.bytes += joined.bytes;
+    this.#group.bytes += joined.bytes;
+    let from = place.from;
+    for (const piece of stored) {
+      const { file, start, end, tail } = piece;
       this.#touch({ ...source, file: file.slice(file.lastIndexOf('/') + 1) });
-      const bytes = data.subarray(at, at + end - start);
-      const from = place.from + at;
-      at += bytes.length;
-      const after = chunk.after?.file ?? null;
-      this.#change(file, { start, end, path: source.path, tail: chunk.tail, after, final: null, gap: false });
-      this.#line(
-        source,
-        file,
-        { start, end, tail: chunk.tail, after: chunk.after },
-        destination.destination,
-        place.inode,
-        from,
-        bytes,
-      );
+      const after = piece.after?.file ?? null;
+      this.#change(file, { start, end, path: source.path, tail, after, final: null, gap: false });
+      this.#line(source, piece, destination.destination, place.inode, from);
+      from += piece.bytes.length;
     }
   }
 
+  get #format(): Format {
+    return this.#options.rotate.format ?? 'plain';
+  }
+
   /** Lengthens the group's last line of the destination where it goes on, or begins one. */
-  #line(
-    source: SourceName,
-    file: string,
-    piece: { start: number; end: number; tail: string; after: After | undefined },
-    destination: string,
-    inode: string,
-    from: number,
-    bytes: Uint8Array,
-  ): void {
+  #line(source: SourceName, piece: Stored, destination: string, inode: string, from: number): void {
+    const { file, bytes } = piece;
     const { lines, lastLines } = this.#group;
     const index = lastLines.get(destination) ?? -1;
     const last = lines[index];
@@ -410,6 +409,7 @@ export class Writer {
       end: piece.end,
       destination,
       inode,
+      ...(this.#format === 'plain' ? {} : { format: this.#format }),
       from,
       to,
       tail: piece.tail,
@@ -426,15 +426,17 @@ export class Writer {
 
   async #open(source: SourceName): Promise<Destination> {
     const plain = destinationOf(source.host, source.path);
+    const there = this.#destinations.get(plain);
+    if (there?.isRetired === false) return there;
     const flat = flatDestinationOf(source.host, source.path);
-    const known = this.#destinations.get(plain) ?? this.#destinations.get(flat);
+    const known = there ?? this.#destinations.get(flat);
     if (known?.isRetired === false) return known;
     if (known !== undefined) {
       await known.retire();
       return await this.#openAt(known.destination);
     }
     const { ledger } = this.#options.ledgerFile;
-    if (ledger.opened.has(flat)) return await this.#openAt(flat);
+    if (ledger.opened.has(flat) || (await this.#isTaken(plain))) return await this.#openAt(flat);
     try {
       return await this.#openAt(plain);
     } catch (error) {
@@ -443,16 +445,32 @@ export class Writer {
     }
   }
 
+  /** Another destination has the file that this one would be written to, or it is somebody else's. */
+  async #isTaken(destination: string): Promise<boolean> {
+    const { out, ledgerFile } = this.#options;
+    const { ledger } = ledgerFile;
+    if (isOthers(ledger, destination, this.#format)) return true;
+    const name = activeName(destination, this.#format);
+    // Frames behind something else could not be read.
+    if (this.#format === 'plain' || ledger.actives.has(name)) return false;
+    const stats = await statIfThere(path.join(out, name));
+    return stats?.isFile() === true && stats.size > 0n;
+  }
+
   async #openAt(destination: string): Promise<Destination> {
     const { out, ledgerFile, log, rotate, open } = this.#options;
     const { ledger, unlisted } = ledgerFile;
     const isKnown = ledger.opened.has(destination);
+    const finished = FORMATS.find(
+      (format) =>
+        format !== this.#format && ledger.actives.get(activeName(destination, format)) === destination,
+    );
     // What this term has not committed yet stays, when it comes back to a destination that was closed to make room.
     if (!this.#destinations.has(destination) && (unlisted.has(destination) || (!isKnown && ledger.damaged)))
       await dropUnlisted(out, ledgerFile, destination, log);
     unlisted.add(destination);
-    if (!isKnown) await ledgerFile.note({ open: destination });
-    const opened = await open.open(async () => await Destination.open(out, destination, rotate));
+    for (const line of openLines(ledger, destination, this.#format)) await ledgerFile.note(line);
+    const opened = await open.open(async () => await Destination.open(out, destination, rotate, finished));
     this.#destinations.set(destination, opened);
     return opened;
   }
@@ -527,11 +545,9 @@ async function decode(chunk: DataChunk, payload: Uint8Array): Promise<Uint8Array
   if (chunk.encoding === 'none') return payload;
   try {
     const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
-    const data = await decompress(payload, {
-      params,
-      maxOutputLength: length,
-      chunkSize: Math.max(64, length + 1),
-    });
+    const options = { params, maxOutputLength: length, chunkSize: Math.max(64, length + 1) };
+    const data =
+      length <= SMALL_BYTES ? zstdDecompressSync(payload, options) : await decompress(payload, options);
     return data.length === length ? data : undefined;
   } catch (error) {
     if (error instanceof Error) return undefined;

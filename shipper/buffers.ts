@@ -1,59 +1,60 @@
-// A few large read buffers, used again and again: fresh ones cost page faults, and their number bounds the memory.
+// The memory that chunks take from being read until the stream has them: bounded over all files. Large ones are read
+// into a few buffers that are used again and again, because fresh ones cost page faults.
 
 import { TAIL_BYTES } from '../common/chunk.ts';
+import { Budget } from '../common/run.ts';
 
-/** A buffer on loan. */
+/** Memory on loan for one chunk. */
 export interface Slot {
+  /** Room for the chunk and the bytes before it. That of a small one is everybody's: good until the next await. */
   readonly buffer: Buffer;
-  /** Gives it back. */
+  /** The bytes were compressed or copied: the buffer goes back, while the chunk itself still counts. */
+  packed(): void;
+  /** The chunk is gone, and nobody reads from the buffer. */
   release(): void;
-  /** Gives the place back, but not the buffer: somebody may still read from it. */
+  /** The chunk is gone, but somebody may still read from the buffer. */
   abandon(): void;
 }
+
+/** A chunk up to this size is read and compressed on the spot: asking another thread costs more than doing it. */
+export const SMALL_BYTES = 64 * 1024;
 
 export class Buffers {
   /** The most source bytes a chunk may hold. */
   readonly chunkBytes: number;
   readonly #free: Buffer[] = [];
-  #places: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #small = Buffer.allocUnsafeSlow(SMALL_BYTES + TAIL_BYTES);
+  readonly #room: Budget;
 
+  /** @param count full chunks that there may be at once, over all files */
   constructor(chunkBytes: number, count: number) {
     this.chunkBytes = chunkBytes;
-    this.#places = count;
+    this.#room = new Budget(chunkBytes * count);
   }
 
-  /** Waits for a buffer; undefined when the signal fires first. Room for a chunk and the bytes before it. */
-  async take(signal: AbortSignal): Promise<Slot | undefined> {
-    while (this.#places === 0) {
-      if (signal.aborted) return undefined;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const stop = (): void => {
-        resolve();
-      };
-      this.#waiting.push(stop);
-      signal.addEventListener('abort', stop, { once: true });
-      await promise;
-      signal.removeEventListener('abort', stop);
-    }
-    this.#places -= 1;
+  /**
+   * Waits for room for a chunk of so many source bytes: until others were sent, so who holds some must not wait here
+   * for more before it lets go.
+   *
+   * @param isSmall the buffer is needed only until the next await
+   */
+  async take(bytes: number, isSmall: boolean): Promise<Slot> {
+    const giveRoom = await this.#room.take(bytes);
+    if (isSmall) return { buffer: this.#small, packed: () => {}, release: giveRoom, abandon: giveRoom };
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.chunkBytes + TAIL_BYTES);
-    let lent = true;
-    const giveBack = (again: boolean): void => {
-      if (!lent) return;
-      lent = false;
-      if (again) this.#free.push(buffer);
-      this.#places += 1;
-      this.#waiting.shift()?.();
+    let isMine = true;
+    const giveBuffer = (): void => {
+      if (isMine) this.#free.push(buffer);
+      isMine = false;
     };
     return {
       buffer,
+      packed: giveBuffer,
       release: () => {
-        giveBack(true);
+        giveBuffer();
+        giveRoom();
       },
-      abandon: () => {
-        giveBack(false);
-      },
+      abandon: giveRoom,
     };
   }
 }

@@ -1,10 +1,7 @@
-// Which files there are: globs and the stat of what they match. Watch events only say when to look.
+// What is at a path: the stat of what expand.ts matches. Opens nothing.
 
-import { type BigIntStats, existsSync } from 'node:fs';
-import { glob, stat } from 'node:fs/promises';
-import path from 'node:path';
-
-import { type FSWatcher, watch } from 'chokidar';
+import { type BigIntStats, statSync } from 'node:fs';
+import { lstat, stat } from 'node:fs/promises';
 
 import { systemCode } from '../common/errors.ts';
 import type { FileStamp } from './identity.ts';
@@ -17,78 +14,65 @@ export interface Found {
   readonly links: number;
   /** Last modification, in nanoseconds since 1970. */
   readonly modified: bigint;
+  /** Number of the device that it is on. */
+  readonly device: bigint;
 }
 
-/** The regular files that the globs match, by absolute path, in the order of the globs. */
-export async function expand(globs: readonly string[], exclude: readonly string[]): Promise<string[]> {
-  const found = new Set<string>();
-  for (const pattern of globs) {
-    const absolute = path.resolve(pattern);
-    if (existsSync(absolute)) found.add(absolute);
-    else for await (const match of glob(absolute)) found.add(match);
+/** What is at a path: a regular file, nothing (yet), or what cannot be shipped. */
+export type Sight =
+  | { readonly kind: 'file'; readonly found: Found }
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'directory' }
+  /** Its name is not UTF-8: no path that a program writes leads there. */
+  | { readonly kind: 'unnameable' }
+  /** `what` it is, and what to do about it. */
+  | { readonly kind: 'other'; readonly what: string; readonly hint: string };
+
+/** Looks, and opens nothing: opening a FIFO would wait for its writer. */
+export async function inspect(file: string, followSymlinks: boolean): Promise<Sight> {
+  try {
+    const own = await lstat(file, { bigint: true });
+    if (!own.isSymbolicLink()) return sightOf(file, own);
+    if (!followSymlinks)
+      return { kind: 'other', what: 'a symbolic link', hint: 'leave out --no-follow-symlinks to ship it' };
+    return sightOf(file, await stat(file, { bigint: true }));
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ELOOP')
+      return { kind: 'other', what: 'a symbolic link that goes in a circle', hint: 'mend or remove it' };
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+    return { kind: file.includes('\uFFFD') ? 'unnameable' : 'nothing' };
   }
-  return [...found].filter((file) => !exclude.some((pattern) => isExcluded(file, pattern))).toSorted();
 }
 
-/** A pattern without a slash matches the base name. */
-function isExcluded(file: string, pattern: string): boolean {
-  return pattern.includes('/')
-    ? path.matchesGlob(file, path.resolve(pattern))
-    : path.matchesGlob(path.basename(file), pattern);
+function sightOf(file: string, stats: BigIntStats): Sight {
+  if (stats.isFile()) return { kind: 'file', found: foundOf(file, stats) };
+  if (stats.isDirectory()) return { kind: 'directory' };
+  const hint = 'only regular files are shipped';
+  if (stats.isFIFO())
+    return { kind: 'other', what: 'a FIFO', hint: `${hint}; read it with: logferry ship - --as <path>` };
+  return { kind: 'other', what: stats.isSocket() ? 'a socket' : 'a device', hint };
 }
 
 /** Undefined when there is nothing, or nothing regular, at the path. Follows symbolic links. */
 export async function look(file: string): Promise<Found | undefined> {
-  let stats: BigIntStats;
+  const sight = await inspect(file, true);
+  return sight.kind === 'file' ? sight.found : undefined;
+}
+
+/** The same at once, for a file system that answers; undefined also when the system refuses. */
+export function lookNow(file: string): Found | undefined {
   try {
-    stats = await stat(file, { bigint: true });
+    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+    return stats?.isFile() === true ? foundOf(file, stats) : undefined;
   } catch (error) {
-    const code = systemCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ELOOP') return undefined;
-    throw error;
+    if (systemCode(error) === undefined) throw error;
+    return undefined;
   }
-  return stats.isFile() ? foundOf(file, stats) : undefined;
 }
 
 export function foundOf(file: string, stats: BigIntStats): Found {
   const stamp = { ino: String(stats.ino), birth: String(stats.birthtimeNs) };
-  return { path: file, stamp, size: Number(stats.size), links: Number(stats.nlink), modified: stats.mtimeNs };
-}
-
-/**
- * Calls back soon after something happened to a path that matches, or next to it. Never the truth: events are lost,
- * merged and late; the sweep is what counts.
- */
-export function watchPaths(
-  globs: readonly string[],
-  onEvent: (file: string) => void,
-  onError: (error: unknown) => void,
-): FSWatcher {
-  const patterns = globs.map((pattern) => path.resolve(pattern));
-  const watcher = watch([...new Set(patterns.map(baseOfGlob))], {
-    ignoreInitial: true,
-    // Directories are followed, of the files only those that a glob names.
-    ignored: (file, stats) =>
-      stats?.isFile() === true && !patterns.some((pattern) => path.matchesGlob(file, pattern)),
-    alwaysStat: false,
-    ...(patterns.some((pattern) => pattern.includes('**')) ? {} : { depth: deepest(patterns) }),
-  });
-  watcher.on('all', (_event, file) => {
-    onEvent(path.resolve(file));
-  });
-  watcher.on('error', onError);
-  return watcher;
-}
-
-/** The part of a glob before its first wildcard, as a directory. */
-function baseOfGlob(pattern: string): string {
-  const parts = pattern.split('/');
-  const wild = parts.findIndex((part) => /[*?[\]{}()!]/.test(part));
-  return parts.slice(0, wild < 0 ? -1 : wild).join('/') || '/';
-}
-
-function deepest(patterns: readonly string[]): number {
-  return Math.max(
-    ...patterns.map((pattern) => pattern.split('/').length - baseOfGlob(pattern).split('/').length - 1),
-  );
+  const { size, nlink, mtimeNs: modified, dev: device } = stats;
+  return { path: file, stamp, size: Number(size), links: Number(nlink), modified, device };
 }

@@ -6,17 +6,25 @@ import type { FileHandle } from 'node:fs/promises';
 import { headers } from '@nats-io/transport-node';
 
 import { isUnanswered, isWrongSequence } from '../common/bucket.ts';
-import { type Chunk, chunkHeaders, type EndReason } from '../common/chunk.ts';
+import { type Chunk, chunkHeaders, type EndReason, TAIL_BYTES } from '../common/chunk.ts';
 import { messageOf } from '../common/errors.ts';
 import type { Logger, Throttle } from '../common/log.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import type { Buffers, Slot } from './buffers.ts';
+import type { Found } from './discover.ts';
+import type { FileSystems } from './file-systems.ts';
 import { type Host, type HostView, observedOf } from './host.ts';
+import { headOf } from './identity.ts';
+import type { KnownFiles } from './known-files.ts';
+import type { Listings } from './listings.ts';
+import type { OpenFiles } from './open-files.ts';
+import type { FileProgress } from './options.ts';
 import { Uncommitted } from './progress.ts';
 import { afterLook, committedOffset, decideRepair, type Published, type Repair } from './repair.ts';
+import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from './siblings.ts';
 import type { GenerationState, State } from './state.ts';
-import { type Piece, standsBefore, Tailer } from './tailer.ts';
+import { firstBytes, type Piece, standsBefore, Tailer } from './tailer.ts';
 
 /** What all generations of a shipper share. */
 export interface ShipperContext {
@@ -32,6 +40,18 @@ export interface ShipperContext {
   readonly pace: (bytes: number, signal: AbortSignal) => Promise<void>;
   /** With --once every file ends where it ended at the start. */
   readonly once: boolean;
+  readonly listings: Listings;
+  readonly fileSystems: FileSystems;
+  readonly knownFiles: KnownFiles;
+  readonly openFiles: OpenFiles;
+  /** Whether another source ships what is at a path. */
+  readonly isShipped: (found: Found) => boolean;
+  /** How long a rotated generation keeps its descriptor. */
+  readonly rotateWaitMs: number;
+  /** The path under which a file is shipped. */
+  readonly nameOf: (file: string) => string;
+  /** What is at a path that is shipped: undefined when there is no regular file. Says what else is there, once. */
+  readonly look: (file: string) => Promise<Found | undefined>;
 }
 
 /** What a generation asks of its source. */
@@ -39,17 +59,34 @@ export interface GenerationOwner {
   /** The file's content is not what was read before. */
   readonly onReplaced: () => void;
   /** The bytes are wanted again and the file is not open: finds it, or its copy. Throws when it cannot be read now. */
-  readonly reopen: (generation: Generation) => Promise<FileHandle | undefined>;
+  readonly reopen: (generation: Generation) => Promise<Elsewhere | undefined>;
+  /**
+   * Asked before anything is published of a file that was empty when it was found: it may have been written to, copied
+   * and truncated since, and those copies come first. False when it must wait for them; then it is run again.
+   */
+  readonly mayBegin: (generation: Generation, readAt: number) => Promise<boolean>;
 }
 
 /** Subject, headers and protocol of one message beside its payload. */
 const HEADER_ROOM = 2_048;
 const RETRY_MS = 250;
 const PUBLISH_TIMEOUT_MS = 5_000;
+/** Between two looks at a file that is being written: what comes meanwhile makes the next chunk larger. */
+const PACE_MS = 6;
 /** A file that was written a moment ago is looked at again within milliseconds, an idle one hardly ever. */
-const SHORTEST_LOOK_MS = 3;
+const SHORTEST_LOOK_MS = PACE_MS;
 const LONGEST_LOOK_MS = 10_000;
-const QUIET_SHARE = 16;
+/**
+ * For so long after the last byte it looks at its file by itself: after that the sweep does as often. And for so long
+ * it does that so often that telling is of no use.
+ */
+const POLLED_MS = 4_000;
+/** For so long the sweep looks at it each second. */
+const RECENT_MS = 30_000;
+const SOON_MS = 100;
+/** A writer has left a finished file when it was silent for this long. */
+const LEFT_MS = 2_000;
+const QUIET_SHARE = 4;
 
 export class Generation {
   readonly source: string;
@@ -60,6 +97,7 @@ export class Generation {
   readonly #bell = new Bell();
   readonly #uncommitted = new Uncommitted();
 
+  #subject: string | undefined;
   /** End of what the stream acknowledged, and what must stand before it where that is known. */
   #position = 0;
   #positionTail: string | undefined;
@@ -70,12 +108,23 @@ export class Generation {
   #created = '';
   #ended = false;
   #publishedAt = performance.now();
+  /** Since when there are bytes that are not in the stream. */
+  #unsentSince: number | undefined;
+  /** What went wrong last, until something works. */
+  #error: string | undefined;
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
   #runs = false;
   #retired = false;
+  /** It gave up its descriptor because there are too few: when its file had been written to by then. */
+  #restedAt: bigint | undefined;
+  /** Copies of earlier content were found: they come first. */
+  #waits = false;
+  #isEndKnown = true;
+  /** What is open has no bytes below this. */
+  #from = 0;
   #moving: Promise<void> = Promise.resolve();
-  #move: { handle: FileHandle | undefined; size: number } | undefined;
+  #move: { to: Elsewhere | undefined; size: number } | undefined;
 
   constructor(
     context: ShipperContext,
@@ -96,10 +145,12 @@ export class Generation {
         compression,
         maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.link.maxPayload() - room)),
         hasEnded: () => this.#closing !== undefined || once,
+        isRemote: (device) => context.fileSystems.isRemote(device),
       },
       entry,
       handle,
     );
+    if (handle !== undefined) context.openFiles.add(this);
   }
 
   get position(): number {
@@ -108,6 +159,22 @@ export class Generation {
 
   get committed(): number {
     return this.#committed;
+  }
+
+  /** Where it is: what a status says of each file. */
+  progress(): FileProgress {
+    const { file, size } = this.entry;
+    const since = this.#uncommitted.since ?? this.#unsentSince;
+    return {
+      path: this.source,
+      file,
+      size,
+      published: this.#position,
+      committed: this.#committed,
+      lagBytes: Math.max(0, size - this.#committed),
+      lagMs: since === undefined ? 0 : performance.now() - since,
+      error: this.#error,
+    };
   }
 
   get isOpen(): boolean {
@@ -121,7 +188,9 @@ export class Generation {
 
   get isCommitted(): boolean {
     return (
-      this.#committed >= this.#position && this.#position >= Math.min(this.entry.size, this.#tailer.limit)
+      this.#isEndKnown &&
+      this.#committed >= this.#position &&
+      this.#position >= Math.min(this.entry.size, this.#tailer.limit)
     );
   }
 
@@ -151,6 +220,11 @@ export class Generation {
     this.#bell.ring();
   }
 
+  /** Its file was written to. One that is written all the time is looked at anyway. */
+  written(): void {
+    if (this.#tailer.quietMs > SOON_MS) this.wake();
+  }
+
   /** With --once: the end that counts. */
   limitTo(size: number): void {
     this.#tailer.limitTo(size);
@@ -163,9 +237,43 @@ export class Generation {
     this.wake();
   }
 
+  /** Another descriptor of its file, if it is open. */
+  async openAgain(): Promise<Opened | undefined> {
+    const { handle } = this.#tailer;
+    return handle === undefined ? undefined : await openAgain(handle, this.source);
+  }
+
+  /** There may be more of it than was seen, in a file that is not ready: looked for before it counts as finished. */
+  lookLater(): void {
+    this.#isEndKnown = false;
+  }
+
+  /** Tells where its file is now, if it is open. */
+  async learnPlace(siblings: Siblings): Promise<void> {
+    if (this.#tailer.handle !== undefined) await siblings.learnFrom(this.#tailer.handle);
+  }
+
   /** Whether nobody has a name for the file any more. */
   async isUnlinked(): Promise<boolean> {
     return this.#tailer.handle !== undefined && (await this.#tailer.handle.stat()).nlink === 0;
+  }
+
+  /** Nothing of it is in the stream. */
+  get isFresh(): boolean {
+    return this.#position === this.entry.begin && this.#expected === 0;
+  }
+
+  /** What another file is compared with that may have its bytes; its head also where none were read yet. */
+  async seen(): Promise<Seen> {
+    const { head, size } = this.entry;
+    const handle = this.#from === 0 ? this.#tailer.handle : undefined;
+    const isRead = head.length > 0 || handle === undefined;
+    return { head: isRead ? head : headOf(await firstBytes(handle)), size, handle };
+  }
+
+  /** Whether it is known what must stand before the position. */
+  get hasTail(): boolean {
+    return this.#position > 0 && this.#positionTail !== undefined;
   }
 
   /** Whether another file has the bytes that stand before the position here: a copy goes on where this one ended. */
@@ -175,11 +283,16 @@ export class Generation {
 
   /**
    * Goes on, after the message that is on its way, in another file with the same content: the copy of copytruncate,
-   * or undefined when there is none.
+   * or undefined when there is none. Ends with as many bytes as the other one has, or at `size`.
    */
-  moveTo(handle: FileHandle | undefined, size: number): void {
-    void this.#move?.handle?.close();
-    this.#move = { handle, size };
+  moveTo(to: Elsewhere | undefined, size = to?.size ?? this.entry.size): void {
+    void this.#move?.to?.handle.close();
+    this.#move = { to, size };
+    if (to !== undefined && to.found.stamp.ino !== this.entry.ino) {
+      if (this.entry.copy !== null) this.#context.knownFiles.remove(this.entry.copy);
+      this.entry.copy = to.found.stamp;
+      this.#context.knownFiles.add(this.entry.copy);
+    }
     if (!this.#runs) void this.#applyMove();
     this.wake();
   }
@@ -189,27 +302,54 @@ export class Generation {
     await this.#moving;
     const move = this.#move;
     if (move === undefined) return;
-    this.#moving = this.#moveNow(move.handle, move.size);
+    this.#moving = this.#moveNow(move);
     await this.#moving;
   }
 
-  async #moveNow(handle: FileHandle | undefined, size: number): Promise<void> {
-    await this.#tailer.moveTo(handle);
-    this.entry.size = Math.max(size, this.#position);
+  async #moveNow(move: { to: Elsewhere | undefined; size: number }): Promise<void> {
+    await this.#tailer.moveTo(move.to?.handle);
+    if (move.to === undefined) this.#context.openFiles.remove(this);
+    else {
+      this.#context.openFiles.add(this);
+      this.#restedAt = undefined;
+    }
+    this.#from = move.to?.from ?? 0;
+    this.entry.size = Math.max(move.size, this.#position);
     await this.#tailer.seek(this.#position, this.#positionTail);
-    if (this.#move?.handle === handle) this.#move = undefined;
+    if (this.#move === move) this.#move = undefined;
   }
 
   /** Its file is at the path and may have more than was seen: a generation that is not open opens it to go on. */
   foundAgain(size: number): void {
-    if (this.isOpen || this.entry.closed !== null || size <= this.entry.size) return;
+    if (this.isOpen || this.#closing === 'truncated' || size <= this.entry.size) return;
     this.entry.size = size;
     this.wake();
   }
 
   /** Lets go of the descriptor of a finished generation; a repair opens it again if it still can. */
   park(): void {
-    this.moveTo(undefined, this.entry.size);
+    this.moveTo(undefined);
+  }
+
+  /** All of it is in the stream; closed, nothing is missed but what comes, which the sweep sees. */
+  get mayRest(): boolean {
+    if (!this.isOpen || this.#move !== undefined || this.#created === '') return false;
+    // Nobody looks at a finished one again: the writer must have left it.
+    if (this.#closing !== undefined && (!this.isDrained || this.quietMs < LEFT_MS)) return false;
+    return !this.isReplaced && this.#position >= this.entry.size && this.size === this.#position;
+  }
+
+  rest(): void {
+    if (this.#closing === undefined) this.#restedAt = this.#tailer.modified();
+    this.park();
+  }
+
+  /**
+   * When its file had been written to (nanoseconds since 1970), if it was closed because there are too few descriptors:
+   * then it is to be opened again when that changes, and before another takes its place.
+   */
+  get restedAt(): bigint | undefined {
+    return this.#restedAt;
   }
 
   /** Forgotten by its source: the loop ends, the descriptor goes. */
@@ -222,6 +362,7 @@ export class Generation {
   async stop(): Promise<void> {
     await this.#applyMove();
     await this.#tailer.close();
+    this.#context.openFiles.remove(this);
   }
 
   // --- where to go on -------------------------------------------------------------------------------------------
@@ -242,7 +383,8 @@ export class Generation {
     this.entry.after ??= chunk?.after ?? null;
     this.#committed = known?.offset ?? this.entry.begin;
     await this.#goOnAfter(view, seq, chunk, known);
-    if (seq > 0 && this.#committed < this.#position) this.#uncommitted.published(this.#position, seq);
+    if (seq > 0 && this.#committed < this.#position)
+      this.#uncommitted.published(this.#position, seq, performance.now());
     const { file } = this.entry;
     this.#context.log.debug(
       { path: this.source, file, position: this.#position, committed: this.#committed, seq },
@@ -274,45 +416,76 @@ export class Generation {
 
   // --- the loop -------------------------------------------------------------------------------------------------
 
-  /** Publishes what the file brings until the signal fires. Resume comes first. */
+  /** Publishes what the file brings until the signal fires, or something else comes first. Resume comes before. */
   async run(signal: AbortSignal): Promise<void> {
     this.#runs = true;
+    this.#waits = false;
     while (!signal.aborted && !this.#retired) {
+      const began = performance.now();
       try {
         await this.#applyMove();
         await this.#applyRepair(signal);
-        if (!this.#context.isHeld() && (await this.#step(signal))) continue;
+        if (!this.#context.isHeld() && (await this.#step(signal))) {
+          if (!this.#tailer.isBacklog) await pause(began + PACE_MS - performance.now());
+          continue;
+        }
+        if (this.#waits) return;
       } catch (error) {
         if (signal.aborted) return;
+        this.#error = messageOf(error);
         this.#context.throttle.run(`${this.source}:${messageOf(error)}`, (repeated) => {
           this.#context.log.warn({ repeated }, `${this.source}: ${messageOf(error)}; trying again`);
         });
         await this.#seek(this.#positionTail);
         await sleep(RETRY_MS, signal);
+        continue;
       }
       await this.#bell.wait(this.#lookAgainMs(), signal);
     }
   }
 
+  /** Whether it was written to lately. */
+  get isRecent(): boolean {
+    return this.isOpen && this.quietMs < RECENT_MS;
+  }
+
+  /** Whether it looks at its file by itself: for a while after the last byte. Then the sweep wakes it. */
+  get isPolled(): boolean {
+    return this.isOpen && this.quietMs < POLLED_MS;
+  }
+
   #lookAgainMs(): number {
+    const isIdle = !this.isPolled && this.#position >= this.entry.size;
+    if (isIdle) return Number.POSITIVE_INFINITY;
     return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, this.quietMs / QUIET_SHARE));
   }
 
   /** One message, or false when there is nothing to say now. */
   async #step(signal: AbortSignal): Promise<boolean> {
-    if (this.#tailer.noteSize(this.#position)) this.#context.state.touch();
-    const piece = this.#tailer.isReplaced(this.#position) ? undefined : await this.#tailer.next(signal);
+    await this.#tailer.refresh();
+    const mayEnd = this.#closing !== undefined || this.#position < this.entry.size;
+    if (!mayEnd && this.#tailer.isAsItWas(this.#position)) return false;
+    const isUnread = this.entry.head.length === 0 && this.isFresh;
+    const piece = this.#tailer.isReplaced(this.#position) ? undefined : await this.#tailer.next();
+    if (this.#tailer.noteSize()) this.#context.state.touch();
+    if (this.entry.size > this.#position) this.#unsentSince ??= performance.now();
+    else this.#unsentSince = undefined;
+    if (isUnread && !(await this.#mayBegin(piece))) return false;
     if (piece !== undefined) {
       await this.#publish(this.#dataChunk(piece), piece.payload, piece.slot, signal);
       return true;
     }
+    if (this.size === this.#position && this.#tailer.wasTouched())
+      await this.#tailer.check(this.#position, this.#positionTail);
     if (this.#tailer.isReplaced(this.#position)) {
       this.#owner.onReplaced();
       return false;
     }
-    if (!this.isOpen && this.#position < this.entry.size) return await this.#fillOrSkip(signal);
+    if (!this.isOpen && (this.#position < this.entry.size || !this.#isEndKnown))
+      return await this.#fillOrSkip(signal);
     const finished = this.#position >= this.entry.size && this.size <= this.#position;
-    if (this.#closing === undefined || !finished) return false;
+    // A move brings what may have been written since it was closed.
+    if (this.#closing === undefined || !finished || this.#move !== undefined) return false;
     this.entry.closed = this.#closing;
     if (this.#ended) return false;
     const reason = this.#closing;
@@ -325,13 +498,27 @@ export class Generation {
     return true;
   }
 
+  /** Whether nothing comes before the first bytes of a file that was found empty, or before it when it is empty again. */
+  async #mayBegin(piece: Piece | undefined): Promise<boolean> {
+    if (piece === undefined && !(this.size === this.#position && this.#tailer.wasTouched())) return true;
+    if (await this.#owner.mayBegin(this, piece?.readAt ?? Date.now())) return true;
+    piece?.slot?.release();
+    this.entry.head = NO_HEAD;
+    await this.#seek(this.#positionTail);
+    this.#waits = true;
+    return false;
+  }
+
   /** Bytes are wanted of a file that is not open: from the file or its copy, or they are lost. */
   async #fillOrSkip(signal: AbortSignal): Promise<boolean> {
-    const handle = await this.#owner.reopen(this);
-    if (handle !== undefined) {
-      this.moveTo(handle, this.entry.size);
+    const elsewhere = await this.#owner.reopen(this);
+    const wasEndKnown = this.#isEndKnown;
+    this.#isEndKnown = true;
+    if (elsewhere !== undefined) {
+      this.moveTo(elsewhere, wasEndKnown ? this.entry.size : elsewhere.size);
       return true;
     }
+    if (this.#position >= this.entry.size) return true;
     const { size, file } = this.entry;
     const from = this.#position;
     const text = `${this.source}: bytes ${from} to ${size} are lost: the file is gone`;
@@ -369,11 +556,9 @@ export class Generation {
       slot?.release();
       return;
     }
-    const subject = publishSubject(host.topology.prefix, {
-      host: host.name,
-      path: this.source,
-      file: this.entry.file,
-    });
+    const { source: path, entry } = this;
+    this.#subject ??= publishSubject(host.topology.prefix, { host: host.name, path, file: entry.file });
+    const subject = this.#subject;
     const messageHeaders = headers();
     for (const [name, value] of chunkHeaders(chunk)) messageHeaders.set(name, value);
     const expect = { lastSubjectSequence: this.#expected };
@@ -385,7 +570,10 @@ export class Generation {
       this.#position = chunk.end;
       this.#ended = chunk.kind === 'end';
       this.#publishedAt = performance.now();
-      this.#uncommitted.published(chunk.end, seq);
+      const since = this.#unsentSince ?? this.#publishedAt;
+      this.#unsentSince = this.entry.size > chunk.end ? this.#publishedAt : undefined;
+      this.#error = undefined;
+      this.#uncommitted.published(chunk.end, seq, since);
       if (chunk.kind === 'data') this.#positionTail = chunk.tail;
       if (chunk.kind === 'gap') await this.#seek(undefined);
       if (chunk.kind === 'end') state.touch();
@@ -483,10 +671,21 @@ export class Generation {
     this.#position = Math.min(this.#position, decision.to);
     this.#ended = false;
     this.#publishedAt = performance.now();
+    this.#unsentSince = this.#uncommitted.since ?? this.#unsentSince;
     this.#uncommitted.rewound();
     const entry = repair.view.entry(this.entry.file);
+    if (this.#position < this.#from + TAIL_BYTES && this.#from > 0) this.moveTo(undefined);
     await this.#seek(entry?.offset === this.#position ? entry.tail : undefined);
   }
 }
 
 const EMPTY = new Uint8Array();
+const NO_HEAD = headOf(EMPTY);
+
+/** A few milliseconds, without asking whether anything ends: that would cost more. */
+async function pause(ms: number): Promise<void> {
+  if (ms > 0)
+    await new Promise((resolve) => {
+      setTimeout(resolve, ms);
+    });
+}

@@ -52,8 +52,14 @@ export function headMatches(head: Head, first: Uint8Array): boolean {
   return first.length >= head.length && headOf(first.subarray(0, head.length)).hash === head.hash;
 }
 
-/** A count or a time, as rotators write them. */
-const STAMP = String.raw`[-_.]?\d[-\d_.T:Z]*`;
+/** A count or a time, as rotators write them. Without the separator `3.log` and `360.log` would be one log. */
+const STAMP = String.raw`[-_.]\d[-\d_.T:Z]*`;
+
+/** How every name begins that a rotation makes of `base`. */
+export function rotationPrefix(base: string): string {
+  const dot = base.lastIndexOf('.');
+  return dot > 0 ? base.slice(0, dot) : base;
+}
 
 /**
  * Whether a name is what a rotation makes of `base` in the same directory: `app.log.1`, `app.log-20261121`,

@@ -1,24 +1,32 @@
 // Everything that a shipper does while the host's name is its own: sweeps the files, watches what is committed, repairs.
 
-import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 import type { FSWatcher } from 'chokidar';
 
 import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError, messageOf, oneLine } from '../common/errors.ts';
+import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Throttle } from '../common/log.ts';
 import type { Registration } from '../common/members.ts';
-import { Bell, inParallel, sleep, untilAnswered } from '../common/run.ts';
+import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { Buffers } from './buffers.ts';
-import { expand, type Found, look, watchPaths } from './discover.ts';
+import { inspect, lookNow } from './discover.ts';
+import { FileSystems, isRemotePath } from './file-systems.ts';
 import type { Generation, ShipperContext } from './generation.ts';
 import type { Host, HostView, Notice } from './host.ts';
-import { baseOf, isRotationOf } from './identity.ts';
-import type { ShipOptions, ShipProgress } from './options.ts';
+import { KnownFiles } from './known-files.ts';
+import { Listings } from './listings.ts';
+import { nameBelow } from './names.ts';
+import { descriptorLimit, OpenFiles } from './open-files.ts';
+import type { FileProgress, ShipOptions, ShipProgress } from './options.ts';
 import { shouldHoldBack } from './progress.ts';
-import { type Known, Source } from './source.ts';
+import { Skipped } from './skipped.ts';
+import type { Known } from './source.ts';
+import { type AnySource, Sources } from './sources.ts';
+import type { Spool } from './spool.ts';
 import type { State } from './state.ts';
+import { baseOfGlob, watchPaths, whyNotWatched } from './watch.ts';
 
 /** Source bytes of one chunk; the server's max_payload bounds it too. */
 const CHUNK_BYTES = 1024 * 1024;
@@ -30,14 +38,13 @@ const TICK_MS = 500;
 /** Files that changed lately are looked at this often, idle ones and the globs at the other pace. */
 const SWEEP_MS = 1_000;
 const IDLE_SWEEP_MS = 10_000;
-/** A file counts as idle after this long. */
-const IDLE_MS = 30_000;
 /** How often record and stream are read while something is not committed, and while all is. */
 const VIEW_MS = 1_000;
 const IDLE_VIEW_MS = 10_000;
 /** An event is followed by a look after this long: several come together. */
 const EVENT_MS = 20;
-const FILES_AT_ONCE = 16;
+/** Files that are looked at before anything else gets its turn. */
+const LOOKS_AT_ONCE = 100;
 const SAY_EVERY_MS = 10_000;
 
 export class Session {
@@ -46,18 +53,16 @@ export class Session {
   readonly #host: Host;
   readonly #restore: () => Promise<void>;
   readonly #registration: Registration;
+  readonly #spool: Spool | undefined;
   readonly #context: ShipperContext;
-  readonly #sources = new Map<string, Source>();
+  readonly #starter: Sources;
+  readonly #sources: ReadonlyMap<string, AnySource>;
   readonly #stop = new AbortController();
   readonly #viewBell = new Bell();
   readonly #noticeBell = new Bell();
   readonly #sweepBell = new Bell();
   readonly #changed = new Set<string>();
-  /** Files that could not be begun, and are tried again. */
-  readonly #failed = new Set<string>();
-  /** Files that are being begun, by inode and birth: two names of one file are one. */
-  readonly #claimed = new Set<string>();
-  readonly #beginning = new Set<string>();
+  readonly #said = new Set<string>();
   #hasSwept = false;
   #held = false;
   #files = new Map<string, Generation>();
@@ -68,12 +73,15 @@ export class Session {
     host: Host,
     restore: () => Promise<void>,
     registration: Registration,
+    spool: Spool | undefined,
   ) {
     this.#options = options;
     this.#state = state;
     this.#host = host;
     this.#restore = restore;
     this.#registration = registration;
+    this.#spool = spool;
+    const skipped = new Skipped(options.log);
     this.#context = {
       host,
       state,
@@ -84,7 +92,28 @@ export class Session {
       isHeld: () => this.#held,
       pace: pacer(options.maxRate),
       once: options.once,
+      listings: new Listings(),
+      isShipped: (found) => this.#starter.isShipping(found),
+      rotateWaitMs: options.rotateWaitMs,
+      nameOf: nameBelow(options.pathPrefix),
+      look: async (file) => {
+        const sight = await inspect(file, options.followSymlinks);
+        skipped.sight(file, sight, undefined);
+        return sight.kind === 'file' ? sight.found : undefined;
+      },
+      fileSystems: new FileSystems(),
+      knownFiles: new KnownFiles(),
+      openFiles: new OpenFiles(descriptorLimit(), (most) => {
+        this.#sayOnce(
+          'descriptors',
+          `no more than ${most} files are kept open (limit of descriptors: ${descriptorLimit()}): the least recently written ones are closed until they change; raise it with ulimit -n, or LimitNOFILE= of the service`,
+        );
+      }),
     };
+    this.#starter = new Sources(options, this.#context, skipped, this.#stop.signal, () => {
+      this.#viewBell.ring();
+    });
+    this.#sources = this.#starter.all;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -96,7 +125,8 @@ export class Session {
     const unsubscribe = this.#host.onCommitted((notice) => {
       this.#noticed(notice);
     });
-    const watcher = this.#options.once ? undefined : this.#watch();
+    const isWatched = !this.#options.once && this.#spool === undefined;
+    const watcher = isWatched ? await this.#watch() : undefined;
     try {
       await (this.#options.once ? this.#untilCommitted() : this.#forever());
     } finally {
@@ -116,17 +146,12 @@ export class Session {
   // --- files ----------------------------------------------------------------------------------------------------
 
   async #firstSweep(): Promise<void> {
-    const { log, globs, once, from } = this.#options;
-    const known = this.#state.fresh ? await this.#known() : undefined;
-    // Only what is there at the very first start may begin at its end.
-    const begin = (found: Found): number => (this.#state.fresh && from === 'end' ? found.size : 0);
-    await inParallel(this.#state.sources.keys(), FILES_AT_ONCE, async (file) => {
-      await this.#begin(file, begin, known);
-    });
-    const files = await expand(globs, this.#options.exclude);
-    await inParallel(files, FILES_AT_ONCE, async (file) => {
-      await this.#begin(file, begin, known);
-    });
+    const { log, globs, once } = this.#options;
+    if (this.#spool !== undefined) {
+      this.#starter.fromSpool(this.#spool);
+      return;
+    }
+    await this.#starter.first(this.#state.fresh ? await this.#known() : undefined);
     this.#hasSwept = true;
     if (this.#sources.size > 0) return;
     const what = `no file matches ${globs.join(' ')}`;
@@ -148,78 +173,83 @@ export class Session {
     return (base) => known?.get(base);
   }
 
-  async #begin(file: string, begin: (found: Found) => number, known: Known | undefined): Promise<void> {
-    if (this.#sources.has(file) || this.#beginning.has(file) || this.#stop.signal.aborted) return;
-    this.#beginning.add(file);
-    let claimed: string | undefined;
-    let source: Source | undefined;
-    try {
-      const found = await look(file);
-      if (found === undefined && file.includes('\uFFFD'))
-        throw new LogferryError('failed', 'its name is not valid UTF-8', 'rename it');
-      if (found !== undefined && !this.#state.sources.has(file)) {
-        if ([...this.#sources.values()].some((source) => source.owns(found.stamp))) return;
-        const claim = `${found.stamp.ino}-${found.stamp.birth}`;
-        if (this.#claimed.has(claim)) return;
-        this.#claimed.add(claim);
-        claimed = claim;
-        const elsewhere = known?.(baseOf(found.stamp) ?? '')?.path ?? file;
-        const rotated = elsewhere !== '' && path.dirname(elsewhere) === path.dirname(file);
-        if (rotated && isRotationOf(path.basename(elsewhere), path.basename(file))) {
-          await this.#begin(elsewhere, begin, known);
-          return;
-        }
-      }
-      if (found === undefined && !this.#state.sources.has(file) && known === undefined) return;
-      source = new Source(this.#context, file, this.#stop.signal);
-      await source.start(found, begin, known ?? (() => undefined));
-      this.#sources.set(file, source);
-      this.#failed.delete(file);
-      if (this.#options.once)
-        for (const generation of source.generations) generation.limitTo(generation.size);
-      this.#viewBell.ring();
-    } catch (error) {
-      if (error instanceof LogferryError && error.code === 'newer') throw error;
-      this.#failed.add(file);
-      await source?.stop();
-      this.#context.throttle.run(`begin ${file}`, (repeated) => {
-        this.#options.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
-      });
-    } finally {
-      this.#beginning.delete(file);
-      if (claimed !== undefined) this.#claimed.delete(claimed);
-    }
+  /** What lies elsewhere is not watched: nothing tells here when it changes there. */
+  async #watch(): Promise<FSWatcher | undefined> {
+    const globs: string[] = [];
+    for (const glob of this.#options.globs) if (!(await isRemotePath(baseOfGlob(glob)))) globs.push(glob);
+    if (globs.length === 0) return undefined;
+    return watchPaths({
+      globs,
+      isRemote: (device) => this.#context.fileSystems.isKnownRemote(device),
+      isShipped: (file) => this.#sources.has(file),
+      onWritten: (file) => {
+        const source = this.#sources.get(file);
+        if (source?.current?.isOpen === true && !source.isUnreadable) source.current.written();
+        else if (source !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
+      },
+      onChange: (file) => {
+        this.#lookSoon(file);
+      },
+      onError: (error) => {
+        // A symbolic link that goes in a circle: said where it is looked at.
+        if (systemCode(error) === 'ELOOP') return;
+        const why = whyNotWatched(error);
+        this.#sayOnce(
+          why,
+          `cannot watch for changes: ${why}; looking at the files every few seconds instead`,
+        );
+      },
+    });
   }
 
-  #watch(): FSWatcher {
-    return watchPaths(
-      this.#options.globs,
-      (file) => {
-        this.#sources.get(file)?.wake();
-        this.#changed.add(file);
-        this.#sweepBell.ring();
-      },
-      (error) => {
-        this.#context.throttle.run('watch', () => {
-          this.#options.log.warn(
-            `cannot watch for changes (${messageOf(error)}); looking at the files instead`,
-          );
-        });
-      },
-    );
+  #lookSoon(file: string): void {
+    this.#sources.get(file)?.wake();
+    this.#changed.add(file);
+    this.#sweepBell.ring();
   }
 
   async #sweep(everything: boolean): Promise<void> {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
-    for (const [file, source] of this.#sources)
-      if (everything || (source.current?.quietMs ?? 0) < IDLE_MS) await this.#lookAt(file);
+    let looks = 0;
+    for (const [file, source] of this.#sources) {
+      if (!everything && source.current?.isRecent !== true) continue;
+      looks += 1;
+      if (looks % LOOKS_AT_ONCE === 0) await setImmediate();
+      if (this.#stop.signal.aborted) return;
+      if (this.#isAsSeen(source)) continue;
+      await this.#lookAt(file);
+      source.wake();
+    }
+    await this.#starter.retry();
     if (!everything && changed.every((file) => this.#sources.has(file))) return;
-    const files = await expand(this.#options.globs, this.#options.exclude);
-    await inParallel(files, FILES_AT_ONCE, async (file) => {
-      await this.#begin(file, () => 0, undefined);
-    });
+    await this.#starter.more();
+  }
+
+  /** Without descriptors nothing can be listed or opened for a while: then later. */
+  async #sweepWhatMayBe(everything: boolean): Promise<void> {
+    try {
+      await this.#sweep(everything);
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error;
+      this.#context.throttle.run('sweep', (repeated) => {
+        this.#options.log.warn({ repeated }, `cannot look at the files (${messageOf(error)}); trying again`);
+      });
+    }
+  }
+
+  #sayOnce(about: string, text: string): void {
+    if (this.#said.has(about)) return;
+    this.#said.add(about);
+    this.#options.log.warn(text);
+  }
+
+  /** A look without a thread costs a tenth; but one that does not come back would stop everything. */
+  #isAsSeen(source: AnySource): boolean {
+    if (source.device === undefined || this.#context.fileSystems.isRemote(source.device)) return false;
+    const found = lookNow(source.path);
+    return found !== undefined && source.isAsSeen(found);
   }
 
   async #lookAt(file: string): Promise<void> {
@@ -239,8 +269,13 @@ export class Session {
   }
 
   #noticed(notice: Notice): void {
+    let isFresh = false;
     for (const [file, offset] of Object.entries(notice.files)) {
-      const generation = this.#files.get(file) ?? this.#fileOf(file);
+      if (!isFresh && !this.#files.has(file)) {
+        this.#files = new Map(this.#generations().map((each) => [each.entry.file, each]));
+        isFresh = true;
+      }
+      const generation = this.#files.get(file);
       if (generation === undefined || offset === null) continue;
       generation.noticed(offset);
       const { position, lastSeq, created } = generation.snapshot();
@@ -248,11 +283,6 @@ export class Session {
       if (passed && offset < position) this.#viewBell.ring();
     }
     this.#noticeBell.ring();
-  }
-
-  #fileOf(file: string): Generation | undefined {
-    this.#files = new Map(this.#generations().map((generation) => [generation.entry.file, generation]));
-    return this.#files.get(file);
   }
 
   /** Record and stream are read after what every generation knew: a decision about that is never premature. */
@@ -286,19 +316,26 @@ export class Session {
       if (held) this.#options.log.warn(`${full} and would drop what no receiver has committed: holding back`);
       else this.#options.log.info('publishing again');
     }
+    const mayGoOn = this.#held && !held;
     this.#held = held;
-    if (!held) for (const generation of generations) generation.wake();
+    if (mayGoOn) for (const generation of generations) generation.wake();
+  }
+
+  /** Where each generation of each file is. */
+  files(): FileProgress[] {
+    return this.#generations().map((generation) => generation.progress());
   }
 
   get #progress(): ShipProgress {
-    const generations = this.#generations();
-    const sum = (of: (generation: Generation) => number): number =>
-      generations.reduce((total, generation) => total + of(generation), 0);
+    const files = this.files();
+    const sum = (of: (file: FileProgress) => number): number =>
+      files.reduce((total, file) => total + of(file), 0);
     return {
       files: this.#sources.size,
-      size: sum(({ entry }) => entry.size),
-      published: sum(({ position }) => position),
+      size: sum(({ size }) => size),
+      published: sum(({ published }) => published),
       committed: sum(({ committed }) => committed),
+      each: () => files,
     };
   }
 
@@ -357,14 +394,15 @@ export class Session {
       const now = performance.now();
       const everything = now >= everythingAt;
       if (everything) everythingAt = now + IDLE_SWEEP_MS;
-      await this.#sweep(everything);
+      await this.#sweepWhatMayBe(everything);
       await this.#sweepBell.wait(SWEEP_MS, signal);
       if (this.#changed.size > 0) await sleep(EVENT_MS, signal);
     }
   }
 
   async #forever(): Promise<void> {
-    await this.#work(() => false);
+    // The end of standard input is the only one.
+    await this.#work(() => this.#spool?.isDone === true);
   }
 
   /** With --once: until every source is committed to where it ended at the start. */
@@ -373,7 +411,7 @@ export class Session {
     const sources = [...this.#sources.values()];
     if (!sources.every((source) => source.isCommitted || source.isUnreadable)) return false;
     const unreadable = [
-      ...this.#failed,
+      ...this.#starter.failed,
       ...sources.filter((source) => source.isUnreadable).map(({ path: file }) => file),
     ];
     if (unreadable.length === 0) return true;
@@ -412,6 +450,11 @@ export class Session {
       return false;
     });
   }
+}
+
+function isOutOfDescriptors(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EMFILE' || code === 'ENFILE';
 }
 
 /** At most so many bytes a second, with at most a second's worth at once. */

@@ -1,27 +1,33 @@
 // A shipper from start to stop: the state, the connection, the host's name.
 
-import { Bucket, isUnanswered } from '../common/bucket.ts';
+import { begin } from '../common/begin.ts';
+import { Bucket } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
 import { Registration } from '../common/members.ts';
 import { openLink } from '../common/nats.ts';
-import { RecordStore, refuseOtherPartitions } from '../common/record-store.ts';
-import { untilAnswered } from '../common/run.ts';
-import { ensureStream, restorer, type SetupReport } from '../common/stream.ts';
-import { DEFAULT_PARTITIONS, membersBucket, shipperKey } from '../common/topology.ts';
+import { membersBucket, shipperKey } from '../common/topology.ts';
 import { Host } from './host.ts';
 import type { ShipOptions } from './options.ts';
 import { Session } from './session.ts';
+import { sayLeftInSpool, Spool } from './spool.ts';
 import { State } from './state.ts';
 
 export type { ShipOptions, ShipProgress } from './options.ts';
 
 const ONCE_GIVE_UP_MS = 30_000;
 
-/** Ships until the signal fires (or, with `once`, until all is committed). */
+/** Ships until the signal fires (or, with `once` and standard input, until all is committed). */
 export async function ship(options: ShipOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
   const state = await State.open(options.state, options.host, log);
+  let spool: Spool | undefined;
   try {
+    await sayLeftInSpool(state.location, options.stdin?.path, log);
+    if (options.stdin !== undefined) {
+      spool = await Spool.open(state.location, options.stdin.path, options.stdin.maxBytes, log);
+      // Before there is a connection: whoever writes to the pipe waits for the disk only.
+      spool.read(process.stdin);
+    }
     const link = await openLink(options.server, {
       name: `logferry shipper ${options.host}`,
       log,
@@ -29,25 +35,17 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
     });
     try {
-      const setUp = async (): Promise<SetupReport> =>
-        await ensureStream(link, options, { defaultPartitions: DEFAULT_PARTITIONS });
-      const report = await untilAnswered(setUp, isUnanswered, signal);
-      if (report === undefined) return;
-      for (const thing of report.created) log.info(`created ${thing}`);
-      const restore = restorer(link, report, (line) => {
-        log.warn(line);
-      });
-      const store = new RecordStore(link, options.stream, log);
-      const check = async (): Promise<void> => {
-        await refuseOtherPartitions(store, report.topology);
-      };
-      await untilAnswered(check, isUnanswered, signal);
+      const begun = await begin(link, options, log, signal);
+      if (begun === undefined) return;
+      const { report, store, restoreVanished: restore } = begun;
       const host = new Host(link, report.topology, store, options.host);
-      while (!signal.aborted) if (await shipWhileRegistered(options, state, host, restore, signal)) break;
+      while (!signal.aborted)
+        if (await shipWhileRegistered(options, state, host, restore, spool, signal)) break;
     } finally {
       await link.close();
     }
   } finally {
+    await spool?.stop();
     await state.close();
   }
 }
@@ -58,6 +56,7 @@ async function shipWhileRegistered(
   state: State,
   host: Host,
   restore: () => Promise<void>,
+  spool: Spool | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { log } = options;
@@ -75,7 +74,7 @@ async function shipWhileRegistered(
     signal,
   );
   if (registration === undefined) return true;
-  const session = new Session(options, state, host, restore, registration);
+  const session = new Session(options, state, host, restore, registration, spool);
   try {
     await session.run(signal);
     return true;

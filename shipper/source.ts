@@ -5,28 +5,26 @@ import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 
 import type { After } from '../common/chunk.ts';
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
+import { isForbidden, LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Bell, sleep } from '../common/run.ts';
-import { type Found, look } from './discover.ts';
+import type { Found } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
-import { baseOf, fileIdOf, type FileStamp, headMatches, isSameFile, splitFileId } from './identity.ts';
+import { baseOf, fileIdOf, type FileStamp, headOf, isSameFile, splitFileId } from './identity.ts';
 import {
+  type Between,
   type Candidate,
   candidateOf,
-  findFile,
-  findRotated,
-  hasRotated,
-  openStill,
+  type Elsewhere,
   type Opened,
-  rotatedBetween,
-  rotatedFiles,
+  openStill,
+  type Seen,
+  Siblings,
+  type Window,
 } from './siblings.ts';
 import type { GenerationState } from './state.ts';
 import { firstBytes } from './tailer.ts';
 
-/** How long a finished generation keeps its descriptor: it may still be written to, or have to be sent again. */
-const PARK_MS = 300_000;
-/** A deleted one pins its disk space: it lets go sooner. */
+/** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
 const PARK_DELETED_MS = 60_000;
 /** A deleted file is finished when nobody has written to it for this long. */
 const DELETED_QUIET_MS = 2_000;
@@ -34,7 +32,6 @@ const DELETED_QUIET_MS = 2_000;
 const REMEMBERED = 16;
 /** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
 const LOST_AFTER_MS = 3_600_000;
-const IDLE_MS = 10_000;
 /** How often it is asked whether the next generation may begin. */
 const ORDER_LOOK_MS = 20;
 const RETRY_MS = 250;
@@ -44,6 +41,8 @@ export type Known = (base: string) => { readonly number: number; readonly path: 
 
 export class Source {
   readonly path: string;
+  /** The path under which it is shipped. */
+  readonly name: string;
   readonly #context: ShipperContext;
   readonly #signal: AbortSignal;
   readonly #entries: GenerationState[];
@@ -53,22 +52,38 @@ export class Source {
   /** Files that were found and opened, and have no generation yet. */
   readonly #arrivals: Candidate[] = [];
   readonly #arrived = new Bell();
+  readonly #siblings: Siblings;
+  /** Generations that were found beside the path and never at it: nothing was copied from them. */
+  readonly #besides = new WeakSet<GenerationState>();
+  /** Copies that have no generation yet. */
+  readonly #claimed = new Set<Candidate>();
+  /** Copies that come before a generation, which waits for them. */
+  #unseen: { copies: Candidate[]; next: Generation } | undefined;
   readonly #owner: GenerationOwner = {
     onReplaced: () => void this.#lookSoon(),
     reopen: async (generation) => await this.#reopenFor(generation),
+    mayBegin: async (generation, readAt) => await this.#mayBegin(generation, readAt),
   };
   readonly #begunAt = performance.now();
+  /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
+  #lookedAt = { clock: Number.POSITIVE_INFINITY, steady: 0 };
   #unreadable = false;
+  /** When the file at the path had been written to at the last look, and where it was. */
+  #seen: bigint | undefined;
+  #device: bigint | undefined;
   #started = 0;
   #looking: Promise<void> = Promise.resolve();
 
   constructor(context: ShipperContext, file: string, signal: AbortSignal) {
     this.#context = context;
     this.path = file;
+    this.name = context.nameOf(file);
     this.#signal = signal;
+    this.#siblings = new Siblings(file, context.listings, context.state.location);
     const kept = context.state.sources.get(file);
     this.#entries = kept ?? [];
     if (kept === undefined) context.state.sources.set(file, this.#entries);
+    for (const stamp of this.#stamps()) context.knownFiles.add(stamp);
   }
 
   get generations(): readonly Generation[] {
@@ -86,8 +101,37 @@ export class Source {
 
   /** Whether this file is one of mine, whatever it is called now. */
   owns(stamp: FileStamp): boolean {
-    const arrived = this.#arrivals.some(({ found }) => isSameFile(found.stamp, stamp));
-    return arrived || this.#entries.some((entry) => isSameFile(entry, stamp));
+    const arrived = [...this.#arrivals, ...this.#claimed].some(({ found }) => isSameFile(found.stamp, stamp));
+    return (
+      arrived ||
+      this.#entries.some(
+        (entry) => isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp)),
+      )
+    );
+  }
+
+  /**
+   * Whether a look would find nothing to do: what is at the path is the newest generation, which is being read, or was
+   * not written to since the last look.
+   */
+  isAsSeen({ stamp, size, modified }: Found): boolean {
+    const { current } = this;
+    if (current === undefined || current.closing !== undefined || !isSameFile(current.entry, stamp))
+      return false;
+    const isSettled =
+      !this.#unreadable &&
+      this.#arrivals.length === 0 &&
+      this.#started === this.#generations.length &&
+      this.#generations.every((generation) => generation === current || generation.entry.done);
+    if (!isSettled) return false;
+    return current.isPolled
+      ? size >= current.position
+      : size === current.entry.size && modified === (current.restedAt ?? this.#seen);
+  }
+
+  /** Its file was on this device when it was last looked at, undefined when it was not there. */
+  get device(): bigint | undefined {
+    return this.#device;
   }
 
   /** Everything that was found is in the stream and committed. */
@@ -109,27 +153,80 @@ export class Source {
    * nothing was started, and it can be tried again.
    */
   async start(found: Found | undefined, begin: (found: Found) => number, known: Known): Promise<void> {
+    await this.#note(found);
     for (const entry of this.#entries.filter(({ done }) => !done)) await this.#reopen(entry);
     if (this.#entries.length === 0)
       for (const candidate of await this.#rotatedAndKnown(known)) await this.#append(candidate, begin, known);
     await this.#discover(found);
-    for (const arrival of this.#arrivals.splice(0)) await this.#append(arrival, begin, known);
+    for (const arrival of this.#arrivals.splice(0)) {
+      await this.#append(arrival, begin, known);
+      this.#settled(arrival);
+    }
     this.#running.add(this.#identify()).add(this.#inOrder());
   }
 
   /** Looks at the path again; one look at a time. Needs no broker: what has arrived is held open until there is one. */
   async look(): Promise<void> {
-    this.#looking = this.#looking.then(async () => {
+    await this.#alone(async () => {
       if (this.#signal.aborted) return;
-      const found = await look(this.path);
+      const found = await this.#context.look(this.path);
+      await this.#note(found);
+      this.#followClock();
+      if (found !== undefined) await this.#openResting(found);
       await this.#handleTruncation();
       await this.#discover(found);
       await this.#closeWhatIsGone(found);
       await this.#park();
     });
-    const looking = this.#looking;
-    this.#looking = looking.catch(() => {});
-    await looking;
+  }
+
+  /** One at a time: what is found and is nobody's belongs to whoever found it first. */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    const working = this.#looking.then(work);
+    this.#looking = working.then(
+      () => {},
+      () => {},
+    );
+    return await working;
+  }
+
+  /**
+   * A clock that was set back would have all that came since the last look be born before what is known: that began
+   * before that look, as the clock tells it now.
+   */
+  #followClock(): void {
+    const [clock, steady] = [Date.now(), performance.now()];
+    const { clock: before, steady: steadyBefore } = this.#lookedAt;
+    this.#lookedAt = { clock, steady };
+    if (clock >= before) return;
+    const agoMs = before === Number.POSITIVE_INFINITY ? 0 : Math.ceil(steady - steadyBefore);
+    const latest = BigInt(clock - agoMs) * 1_000_000n;
+    for (const entry of this.#entries) {
+      if (BigInt(entry.since) <= latest) continue;
+      entry.since = String(latest);
+      this.#context.state.touch();
+    }
+  }
+
+  /** It was closed because there are too few descriptors, and has changed, or another has taken its place. */
+  async #openResting({ stamp, size, modified }: Found): Promise<void> {
+    const { current } = this;
+    if (current?.restedAt === undefined) return;
+    const isAsItWas = size === current.entry.size && modified === current.restedAt;
+    if (isAsItWas && isSameFile(current.entry, stamp)) return;
+    await this.#openAgain(current);
+  }
+
+  /** One that gave up its descriptor: its file, or another with its bytes. */
+  async #openAgain(generation: Generation): Promise<void> {
+    const bytes = await this.#reopenFor(generation);
+    if (bytes !== undefined) generation.moveTo(bytes);
+  }
+
+  async #note(found: Found | undefined): Promise<void> {
+    if (found !== undefined) await this.#context.fileSystems.learn(found);
+    this.#seen = found?.modified;
+    this.#device = found?.device;
   }
 
   async stop(): Promise<void> {
@@ -138,23 +235,65 @@ export class Source {
     await Promise.allSettled([this.#looking]);
     await Promise.allSettled([...this.#running]);
     for (const generation of this.#generations) await generation.stop();
+    for (const stamp of this.#stamps()) this.#context.knownFiles.remove(stamp);
+    for (const { handle } of this.#claimed) await handle.close();
+  }
+
+  #stamps(): FileStamp[] {
+    return this.#entries.flatMap((entry) => (entry.copy === null ? [entry] : [entry, entry.copy]));
   }
 
   // --- generations ----------------------------------------------------------------------------------------------
 
-  /** A generation of an earlier run: found again by its stamp, at the path or beside it under a rotated name. */
+  /** A generation of an earlier run: found again by its stamp, or its bytes in a copy or a compressed file. */
   async #reopen(entry: GenerationState): Promise<void> {
-    const generation = this.#add(entry, await findFile(this.path, entry));
+    // Truncated in place, the file is a later generation's, also where its bytes look the same.
+    const isOthers = this.#entries.findLast((other) => isSameFile(other, entry)) !== entry;
+    const isOver = isOthers || entry.closed === 'truncated';
+    await this.#context.openFiles.makeRoom(this.#signal);
+    const opened = isOver ? undefined : await this.#findAgain(entry);
+    const generation = this.#add(entry, opened?.handle);
     if (entry.closed !== null) generation.close(entry.closed);
-    if (await generation.resume(this.#signal)) return;
-    await this.#finishElsewhere(generation);
+    const matches = await generation.resume(this.#signal);
+    if (!matches) await this.#truncated(generation);
+    else if (isOthers && entry.closed === null) await this.#finishElsewhere(generation);
+    // It may have been written to before it went: its size is not known until its bytes are found.
+    else if (opened === undefined && entry.closed === null) await this.#moveElsewhere(generation);
+  }
+
+  /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
+  async #moveElsewhere(generation: Generation): Promise<void> {
+    try {
+      generation.moveTo(await this.#findBytes(generation));
+    } catch (error) {
+      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
+      generation.moveTo(undefined);
+      generation.lookLater();
+    }
+  }
+
+  /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */
+  async #findAgain(entry: GenerationState): Promise<Opened | undefined> {
+    try {
+      return await this.#siblings.find(entry);
+    } catch (error) {
+      if (entry.closed === null || !isForbidden(error)) throw error;
+      return undefined;
+    }
   }
 
   /** Truncated: the old bytes are in the copy beside it, or gone; the file itself goes on as another generation. */
   async #finishElsewhere(generation: Generation): Promise<void> {
-    const copy = await this.#findCopy(generation);
-    generation.moveTo(copy?.handle, copy?.found.size ?? generation.entry.size);
+    await this.#moveElsewhere(generation);
     generation.close('truncated');
+  }
+
+  /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
+  async #truncated(generation: Generation): Promise<void> {
+    const own = await generation.openAgain();
+    await this.#finishElsewhere(generation);
+    // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
+    if (own !== undefined) this.#arrive(await candidateOf(own, BigInt(Date.now()) * 1_000_000n));
   }
 
   async #handleTruncation(): Promise<void> {
@@ -162,8 +301,8 @@ export class Source {
       if (!generation.isReplaced) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.position }, `${this.path}: truncated`);
-      if (again) generation.moveTo(undefined, generation.entry.size);
-      else await this.#finishElsewhere(generation);
+      if (again) generation.moveTo(undefined);
+      else await this.#truncated(generation);
     }
   }
 
@@ -174,22 +313,54 @@ export class Source {
     if (newest !== undefined && isSameFile(newest, found.stamp)) {
       const last = this.#entries.at(-1);
       if (this.#arrivals.length > 0 || last === undefined) return;
-      const truncated = last.closed === 'truncated' || this.current?.closing === 'truncated';
-      if (last.done && !truncated && found.size > last.size) await this.#goOn(last);
+      const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
+      if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
       // It was not there when this run began: there is more to ship, so it is opened.
       if (this.current?.entry === last) this.current.foundAgain(found.size);
-      if (!truncated) return;
-    } else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0')
-      for (const rotated of await this.#between(BigInt(newest.birth), found.stamp)) this.#arrive(rotated);
+      // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
+      if (!isTruncated() || this.#arrivals.length > 0) return;
+    } else if (await this.#isBack(found)) return;
+    else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0') {
+      await this.current?.learnPlace(this.#siblings);
+      const window = { after: this.#lastSeen(), before: found.stamp, next: undefined };
+      const { candidates } = await this.#between(window);
+      for (const rotated of candidates) this.#arrive(rotated);
+    }
     const arrival = await this.#openCurrent(found);
     if (arrival !== undefined) this.#arrive(arrival);
   }
 
+  /** When the newest file was seen at the path: as an earlier generation, if it was truncated and renamed since. */
+  #lastSeen(): bigint {
+    const known = [
+      ...this.#entries.map((entry) => ({ stamp: entry, since: BigInt(entry.since) })),
+      ...this.#arrivals.map(({ found, since }) => ({ stamp: found.stamp, since })),
+    ];
+    const newest = known.pop();
+    if (newest === undefined) return 0n;
+    return known.findLast(({ stamp }) => isSameFile(stamp, newest.stamp))?.since ?? newest.since;
+  }
+
+  /** A file that was there before the newest one, as when a link is set back: its own generation goes on. */
+  async #isBack({ stamp, size }: Found): Promise<boolean> {
+    if (stamp.birth === '0') return false;
+    if (this.#arrivals.some(({ found }) => isSameFile(found.stamp, stamp))) return true;
+    const entry = this.#entries.findLast((known) => isSameFile(known, stamp));
+    const generation = this.#generations.find((known) => known.entry === entry);
+    if (entry === undefined || entry.closed === 'truncated' || generation?.closing === 'truncated')
+      return false;
+    if (generation !== undefined) generation.foundAgain(size);
+    else if (entry.done && size !== entry.size) await this.#goOn(entry);
+    return true;
+  }
+
   async #openCurrent(found: Found): Promise<Candidate | undefined> {
     try {
+      const since = BigInt(Date.now()) * 1_000_000n;
+      await this.#context.openFiles.makeRoom(this.#signal);
       const opened = await openStill(found);
       this.#unreadable = false;
-      return opened === undefined ? undefined : await candidateOf(opened);
+      return opened === undefined ? undefined : await candidateOf(opened, since);
     } catch (error) {
       this.#unreadable = true;
       this.#context.throttle.run(`open ${this.path}`, (repeated) => {
@@ -202,14 +373,22 @@ export class Source {
 
   #arrive(candidate: Candidate): void {
     this.#arrivals.push(candidate);
+    this.#context.knownFiles.add(candidate.found.stamp);
+    this.#context.openFiles.arrived(1);
     this.#arrived.ring();
+  }
+
+  /** It has a generation. */
+  #settled({ found }: Candidate): void {
+    this.#context.knownFiles.remove(found.stamp);
+    this.#context.openFiles.arrived(-1);
   }
 
   /** Gives each file that has arrived its generation, in order. */
   async #identify(): Promise<void> {
     while (!this.#signal.aborted) {
       const arrival = this.#arrivals[0];
-      if (arrival === undefined) await this.#arrived.wait(IDLE_MS, this.#signal);
+      if (arrival === undefined) await this.#arrived.wait(Number.POSITIVE_INFINITY, this.#signal);
       else {
         await this.#identifyOne(arrival);
       }
@@ -221,6 +400,7 @@ export class Source {
     try {
       await this.#append(arrival, fromBeginning, nothingKnown);
       this.#arrivals.shift();
+      this.#settled(arrival);
     } catch (error) {
       this.#warn(error);
       await sleep(RETRY_MS, this.#signal);
@@ -238,11 +418,12 @@ export class Source {
 
   /** Chooses the generation of a file: the first number whose bytes in the stream are this file's. */
   async #append(
-    { handle, found, head }: Candidate,
+    candidate: Candidate,
     begin: (found: Found) => number,
     known: Known,
     following?: Generation,
   ): Promise<void> {
+    const { handle, found, head, size, since } = candidate;
     const base = baseOf(found.stamp) ?? this.#randomBase(found.stamp);
     let number = known(base)?.number ?? 0;
     for (const entry of this.#entries) {
@@ -254,15 +435,16 @@ export class Source {
         file: fileIdOf(base, number),
         ino: found.stamp.ino,
         birth: found.stamp.birth,
-        since: String(BigInt(Date.now()) * 1_000_000n),
+        since: String(since),
+        copy: null,
         head,
         begin: begin(found),
         after: null,
-        size: found.size,
+        size,
         closed: null,
         done: false,
       };
-      const generation = new Generation(this.#context, this.path, entry, handle, this.#owner);
+      const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
       const matches = await generation.resume(this.#signal);
       if (!matches && generation.position > entry.begin) continue;
       this.#entries.splice(
@@ -270,11 +452,13 @@ export class Source {
         0,
         entry,
       );
+      this.#context.knownFiles.add(entry);
       this.#generations.splice(
         following === undefined ? this.#generations.length : this.#generations.indexOf(following),
         0,
         generation,
       );
+      if (!candidate.wasAtPath) this.#besides.add(entry);
       this.#context.state.touch();
       this.#context.log.info(
         { path: this.path, file: entry.file, from: generation.position },
@@ -292,7 +476,7 @@ export class Source {
   }
 
   #add(entry: GenerationState, handle: FileHandle | undefined): Generation {
-    const generation = new Generation(this.#context, this.path, entry, handle, this.#owner);
+    const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
     this.#generations.push(generation);
     this.#bell.ring();
     return generation;
@@ -322,11 +506,12 @@ export class Source {
   async #startNext(): Promise<void> {
     const next = this.#generations[this.#started];
     const before = this.#generations[this.#started - 1];
-    if (next === undefined) await this.#bell.wait(IDLE_MS, this.#signal);
+    if (next === undefined) await this.#bell.wait(Number.POSITIVE_INFINITY, this.#signal);
     else if (before === undefined || before.isDrained) {
-      if (before !== undefined && (await this.#insertCopies(before, next))) return;
-      next.entry.after ??=
-        before === undefined ? this.#afterKept(next) : namedAfter(before.entry, before.position);
+      // Now, while all of it is in the stream: it may have to be shipped again from the next moment on.
+      const after = before === undefined ? this.#afterKept(next) : namedAfter(before.entry, before.position);
+      if (await this.#insertUnseen(next)) return;
+      next.entry.after ??= after;
       await this.#context.state.save();
       this.#started += 1;
       const run = next.run(this.#signal).finally(() => this.#running.delete(run));
@@ -334,7 +519,10 @@ export class Source {
     } else {
       // A single writer has left the old file once the new one has bytes.
       const more = this.#started + 1 < this.#generations.length || this.#arrivals.length > 0;
-      if (next.size > 0 || more || this.#context.once) before.close('rotated');
+      if (next.size > 0 || more || this.#context.once) {
+        if (before.restedAt !== undefined && before.closing === undefined) await this.#openAgain(before);
+        before.close('rotated');
+      }
       await this.#bell.wait(ORDER_LOOK_MS, this.#signal);
     }
   }
@@ -346,14 +534,62 @@ export class Source {
   }
 
   /**
-   * A file that was truncated may have been written to, copied and truncated again before anybody read it: those
-   * copies come first. Asked right before the first read, when nothing more can come between.
+   * A file may have been written to, copied and truncated between two looks: those copies come before what it holds
+   * now. True when there are some: they begin first.
    */
-  async #insertCopies(before: Generation, next: Generation): Promise<boolean> {
-    if (!isSameFile(before.entry, next.entry) || next.position > next.entry.begin) return false;
-    const copies = await this.#between(BigInt(before.entry.since), undefined);
-    for (const copy of copies) await this.#append(copy, fromBeginning, nothingKnown, next);
+  async #insertUnseen(next: Generation): Promise<boolean> {
+    let copies = this.#unseen?.next === next ? this.#unseen.copies : [];
+    this.#unseen = undefined;
+    if (copies.length === 0 && next.isFresh) {
+      const { candidates, own } = await this.#unseenBefore(next, undefined);
+      copies = candidates;
+      if (own !== undefined && next.closing === undefined) {
+        next.moveTo(own);
+        next.close('truncated');
+      }
+    }
+    for (const [index, copy] of copies.entries()) {
+      // Kept for the next try, if this one fails.
+      this.#unseen = { copies: copies.slice(index), next };
+      await this.#append(copy, fromBeginning, nothingKnown, next);
+      this.#context.knownFiles.remove(copy.found.stamp);
+      this.#claimed.delete(copy);
+    }
+    this.#unseen = undefined;
     return copies.length > 0;
+  }
+
+  /** Asked when a file that was found empty has bytes: what it held before that was copied comes first. */
+  async #mayBegin(generation: Generation, readAt: number): Promise<boolean> {
+    if (this.#generations[this.#started - 1] !== generation) return true;
+    const { candidates, own } = await this.#unseenBefore(generation, readAt);
+    await own?.handle.close();
+    if (candidates.length === 0) return true;
+    this.#unseen = { copies: candidates, next: generation };
+    this.#started -= 1;
+    this.#bell.ring();
+    return false;
+  }
+
+  /** @param readAt when its first bytes were read, where it was found without any (milliseconds since 1970) */
+  async #unseenBefore({ entry }: Generation, readAt: number | undefined): Promise<Between> {
+    if (entry.birth === '0' || this.#besides.has(entry)) return { candidates: [], own: undefined };
+    const earlier = this.#entries.slice(0, this.#entries.indexOf(entry));
+    const truncated = earlier.findLast((each) => isSameFile(each, entry));
+    const found = BigInt(entry.since);
+    const read = readAt === undefined ? found : BigInt(readAt) * 1_000_000n;
+    const next = { stamp: entry, head: entry.head, found, read };
+    // Of the very first file nobody can tell what it held before it was found.
+    const first = earlier.length > 0 ? entry.birth : entry.since;
+    const window = { after: BigInt(truncated?.since ?? first), before: undefined, next };
+    return await this.#alone(async () => {
+      const between = await this.#between(window);
+      for (const copy of between.candidates) {
+        this.#claimed.add(copy);
+        this.#context.knownFiles.add(copy.found.stamp);
+      }
+      return between;
+    });
   }
 
   /** The generation before the first one that runs, when it was finished in an earlier run. */
@@ -375,7 +611,8 @@ export class Source {
   async #park(): Promise<void> {
     for (const generation of this.#generations) {
       const { entry } = generation;
-      const keepMs = entry.closed === 'rotated' ? PARK_MS : PARK_DELETED_MS;
+      const { rotateWaitMs } = this.#context;
+      const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
       if (!generation.isDrained || !generation.isCommitted || generation.quietMs < keepMs) continue;
       if (generation.isOpen) generation.park();
       if (!entry.done) {
@@ -385,6 +622,8 @@ export class Source {
     }
     while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) {
       const entry = this.#entries.shift();
+      if (entry !== undefined) this.#context.knownFiles.remove(entry);
+      if (entry?.copy != null) this.#context.knownFiles.remove(entry.copy);
       const index = this.#generations.findIndex((generation) => generation.entry === entry);
       if (index >= 0) {
         for (const forgotten of this.#generations.splice(index, 1)) void forgotten.retire();
@@ -393,16 +632,22 @@ export class Source {
     }
   }
 
-  /** Something of a generation is wanted again that is not open: its file, or the copy of a truncated one. */
-  async #reopenFor(generation: Generation): Promise<FileHandle | undefined> {
-    const handle =
-      generation.closing === 'truncated'
-        ? (await this.#findCopy(generation))?.handle
-        : await findFile(this.path, generation.entry);
-    this.#unreadable = handle === undefined && (await this.#mayComeBack(generation));
+  /** Something of a generation is wanted again that is not open: its file, or another with its bytes. */
+  async #reopenFor(generation: Generation): Promise<Elsewhere | undefined> {
+    const { entry } = generation;
+    await this.#context.openFiles.makeRoom(this.#signal);
+    // Asked before it is looked for: what holds it may come back in between.
+    const mayComeBack = await this.#mayComeBack(generation);
+    const opened = generation.closing === 'truncated' ? undefined : await this.#siblings.find(entry);
+    const bytes =
+      opened === undefined
+        ? await this.#findBytes(generation)
+        : { ...opened, size: opened.found.size, from: 0 };
+    const isMissing = bytes === undefined && generation.position < entry.size;
+    this.#unreadable = isMissing && mayComeBack;
     if (this.#unreadable)
       throw new LogferryError('failed', 'it is not there, and has bytes that were not shipped');
-    return handle;
+    return bytes;
   }
 
   /**
@@ -411,33 +656,53 @@ export class Source {
    */
   async #mayComeBack(generation: Generation): Promise<boolean> {
     if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.current !== generation) return false;
-    return (await look(this.path)) === undefined && !(await hasRotated(this.path));
+    return (await this.#context.look(this.path)) === undefined && !(await this.#siblings.hasRotated());
   }
 
-  async #findCopy(generation: Generation): Promise<Opened | undefined> {
-    const wanted = async ({ handle, found }: Opened): Promise<boolean> =>
-      found.size >= generation.position &&
-      headMatches(generation.entry.head, await firstBytes(handle)) &&
-      (await generation.isContinuedBy(handle));
-    return await findRotated(this.path, (found) => !this.owns(found.stamp), wanted);
+  async #findBytes(generation: Generation): Promise<Elsewhere | undefined> {
+    const { entry } = generation;
+    const isMine = ({ stamp }: Found): boolean =>
+      isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
+    const isOthers = (found: Found): boolean =>
+      !isMine(found) && (this.owns(found.stamp) || this.#context.isShipped(found));
+    return await this.#siblings.findBytes(
+      {
+        head: entry.head,
+        position: generation.position,
+        isMissing: generation.position < generation.entry.size,
+        hasTail: generation.hasTail,
+        isContinuedBy: async (handle) => await generation.isContinuedBy(handle),
+      },
+      isOthers,
+    );
   }
 
-  /** Rotated files beside the path that are generations between two that are known; see rotatedBetween. */
-  async #between(after: bigint, before: FileStamp | undefined): Promise<Candidate[]> {
-    const known = this.#entries.map(({ head }) => head);
-    return await rotatedBetween(this.path, {
-      after,
-      before,
-      isKnown: (stamp) => this.owns(stamp),
-      heads: known,
+  async #between(window: Pick<Window, 'after' | 'before' | 'next'>): Promise<Between> {
+    return await this.#siblings.between({
+      ...window,
+      isKnown: (found) => this.owns(found.stamp) || this.#context.isShipped(found),
+      lost: this.#entries.filter(({ closed, copy }) => closed === 'truncated' && copy === null),
+      finished: await this.#finished(window.before !== undefined),
     });
+  }
+
+  /** What may be compressed by now: whatever was seen, once another file is at the path. */
+  async #finished(hasMoved: boolean): Promise<Seen[]> {
+    const finished: Seen[] = [];
+    for (const entry of this.#entries) {
+      const generation = this.#generations.find((each) => each.entry === entry);
+      if (hasMoved || entry.closed !== null) finished.push((await generation?.seen()) ?? entry);
+    }
+    for (const { handle, head, size } of this.#arrivals)
+      finished.push({ head: head.length > 0 ? head : headOf(await firstBytes(handle)), size, handle });
+    return finished;
   }
 
   /** Without state: rotated files beside the path that stream or record know, oldest first. */
   async #rotatedAndKnown(known: Known): Promise<Candidate[]> {
-    return await rotatedFiles(this.path, ({ stamp }) => {
+    return await this.#siblings.rotated(({ stamp }) => {
       const of = known(baseOf(stamp) ?? '');
-      return of !== undefined && (of.path === '' || of.path === this.path);
+      return of !== undefined && (of.path === '' || of.path === this.name);
     });
   }
 }

@@ -18,17 +18,24 @@ import {
 } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
+import { sleep } from '../common/run.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;
+/** Of tens of thousands of files it takes long: then most of the time is left for something else. */
+const REST = 5;
+const LEAST_REST_MS = 50;
+const MOST_REST_MS = 2_000;
 
 const offset = z.int().min(0);
 const generationSchema = z.object({
   file: z.string(),
   ino: z.string(),
   birth: z.string(),
-  /** When the generation was begun here, in nanoseconds since 1970: a later copy beside it may be another's. */
+  /** When it was found, in nanoseconds since 1970: a copy that was made later is its own, or of a later one. */
   since: z.string(),
+  /** The file that has its bytes now: a copy of the truncated one, or a compressed one. */
+  copy: z.object({ ino: z.string(), birth: z.string() }).nullable().default(null),
   head: z.object({ length: offset, hash: z.string() }),
   begin: offset,
   after: z.object({ file: z.string(), size: offset }).nullable(),
@@ -44,6 +51,8 @@ const schema = z.object({
   /** Names this state directory: the holder of a host name. */
   directory: z.string(),
   host: z.string(),
+  /** All that was there at the very first start has been looked at. */
+  begun: z.boolean().default(true),
   sources: z.record(z.string(), z.array(generationSchema)),
 });
 
@@ -51,32 +60,51 @@ const schema = z.object({
 export type GenerationState = z.infer<typeof generationSchema>;
 
 export class State {
+  /** Names this state directory: the holder of a host name. */
   readonly directory: string;
-  /** Nothing was kept from an earlier run: the stream is asked what is known. */
-  readonly fresh: boolean;
+  /** Where it lies. */
+  readonly location: string;
   readonly sources: Map<string, GenerationState[]>;
   readonly #file: string;
   readonly #host: string;
   readonly #lock: Lock;
   readonly #log: Logger;
+  #begun: boolean;
   #dirty = false;
   #saving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #restMs = 0;
 
-  private constructor(
-    file: string,
-    host: string,
-    lock: Lock,
-    log: Logger,
-    kept: { directory: string; sources: Map<string, GenerationState[]> } | undefined,
-  ) {
+  private constructor(file: string, host: string, lock: Lock, log: Logger, kept: Kept | undefined) {
     this.#file = file;
+    this.location = path.dirname(file);
     this.#host = host;
     this.#lock = lock;
     this.#log = log;
-    this.fresh = kept === undefined;
+    this.#begun = kept?.begun ?? false;
     this.directory = kept?.directory ?? randomBytes(8).toString('hex');
     this.sources = kept?.sources ?? new Map();
+  }
+
+  /** Nothing was kept from an earlier run: the stream is asked what is known. Until the first look at the globs is done. */
+  get fresh(): boolean {
+    return !this.#begun;
+  }
+
+  /** All that is there at the very first start has been looked at: what comes later is new. Durable at return. */
+  async begun(): Promise<void> {
+    if (this.#begun) return;
+    this.#begun = true;
+    await this.save();
+  }
+
+  /** The file is at another path now. */
+  move(from: string, to: string): void {
+    const entries = this.sources.get(from);
+    if (entries === undefined) return;
+    this.sources.delete(from);
+    this.sources.set(to, entries);
+    this.touch();
   }
 
   /**
@@ -123,11 +151,21 @@ export class State {
   }
 
   async #write(): Promise<void> {
+    // Whoever comes meanwhile shares it.
+    if (this.#restMs >= LEAST_REST_MS) await sleep(Math.min(this.#restMs, MOST_REST_MS));
     this.#dirty = false;
     const { directory } = this;
     const sources = Object.fromEntries(this.sources);
     try {
-      const data = JSON.stringify({ version: VERSION, directory, host: this.#host, sources });
+      const began = performance.now();
+      const data = JSON.stringify({
+        version: VERSION,
+        directory,
+        host: this.#host,
+        begun: this.#begun,
+        sources,
+      });
+      this.#restMs = (performance.now() - began) * REST;
       await writeFileDurably(this.#file, `${data}\n`);
     } catch (error) {
       this.#dirty = true;
@@ -144,11 +182,13 @@ export class State {
   }
 }
 
-async function load(
-  file: string,
-  host: string,
-  log: Logger,
-): Promise<{ directory: string; sources: Map<string, GenerationState[]> } | undefined> {
+interface Kept {
+  readonly directory: string;
+  readonly begun: boolean;
+  readonly sources: Map<string, GenerationState[]>;
+}
+
+async function load(file: string, host: string, log: Logger): Promise<Kept | undefined> {
   const text = await readIfThere(file);
   if (text === undefined) return undefined;
   try {
@@ -157,7 +197,7 @@ async function load(
     const kept = parseAs(schema, value);
     if (kept.host !== host)
       throw new LogferryError('corrupt', `it belongs to host ${kept.host}, this one ships as ${host}`);
-    return { directory: kept.directory, sources: new Map(Object.entries(kept.sources)) };
+    return { directory: kept.directory, begun: kept.begun, sources: new Map(Object.entries(kept.sources)) };
   } catch (error) {
     if (error instanceof LogferryError && error.code === 'newer') throw error;
     const aside = await setAside(file);

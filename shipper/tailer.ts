@@ -1,15 +1,15 @@
 // Reads one generation forward: one descriptor, whole lines, compressed chunks, a few ahead. Notices when the file is
 // no longer the one that was read. Never publishes, and never decides where to go on.
 
-import { fstatSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { constants, zstdCompress } from 'node:zlib';
+import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
 import { promisify } from 'node:util';
 
 import { TAIL_BYTES } from '../common/chunk.ts';
 import { crc32, tailOf } from '../common/digest.ts';
 import { readFully } from '../common/files.ts';
-import type { Buffers, Slot } from './buffers.ts';
+import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from './identity.ts';
 import type { GenerationState } from './state.ts';
@@ -21,6 +21,8 @@ export interface TailerOptions {
   readonly compression: 'zstd' | 'none';
   /** The most source bytes of a chunk, so that its message fits the server also when it does not compress. */
   readonly maxBytes: () => number;
+  /** Whether a file on this device may take for ever to answer. */
+  readonly isRemote: (device: bigint) => boolean;
   /** Whether an unfinished last line is shipped now: the file has ended. */
   readonly hasEnded: () => boolean;
 }
@@ -34,8 +36,10 @@ export interface Piece {
   readonly encoding: 'none' | 'zstd';
   readonly payload: Uint8Array;
   readonly crc32: number;
-  /** Held while the payload lies in a shared buffer. */
-  readonly slot: Slot | undefined;
+  /** Right before it was read, in milliseconds since 1970. */
+  readonly readAt: number;
+  /** What it takes of the memory that all share, until it is sent. */
+  readonly slot: Slot;
 }
 
 /** A partial last line is shipped after this much silence: nothing is lost by it, bytes are bytes. */
@@ -44,6 +48,9 @@ const PARTIAL_LINE_MS = 3_000;
 const PIECES_AHEAD = 2;
 /** zlib hands its output over in steps of this size. */
 const OUT_STEP = 256 * 1024;
+/** zlib takes no smaller one. */
+const LEAST_STEP = 64;
+const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 export class Tailer {
   readonly #options: TailerOptions;
@@ -59,12 +66,29 @@ export class Tailer {
   #isBacklog = false;
   #isDropping = false;
   #replaced = false;
-  #grewAt = performance.now();
+  /** Undefined when nothing was read since it was moved or sought. */
+  #sizeAtRead: number | undefined;
+  #grewAt = Number.NEGATIVE_INFINITY;
+  /** The file's size when it was last asked for, where asking may take for ever; undefined where it may not. */
+  #remoteSize: number | undefined;
+  /** The modification time when it was last asked for. */
+  #touchedAt = 0;
 
   constructor(options: TailerOptions, entry: GenerationState, handle: FileHandle | undefined) {
     this.#options = options;
     this.#entry = entry;
+    this.#open(handle);
+  }
+
+  /** A file that was not written to for long is idle from the beginning. */
+  #open(handle: FileHandle | undefined): void {
     this.#handle = handle;
+    this.#remoteSize = undefined;
+    if (handle === undefined) return;
+    const { dev, size, mtimeMs } = fstatSync(handle.fd, { bigint: true });
+    const quietMs = Math.max(0, Date.now() - Number(mtimeMs));
+    this.#grewAt = Math.max(this.#grewAt, performance.now() - quietMs);
+    if (this.#options.isRemote(dev)) this.#remoteSize = Number(size);
   }
 
   get handle(): FileHandle | undefined {
@@ -79,6 +103,11 @@ export class Tailer {
     this.#limit = size;
   }
 
+  /** The last piece was a full one: there is more. */
+  get isBacklog(): boolean {
+    return this.#isBacklog || this.#ahead.length > 0;
+  }
+
   /** How long the file has not grown. */
   get quietMs(): number {
     return performance.now() - this.#grewAt;
@@ -86,16 +115,61 @@ export class Tailer {
 
   /** The file's size now, or what was last seen of it when it is not open. */
   size(): number {
-    return this.#handle === undefined ? this.#entry.size : fstatSync(this.#handle.fd).size;
+    return this.#handle === undefined ? this.#entry.size : this.#sizeOf(this.#handle);
   }
 
-  /** Takes note of the size: true when it changed. A size below what was read is not a size of this generation. */
-  noteSize(position: number): boolean {
-    const size = this.size();
-    if (size === this.#entry.size || size < position) return false;
-    if (size > this.#entry.size) this.#grewAt = performance.now();
+  #sizeOf({ fd }: FileHandle): number {
+    return this.#remoteSize ?? fstatSync(fd).size;
+  }
+
+  /** Asks for the size of a file that may not answer. */
+  async refresh(): Promise<void> {
+    const handle = this.#handle;
+    if (handle === undefined || this.#remoteSize === undefined) return;
+    const { size } = await handle.stat();
+    if (this.#handle === handle) this.#remoteSize = size;
+  }
+
+  /**
+   * Takes note of the size that was seen with the last read: true when it changed. Only a read tells that it is still
+   * this generation's, and not that of what was written anew.
+   */
+  noteSize(): boolean {
+    const size = this.#sizeAtRead;
+    if (size === undefined || size === this.#entry.size) return false;
     this.#entry.size = size;
     return true;
+  }
+
+  /** All of it was read, and it was not touched since wasTouched was asked: one question instead of several. */
+  isAsItWas(position: number): boolean {
+    if (this.#handle === undefined || this.#replaced || this.#remoteSize !== undefined) return false;
+    const { size, mtimeMs } = fstatSync(this.#handle.fd);
+    return size === position && mtimeMs === this.#touchedAt;
+  }
+
+  /** When it was last written to, in nanoseconds since 1970; undefined when it is not open. */
+  modified(): bigint | undefined {
+    return this.#handle === undefined ? undefined : fstatSync(this.#handle.fd, { bigint: true }).mtimeNs;
+  }
+
+  /** Whether the file was written to since this was asked before; also when it has the same size again. */
+  wasTouched(): boolean {
+    if (this.#handle === undefined) return false;
+    const { mtimeMs } = fstatSync(this.#handle.fd);
+    if (mtimeMs === this.#touchedAt) return false;
+    this.#touchedAt = mtimeMs;
+    return true;
+  }
+
+  /** Notes that it is replaced when other bytes than these stand before the position, or than were read at its start. */
+  async check(position: number, tail: string | undefined): Promise<void> {
+    if (this.#handle === undefined) return;
+    const matches =
+      position === 0
+        ? headMatches(this.#entry.head, await firstBytes(this.#handle))
+        : await standsBefore(this.#handle, position, tail);
+    if (!matches) this.#replaced = true;
   }
 
   /** The content is not what was read before: the file was truncated, or written anew. */
@@ -108,8 +182,9 @@ export class Tailer {
   async moveTo(handle: FileHandle | undefined): Promise<void> {
     await this.#drop();
     const before = this.#handle;
-    this.#handle = handle;
+    this.#open(handle);
     this.#replaced = false;
+    this.#sizeAtRead = undefined;
     await before?.close();
   }
 
@@ -122,44 +197,52 @@ export class Tailer {
     await this.#drop();
     this.#readAt = position;
     this.#readTail = position > 0 ? tail : undefined;
+    this.#sizeAtRead = undefined;
   }
 
   async #drop(): Promise<void> {
     this.#isDropping = true;
+    // Each lets go as soon as it is read: the next one may wait for its room.
     while (this.#ahead.length > 0)
-      for (const result of await Promise.allSettled(this.#ahead.splice(0)))
-        if (result.status === 'fulfilled') result.value?.slot?.release();
+      await Promise.allSettled(
+        this.#ahead.splice(0).map(async (reading) => {
+          (await reading)?.slot.release();
+        }),
+      );
     this.#isBacklog = false;
     this.#isDropping = false;
   }
 
-  /** Whether the file is the one that the head and the bytes before `position` were taken from. Completes the head. */
+  /** Whether the file is the one that the head and the bytes before `position` were taken from. */
   async matches(position: number, tail: string | undefined): Promise<boolean> {
     if (this.#handle === undefined) return true;
     const size = this.size();
     if (size < position) return false;
     const head = await firstBytes(this.#handle);
     if (!headMatches(this.#entry.head, head)) return false;
-    if (this.#entry.head.length < HEAD_BYTES) this.#entry.head = headOf(head);
-    return await standsBefore(this.#handle, position, tail);
+    if (!(await standsBefore(this.#handle, position, tail))) return false;
+    // A short head says little: what follows it is only known to be of this file where more was shipped.
+    if (position > this.#entry.head.length && this.#entry.head.length < HEAD_BYTES)
+      this.#entry.head = headOf(head);
+    return true;
   }
 
   /**
    * The next piece; undefined when there is none now. While one is sent, only full ones are read ahead: what is there
    * is a backlog then, and waiting would not make it larger.
    */
-  async next(signal: AbortSignal): Promise<Piece | undefined> {
+  async next(): Promise<Piece | undefined> {
     while (this.#ahead.length > 0) {
       const first = this.#ahead.shift();
-      this.#readOn(signal);
+      this.#readOn();
       const ready = await first;
       if (ready !== undefined) return ready;
     }
-    return this.#handle === undefined ? undefined : await this.#read(this.#handle, false, signal);
+    return this.#handle === undefined ? undefined : await this.#read(this.#handle, false);
   }
 
   /** Begins the next piece when the one before has been read, was a full one, and there is room. */
-  #readOn(signal: AbortSignal): void {
+  #readOn(): void {
     if (
       this.#isDropping ||
       !this.#isBacklog ||
@@ -168,26 +251,32 @@ export class Tailer {
     )
       return;
     this.#isBacklog = false;
-    const reading = this.#read(this.#handle, true, signal);
+    const reading = this.#read(this.#handle, true);
     // Whoever takes it out gets the error; until then nobody waits for it.
     reading.catch(() => {});
     this.#ahead.push(reading);
   }
 
-  async #read(handle: FileHandle, ahead: boolean, signal: AbortSignal): Promise<Piece | undefined> {
+  async #read(handle: FileHandle, ahead: boolean): Promise<Piece | undefined> {
     const start = this.#readAt;
     const room = Math.min(this.#options.maxBytes(), this.#limit - start);
-    if (room <= 0 || fstatSync(handle.fd).size <= start) return undefined;
-    const slot = await this.#options.buffers.take(signal);
-    if (slot === undefined) return undefined;
+    const size = this.#sizeOf(handle);
+    const length = Math.min(room, size - start);
+    if (length <= 0 || (ahead && length < room)) return undefined;
+    const isSmall = length <= SMALL_BYTES && this.#remoteSize === undefined;
+    const slot = await this.#options.buffers.take(length, isSmall);
     let sent = false;
+    const readAt = Date.now();
     try {
       const before = Math.min(TAIL_BYTES, start);
-      const read = await readFully(handle, slot.buffer, start - before, before + room);
+      const wanted = { buffer: slot.buffer, position: start - before, length: before + length };
+      const read = isSmall ? readNow(handle, wanted) : await readSoon(handle, wanted);
       if (!this.#goesOn(slot.buffer.subarray(0, read), before, room)) {
         this.#replaced = true;
         return undefined;
       }
+      if (size > this.#entry.size) this.#grewAt = performance.now();
+      this.#sizeAtRead = size;
       const data = slot.buffer.subarray(before, read);
       if (ahead && data.length < room) return undefined;
       const flush = this.#options.hasEnded() || this.quietMs >= PARTIAL_LINE_MS;
@@ -199,11 +288,12 @@ export class Tailer {
       this.#readAt = start + cut;
       this.#readTail = tail;
       this.#isBacklog = data.length === room;
-      this.#readOn(signal);
+      this.#readOn();
       const bytes = data.subarray(0, cut);
-      const packed = await this.#pack(bytes);
-      sent = packed === undefined;
-      const payload = packed ?? bytes;
+      const packed = isSmall ? this.#packNow(bytes) : await this.#packSoon(bytes);
+      if (packed !== undefined) slot.packed();
+      const payload = packed ?? (isSmall ? Buffer.from(bytes) : bytes);
+      sent = true;
       return {
         start,
         end: start + cut,
@@ -211,7 +301,8 @@ export class Tailer {
         encoding: packed === undefined ? 'none' : 'zstd',
         payload,
         crc32: crc32(payload),
-        slot: sent ? slot : undefined,
+        readAt,
+        slot,
       };
     } finally {
       if (!sent) slot.release();
@@ -228,13 +319,37 @@ export class Tailer {
   }
 
   /** Compressed, or undefined when that saves nothing. */
-  async #pack(data: Uint8Array): Promise<Uint8Array | undefined> {
+  async #packSoon(data: Uint8Array): Promise<Uint8Array | undefined> {
     if (this.#options.compression === 'none') return undefined;
-    const packed = await compress(data, {
-      chunkSize: OUT_STEP,
-      params: { [constants.ZSTD_c_compressionLevel]: 1 },
-    });
+    // A frame that says how much it holds can be kept as it is by a receiver.
+    const packed = await compress(data, { ...ZSTD, chunkSize: OUT_STEP, pledgedSrcSize: data.length });
     return packed.length < data.length ? packed : undefined;
+  }
+
+  #packNow(data: Uint8Array): Uint8Array | undefined {
+    if (this.#options.compression === 'none') return undefined;
+    const packed = zstdCompressSync(data, { ...ZSTD, chunkSize: Math.max(LEAST_STEP, data.length) });
+    return packed.length < data.length ? packed : undefined;
+  }
+}
+
+interface Wanted {
+  readonly buffer: Buffer;
+  /** From here on in the file, so many bytes. */
+  readonly position: number;
+  readonly length: number;
+}
+
+async function readSoon(handle: FileHandle, { buffer, position, length }: Wanted): Promise<number> {
+  return await readFully(handle, buffer, position, length);
+}
+
+/** The same without a thread: for little that the page cache has. */
+function readNow({ fd }: FileHandle, { buffer, position, length }: Wanted): number {
+  for (let done = 0; ;) {
+    const read = readSync(fd, buffer, done, length - done, position + done);
+    done += read;
+    if (read === 0 || done === length) return done;
   }
 }
 

@@ -164,7 +164,7 @@ describe('state that does not parse', { concurrency: 3 }, () => {
       await fails(
         world.receive(),
         new RegExp(
-          `^logferry: \\S*/${path.basename(ledger)} is of version 99, this logferry knows version 1: run the newer logferry that wrote it$`,
+          `^logferry: \\S*/${path.basename(ledger)} is of version 99, this logferry knows version 2: run the newer logferry that wrote it$`,
         ),
       );
       assert.equal(await readFile(ledger, 'utf8'), newer);

@@ -4,12 +4,20 @@ import { appendFile, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
 
 import { silentLogger } from '../common/log.ts';
 import { fileKey } from '../common/subjects.ts';
-import type { RunLine } from '../receiver/ledger.ts';
+import { openLines, type RunLine } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';
-import { destinationOf, segmentName, STATE_DIRECTORY } from '../receiver/names.ts';
+import {
+  activeName,
+  compressedName,
+  destinationOf,
+  type Format,
+  segmentName,
+  STATE_DIRECTORY,
+} from '../receiver/names.ts';
 import { inodeOf } from '../receiver/segments.ts';
 
 /** A directory of the test's own; kept, and named, when it fails. */
@@ -36,6 +44,8 @@ export interface Write {
 export class Central {
   readonly out: string;
   ledger: LedgerFile;
+  /** What it writes from now on. */
+  format: Format = 'plain';
   #rotations = 0;
 
   private constructor(out: string, ledger: LedgerFile) {
@@ -60,11 +70,13 @@ export class Central {
     ...links
   }: Write): Promise<void> {
     const destination = destinationOf(host, source);
-    const active = path.join(this.out, destination);
+    const active = path.join(this.out, activeName(destination, this.format));
     await mkdir(path.dirname(active), { recursive: true });
-    await appendFile(active, data);
+    const bytes = this.format === 'plain' ? Buffer.from(data) : zstdCompressSync(data);
+    await appendFile(active, bytes);
     const stats = await stat(active, { bigint: true });
     const length = Buffer.byteLength(data);
+    const { format } = this;
     const line: RunLine = {
       term: `${path.basename(this.out)}.t1`,
       file: fileKey(host, id),
@@ -73,26 +85,25 @@ export class Central {
       end: start + length,
       destination,
       inode: inodeOf(stats),
-      from: Number(stats.size) - length,
+      ...(format === 'plain' ? {} : { format }),
+      from: Number(stats.size) - bytes.length,
       to: Number(stats.size),
       tail: '',
       checksum: '00000000',
       ...links,
     };
-    await this.ledger.append([
-      ...(this.ledger.ledger.opened.has(destination) ? [] : [{ open: destination }]),
-      line,
-    ]);
+    await this.ledger.append([...openLines(this.ledger.ledger, destination, format), line]);
   }
 
   async rotate(host = 'web1', source = '/var/log/a.log'): Promise<string> {
-    const active = path.join(this.out, destinationOf(host, source));
+    const destination = path.join(this.out, destinationOf(host, source));
     this.#rotations += 1;
+    const plain = segmentName(path.basename(destination), new Date(), this.#rotations);
     const name = path.join(
-      path.dirname(active),
-      segmentName(path.basename(active), new Date(), this.#rotations),
+      path.dirname(destination),
+      this.format === 'plain' ? plain : compressedName(plain, this.format),
     );
-    await rename(active, name);
+    await rename(activeName(destination, this.format), name);
     return name;
   }
 }

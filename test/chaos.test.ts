@@ -79,9 +79,16 @@ test('messages purged before they were committed are shipped again', { timeout: 
     await receiver.kill();
     for (let index = 0; index < 20_000; index += 1) files[0]!.line(200);
     await world.inFlight();
-    await sleep(500);
     const jsm = await world.jsm();
-    const { state } = await jsm.streams.info('LOGS');
+    // All of it: what is published later would be kept.
+    let { state } = await jsm.streams.info('LOGS');
+    const isStill = async (): Promise<boolean> => {
+      const before = state.last_seq;
+      await sleep(500);
+      ({ state } = await jsm.streams.info('LOGS'));
+      return state.last_seq === before;
+    };
+    await until(isStill, { timeoutMs: 20_000 });
     await jsm.streams.purge('LOGS', { seq: state.last_seq });
     const { purged } = await jsm.streams.purge('LOGS');
     assert.ok(purged <= 2, 'the server kept more than asked for');

@@ -46,7 +46,7 @@ const ROOM = /^there is room below \S+ again/;
 
 /** How a test makes a receiver's disk full, and gives it room again. */
 interface Full {
-  receive(): Daemon;
+  receive(format?: string): Daemon;
   /** From now on there is room for so many bytes at most; a limit of the file size is there from the start. */
   fill(leave: number): Promise<void>;
   room(): Promise<void>;
@@ -111,7 +111,7 @@ async function withFullDisk(
 
 function byMount(world: World, disk: SmallDisk, started: (receiver: Daemon) => Daemon): Full {
   return {
-    receive: () => started(world.receive(ROTATE)),
+    receive: (format = 'plain') => started(world.receive([...ROTATE, '--format', format])),
     fill: async (leave) => {
       await disk.leave(leave);
     },
@@ -124,7 +124,8 @@ function byMount(world: World, disk: SmallDisk, started: (receiver: Daemon) => D
 function byLimit(world: World): Full {
   let last: Daemon | undefined;
   return {
-    receive: () => (last = world.receive(ROTATE_LATE, world.out, LIMITED)),
+    receive: (format = 'plain') =>
+      (last = world.receive([...ROTATE_LATE, '--format', format], world.out, LIMITED)),
     fill: async () => {},
     room: async () => {
       assert.ok(last !== undefined);
@@ -244,35 +245,39 @@ describe('full disks', { concurrency: 3 }, () => {
     },
   );
 
-  test(
-    'SIGKILL while the disk is full: starts, cuts, waits, goes on',
-    { timeout: 90_000 },
-    async (context) => {
-      await withFullDisk(context, 'full-kill', async (world, full) => {
-        const rand = random(baseSeed() * 100 + 72);
-        const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
-        for (const file of files) file.line();
-        let receiver = full.receive();
-        world.ship();
-        await assertIdentical(world, files);
-        await full.fill(200 * KIB);
-        const writer = new Writer(files, rand, { rotate: 'rename', perTick: 30 });
-        await warns(receiver, CANNOT_WRITE);
-        for (let kill = 1; kill <= 3; kill += 1) {
-          await sleep(rand() * 2_500);
-          await receiver.kill();
-          await full.fill(kill === 3 ? 0 : 200 * KIB);
-          receiver = full.receive();
-          await logs(receiver, /^receiving as /);
-        }
-        await warns(receiver, /cannot write|no room/);
-        await full.room();
-        await writer.stop();
-        await assertIdentical(world, files);
-        await stops(receiver);
-      });
-    },
-  );
+  for (const [format, room] of [
+    ['plain', 200 * KIB],
+    ['zstd', 20 * KIB],
+  ] as const)
+    test(
+      `SIGKILL while the disk is full: starts, cuts, waits, goes on, in ${format}`,
+      { timeout: 90_000 },
+      async (context) => {
+        await withFullDisk(context, `full-kill-${format}`, async (world, full) => {
+          const rand = random(baseSeed() * 100 + 72);
+          const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
+          for (const file of files) file.line();
+          let receiver = full.receive(format);
+          world.ship();
+          await assertIdentical(world, files);
+          await full.fill(room);
+          const writer = new Writer(files, rand, { rotate: 'rename', perTick: 30 });
+          await warns(receiver, CANNOT_WRITE);
+          for (let kill = 1; kill <= 3; kill += 1) {
+            await sleep(rand() * 2_500);
+            await receiver.kill();
+            await full.fill(kill === 3 ? 0 : room);
+            receiver = full.receive(format);
+            await logs(receiver, /^receiving as /);
+          }
+          await warns(receiver, /cannot write|no room/);
+          await full.room();
+          await writer.stop();
+          await assertIdentical(world, files);
+          await stops(receiver);
+        });
+      },
+    );
 
   test(
     'two receivers, one of them full: the other has everything until there is room',

@@ -13,7 +13,7 @@ import {
   truncateSync,
   writeSync,
 } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,7 +30,7 @@ import { openLink } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
 import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
-import { isSegmentOf } from '../receiver/names.ts';
+import { bySegmentTime, isSegmentOf } from '../receiver/names.ts';
 import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
 import type { ShipOptions } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
@@ -74,12 +74,13 @@ export class Daemon {
     logFile: string,
     identity: Identity = {},
     through: readonly string[] = [],
+    stdin: 'ignore' | 'pipe' | number = 'ignore',
   ) {
     this.logFile = logFile;
     const log = openSync(logFile, 'a');
     this.#logFrom = fstatSync(log).size;
     const [command = process.execPath, ...rest] = [...through, process.execPath, ENTRY, ...args];
-    this.child = spawn(command, rest, { stdio: ['ignore', 'pipe', log], ...identity });
+    this.child = spawn(command, rest, { stdio: [stdin, 'pipe', log], ...identity });
     closeSync(log);
     this.child.stdout?.on('data', (data: Buffer) => {
       this.stdout += data.toString();
@@ -172,8 +173,13 @@ export class World {
     return path.join(this.dir, 'state');
   }
 
-  start(name: string, args: readonly string[], through: readonly string[] = []): Daemon {
-    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`), this.identity, through);
+  start(
+    name: string,
+    args: readonly string[],
+    through: readonly string[] = [],
+    stdin: 'ignore' | 'pipe' | number = 'ignore',
+  ): Daemon {
+    const daemon = new Daemon(args, path.join(this.dir, `${name}.log`), this.identity, through, stdin);
     this.#daemons.push(daemon);
     return daemon;
   }
@@ -340,6 +346,14 @@ export class Written {
     this.rotations += 1;
   }
 
+  /** Moves the file away, to a name that nothing has, and goes on in a new one. */
+  rotateTo(name: string): void {
+    renameSync(this.file, name);
+    closeSync(this.#fd);
+    this.#fd = openSync(this.file, 'a');
+    this.rotations += 1;
+  }
+
   /** As logrotate does it with `copytruncate`; no byte is written between the copy and the truncation. */
   async copyTruncate(): Promise<void> {
     for (let number = this.rotations; number >= 1; number -= 1)
@@ -347,6 +361,11 @@ export class Written {
     await copyFile(this.file, `${this.file}.1`);
     truncateSync(this.file, 0);
     this.rotations += 1;
+  }
+
+  /** Empties it in place; what was shipped of it stays. */
+  async truncate(): Promise<void> {
+    await truncate(this.file, 0);
   }
 
   async truth(): Promise<Buffer> {
@@ -407,29 +426,40 @@ export class Writer {
   }
 }
 
+/** What a shipper in this process is told. */
+export function shipOptions(world: World, host: string, glob: string): ShipOptions {
+  return {
+    server: { server: world.server.url },
+    stream: 'LOGS',
+    prefix: 'logs',
+    globs: [glob],
+    stdin: undefined,
+    exclude: [],
+    defaultExcludes: true,
+    ignoreOlderMs: undefined,
+    rotateWaitMs: 300_000,
+    followSymlinks: true,
+    pathPrefix: undefined,
+    ownLogs: [],
+    host,
+    state: path.join(world.dir, `state-${host}`),
+    from: 'beginning',
+    compression: 'zstd',
+    maxRate: undefined,
+    once: false,
+    timeoutMs: undefined,
+    leaseMs: 2_000,
+    log: silentLogger(),
+  };
+}
+
 /** Ships from this process, as a host of its own: twenty processes would only load the machine. */
-class InProcessShipper {
+export class InProcessShipper {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
 
-  constructor(world: World, host: string, glob: string) {
-    const options: ShipOptions = {
-      server: { server: world.server.url },
-      stream: 'LOGS',
-      prefix: 'logs',
-      globs: [glob],
-      exclude: [],
-      host,
-      state: path.join(world.dir, `state-${host}`),
-      from: 'beginning',
-      compression: 'zstd',
-      maxRate: undefined,
-      once: false,
-      timeoutMs: undefined,
-      leaseMs: 2_000,
-      log: silentLogger(),
-    };
-    this.#done = ship(options, this.#stop.signal);
+  constructor(world: World, host: string, glob: string, log = silentLogger()) {
+    this.#done = ship({ ...shipOptions(world, host, glob), log }, this.#stop.signal);
     world.atEnd(async () => {
       await this.stop();
     });
@@ -437,7 +467,12 @@ class InProcessShipper {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#done;
+    try {
+      await this.#done;
+    } catch (error) {
+      // Stopped before there was a connection.
+      if (!(error instanceof LogferryError) || error.code !== 'unreachable') throw error;
+    }
   }
 }
 
@@ -461,12 +496,31 @@ export async function bytesIn(outs: readonly string[]): Promise<number> {
 async function plainSize(name: string): Promise<number> {
   try {
     if (name.endsWith('.gz')) return gunzipSync(await readFile(name)).length;
-    if (name.endsWith('.zst')) return zstdDecompressSync(await readFile(name)).length;
+    if (name.endsWith('.zst')) return (await contentOf(name)).length;
     return (await stat(name)).size;
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return 0;
+    // While it is written to, it may end in the middle of a frame.
+    const isOpen = name.endsWith('.zst') && systemCode(error)?.startsWith('Z') === true;
+    if (systemCode(error) === 'ENOENT' || isOpen) return 0;
     throw error;
   }
+}
+
+const ZSTD_MAGIC = Buffer.from('28b52ffd', 'hex');
+
+/** All frames, one behind the other, as zstdcat reads them. Throws zlib's error for one that is not whole. */
+export function unzstd(data: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < data.length;) {
+    // Node ends with the first frame, and says how far it has read. Its types do not know.
+    const { buffer, engine } = zstdDecompressSync(data.subarray(at), { info: true }) as unknown as {
+      buffer: Buffer;
+      engine: { bytesWritten: number };
+    };
+    parts.push(buffer);
+    at += engine.bytesWritten;
+  }
+  return Buffer.concat(parts);
 }
 
 /** -1 while one of them is not there yet. */
@@ -486,6 +540,15 @@ async function joined(outs: readonly string[], host: string, file: string): Prom
   const parts: Uint8Array[] = [];
   for await (const part of readPieces(source.pieces)) parts.push(part);
   return Buffer.concat(parts);
+}
+
+/** Where two buffers differ, and what stands there. */
+function difference(want: Buffer, got: Buffer): string {
+  let at = 0;
+  while (at < want.length && want[at] === got[at]) at += 1;
+  const around = (data: Buffer): string =>
+    JSON.stringify(data.subarray(Math.max(0, at - 60), at + 60).toString());
+  return `they differ at ${at}\n written ${around(want)}\n found ${around(got)}`;
 }
 
 /**
@@ -510,13 +573,9 @@ export async function assertShared(
     const want = await file.truth();
     const got = await joined(outs, file.host, file.file);
     if (want.equals(got)) continue;
-    let at = 0;
-    while (at < want.length && want[at] === got[at]) at += 1;
-    const around = (data: Buffer): string =>
-      JSON.stringify(data.subarray(Math.max(0, at - 60), at + 60).toString());
     assert.fail(
       `${file.host}: ${file.file}: ${want.length} bytes written in ${file.rotations + 1} generations, ` +
-        `${got.length} joined; they differ at ${at}\n written ${around(want)}\n joined ${around(got)}`,
+        `${got.length} joined; ${difference(want, got)}`,
     );
   }
   assert.equal(bytes, written, 'bytes of all data files, and what was written');
@@ -546,32 +605,40 @@ export class Hosts {
 export async function centralFiles(out: string, host: string, source: string): Promise<string[]> {
   const active = path.join(out, host, source);
   const base = path.basename(active);
-  const names = (await readdir(path.dirname(active))).filter((name) => isSegmentOf(base, name)).toSorted();
-  const files = names.map((name) => path.join(path.dirname(active), name));
-  if ((await stat(active).catch(() => undefined)) !== undefined) files.push(active);
+  const names = (await readdir(path.dirname(active))).filter((name) => isSegmentOf(base, name));
+  const files = names.toSorted(bySegmentTime).map((name) => path.join(path.dirname(active), name));
+  for (const name of [active, `${active}.zst`])
+    if ((await stat(name).catch(() => undefined)) !== undefined) files.push(name);
   return files;
 }
 
-async function central(out: string, host: string, source: string): Promise<Buffer> {
+/** What a central file holds; one may be called so and yet be plain, since its source is called so. */
+async function contentOf(file: string): Promise<Buffer> {
+  const data = await readFile(file);
+  return file.endsWith('.zst') && data.subarray(0, 4).equals(ZSTD_MAGIC) ? unzstd(data) : data;
+}
+
+export async function central(out: string, host: string, source: string): Promise<Buffer> {
   try {
-    return Buffer.concat(
-      await Promise.all((await centralFiles(out, host, source)).map(async (file) => await readFile(file))),
-    );
+    return Buffer.concat(await Promise.all((await centralFiles(out, host, source)).map(contentOf)));
   } catch {
     return Buffer.alloc(0);
   }
 }
 
+/** What was written to a source file. */
+export type Truth = Pick<Written, 'file' | 'bytes' | 'rotations' | 'truth'>;
+
 /** Waits until all that was written is there, then compares every byte: nothing missing, nothing twice, in order, no other file. */
 export async function assertIdentical(
   world: World,
-  files: readonly Written[],
+  files: readonly Truth[],
   timeoutMs = 30_000,
 ): Promise<void> {
-  const size = async (file: Written): Promise<number> => {
+  const size = async (file: Truth): Promise<number> => {
     let bytes = 0;
     const names = await centralFiles(world.out, world.host, file.file).catch(() => []);
-    for (const name of names) bytes += (await stat(name).catch(() => undefined))?.size ?? 0;
+    for (const name of names) bytes += await plainSize(name);
     return bytes;
   };
   await until(
@@ -585,13 +652,9 @@ export async function assertIdentical(
     const want = await file.truth();
     const got = await central(world.out, world.host, file.file);
     if (want.equals(got)) continue;
-    let at = 0;
-    while (at < want.length && want[at] === got[at]) at += 1;
-    const around = (data: Buffer): string =>
-      JSON.stringify(data.subarray(Math.max(0, at - 60), at + 60).toString());
     assert.fail(
       `${file.file}: ${want.length} bytes written in ${file.rotations + 1} generations, ${got.length} at the destination; ` +
-        `they differ at ${at}\n written ${around(want)}\n central ${around(got)}`,
+        difference(want, got),
     );
   }
   const expected = new Set<string>();

@@ -6,15 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import { LogferryError } from '../common/errors.ts';
-import {
-  emptyRecord,
-  mergeRecord,
-  offsetsBefore,
-  pushHolder,
-  type FileEntry,
-  type Holder,
-  type PartitionRecord,
-} from '../common/record.ts';
+import { emptyRecord, mergeRecord, offsetsBefore } from '../common/record.ts';
 import {
   allRuns,
   applyLine,
@@ -32,14 +24,10 @@ import {
   type LedgerLine,
   type RunLine,
 } from '../receiver/ledger.ts';
+import { file, FILES, HERE, MAX, mayGo, record } from './holders.ts';
 
-const HERE = 'here';
-const MAX = 40;
 const DESTINATIONS = ['web1/x.log', 'web1/y.log'];
-const FILES = ['web1/f0-0', 'web1/f0-1', 'web1/f1-0'];
-const TERMS = ['here.1', 'there.1', 'here.2', 'there.2'];
 
-const file = fc.constantFrom(...FILES);
 const destination = fc.constantFrom(...DESTINATIONS);
 const myTerm = fc.constantFrom('here.1', 'here.2');
 const offset = fc.nat(MAX);
@@ -164,21 +152,6 @@ const lines = fc.array(step, { maxLength: 25 }).map(linesOf);
 const manyLines = fc.array(step, { minLength: 20, maxLength: 60 }).map(linesOf);
 const ledger = lines.map(ledgerOf);
 
-const held = fc
-  .array(fc.tuple(fc.constantFrom(null, ...TERMS, 'there.unknown'), offset), { maxLength: 5 })
-  .map((all) => all.reduce<Holder[]>((so, [term, from]) => pushHolder(so, term, from), []));
-const entry: fc.Arbitrary<FileEntry> = fc.record({
-  path: fc.constant('/var/log/x.log'),
-  offset: fc.nat(2 * MAX),
-  tail: fc.constant(null),
-  held,
-  after: fc.constant(null),
-  final: fc.constant(null),
-});
-const record: fc.Arbitrary<PartitionRecord> = fc
-  .tuple(fc.dictionary(file, entry), fc.shuffledSubarray(TERMS))
-  .map(([files, terms]) => ({ ...emptyRecord(64), terms, files: new Map(Object.entries(files)) }));
-
 /** Every listed byte of a destination, in the order in which it lies there. */
 function bytesOf(
   ledger: Ledger,
@@ -236,22 +209,6 @@ function replay(lines: readonly LedgerLine[]): Map<string, Replayed[]> {
         })),
       ]);
   return all;
-}
-
-/** The rule for one byte, said once more in the words of the design. */
-function mayGo(
-  ledger: Ledger,
-  record: PartitionRecord,
-  at: { file: string; byte: number; term: string },
-): boolean {
-  const entry = record.files.get(at.file);
-  if (entry === undefined) return false;
-  for (const run of allRuns(ledger)) if (run.file === at.file && run.end > entry.offset) return false;
-  if ((ledger.known.get(at.file)?.removed.at(-1)?.[1] ?? 0) > entry.offset) return false;
-  let holder: string | null = null;
-  for (const [term, from] of entry.held) if (from <= at.byte) holder = term;
-  if (holder === null || holder.startsWith(`${HERE}.`)) return false;
-  return record.terms.includes(at.term) && record.terms.indexOf(holder) > record.terms.indexOf(at.term);
 }
 
 test('a line read back is the line', () => {

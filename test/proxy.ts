@@ -10,6 +10,8 @@ export class Proxy {
   #refusing = false;
   /** Every piece of data is held back this long. */
   delayMs = 0;
+  /** What it says yes to is thrown away: `up` is towards the server. */
+  drop: (data: Buffer, way: 'up' | 'down') => boolean = () => false;
 
   private constructor(target: number) {
     this.#target = target;
@@ -47,6 +49,7 @@ export class Proxy {
         to.destroy();
       });
       from.on('data', (data: Buffer) => {
+        if (this.drop(data, from === client ? 'up' : 'down')) return;
         if (this.delayMs === 0) to.write(data);
         else
           setTimeout(() => {

@@ -13,18 +13,26 @@ const EVENTS = ['kill', 'kill', 'pause', 'pause', 'stop'] as const;
 /** Above and below the lease of 2 s. */
 const LONGEST_PAUSE_MS = 4_000;
 
-for (const compress of ['off', 'gzip', 'zstd'])
+const VARIANTS = ['--compress off', '--compress gzip', '--compress zstd', '--format zstd'];
+
+for (const variant of VARIANTS)
   test(
-    `three receivers killed, paused and stopped at random, --compress ${compress}`,
+    `three receivers killed, paused and stopped at random, ${variant}`,
     { timeout: 180_000 },
     async (context) => {
-      const seed = baseSeed() * 100 + 60 + ['off', 'gzip', 'zstd'].indexOf(compress);
+      const seed = baseSeed() * 100 + 60 + VARIANTS.indexOf(variant);
       await World.run('receivers', async (world) => {
         const rand = random(seed);
         const outs = [0, 1, 2].map((number) => path.join(world.dir, `out${number}`));
         const start = (number: number): Daemon =>
           world.receive(
-            ['--rotate-size', '100KiB', '--compress', compress, '--id', `r${number}`],
+            [
+              '--rotate-size',
+              variant.startsWith('--format') ? '10KiB' : '100KiB',
+              ...variant.split(' '),
+              '--id',
+              `r${number}`,
+            ],
             outs[number],
           );
         const receivers = outs.map((_, number) => start(number));

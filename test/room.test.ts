@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { LogferryError } from '../common/errors.ts';
-import { hasGained, isFull, isMeasurable, isNoRoom, overdueInMs } from '../receiver/room.ts';
+import { isDiskFull, LogferryError } from '../common/errors.ts';
+import { hasGained, isMeasurable, isNoRoom, overdueInMs } from '../receiver/room.ts';
 
 function failed(code: string): Error {
   return Object.assign(new Error(code), { code });
@@ -14,14 +14,14 @@ test('errors of the whole disk, not those of one file', () => {
   for (const code of ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']) assert.ok(isNoRoom(failed(code)), code);
   for (const code of ['EACCES', 'EFBIG', 'ENAMETOOLONG', 'ENOENT', 'EMFILE'])
     assert.ok(!isNoRoom(failed(code)), code);
-  for (const code of ['ENOSPC', 'EDQUOT']) assert.ok(isFull(failed(code)), code);
-  for (const code of ['EROFS', 'EIO']) assert.ok(!isFull(failed(code)), code);
+  for (const code of ['ENOSPC', 'EDQUOT']) assert.ok(isDiskFull(failed(code)), code);
+  for (const code of ['EROFS', 'EIO']) assert.ok(!isDiskFull(failed(code)), code);
   assert.ok(isMeasurable(failed('ENOSPC')) && !isMeasurable(failed('EDQUOT')));
 });
 
 test('an error says what its cause says', () => {
   const wrapped = new LogferryError('failed', 'cannot use out', undefined, { cause: failed('ENOSPC') });
-  assert.ok(isNoRoom(wrapped) && isFull(wrapped));
+  assert.ok(isNoRoom(wrapped) && isDiskFull(wrapped));
   assert.ok(!isNoRoom(new LogferryError('lost', 'taken over')));
   assert.ok(!isNoRoom('ENOSPC'));
 });

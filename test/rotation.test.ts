@@ -6,8 +6,8 @@ import { appendFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { segmentName } from '../receiver/names.ts';
-import { assertIdentical, assertShared, centralFiles, World, Written } from './harness.ts';
+import { activeName, compressedName, segmentName } from '../receiver/names.ts';
+import { assertIdentical, assertShared, centralFiles, type Daemon, World, Written } from './harness.ts';
 
 interface Crash {
   readonly title: string;
@@ -46,27 +46,31 @@ const CRASHES: readonly Crash[] = [
   },
 ];
 
-test('a crash between any two steps of a rotation', { timeout: 120_000 }, async (context) => {
-  await World.run('rotation', async (world) => {
-    const file = new Written(world, 'a.log');
-    file.line();
-    let receiver = world.receive(['--rotate-size', 'off']);
-    world.ship();
-    await assertShared([file], [world.out]);
-    for (const [index, { title, leave }] of CRASHES.entries())
-      await context.test(title, async () => {
-        await receiver.kill();
-        const active = path.join(world.out, world.host, file.file);
-        const segment = segmentName(path.basename(active), new Date(), 1);
-        await leave(active, path.join(path.dirname(active), segment));
-        file.line();
-        receiver = world.receive(['--rotate-size', 'off']);
-        await assertIdentical(world, [file]);
-        // Committed too: the next crash leaves what was listed.
-        await assertShared([file], [world.out]);
-        const renamed = CRASHES.slice(0, index + 1).filter((crash) => crash.title.startsWith('renamed'));
-        assert.equal((await centralFiles(world.out, world.host, file.file)).length, renamed.length + 1);
-        assert.ok((await stat(active)).size > 0);
-      });
+for (const format of ['plain', 'zstd'] as const)
+  test(`a crash between any two steps of a rotation, in ${format}`, { timeout: 120_000 }, async (context) => {
+    await World.run('rotation', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      const receive = (): Daemon => world.receive(['--rotate-size', 'off', '--format', format]);
+      let receiver = receive();
+      world.ship();
+      await assertShared([file], [world.out]);
+      for (const [index, { title, leave }] of CRASHES.entries())
+        await context.test(title, async () => {
+          await receiver.kill();
+          const destination = path.join(world.out, world.host, file.file);
+          const active = activeName(destination, format);
+          const plain = segmentName(path.basename(destination), new Date(), 1);
+          const segment = format === 'plain' ? plain : compressedName(plain, format);
+          await leave(active, path.join(path.dirname(active), segment));
+          file.line();
+          receiver = receive();
+          await assertIdentical(world, [file]);
+          // Committed too: the next crash leaves what was listed.
+          await assertShared([file], [world.out]);
+          const renamed = CRASHES.slice(0, index + 1).filter((crash) => crash.title.startsWith('renamed'));
+          assert.equal((await centralFiles(world.out, world.host, file.file)).length, renamed.length + 1);
+          assert.ok((await stat(active)).size > 0);
+        });
+    });
   });
-});

@@ -14,6 +14,7 @@ const schema = z.strictObject(segmentFlags);
 const DEFAULTS = {
   rotateSize: '100MiB',
   rotateInterval: '1d',
+  format: 'plain',
   compress: 'off',
   keepAge: 'off',
   keepCount: 'off',
@@ -42,6 +43,7 @@ test('what is asked for, and the same again as arguments', () => {
   const given = {
     rotateSize: '1.5GiB',
     rotateInterval: 'off',
+    format: 'plain',
     compress: 'zstd',
     keepAge: '30d',
     keepCount: '0',
@@ -55,12 +57,13 @@ test('what is asked for, and the same again as arguments', () => {
   const keep = { ageMs: 30 * 86_400_000, count: 0, sizeBytes: 10 * 1024 ** 3, totalBytes: 500 * 1024 ** 3 };
   assert.deepEqual(upkeep, { compress: 'zstd', keep });
   assert.deepEqual(rotate.access, { mode: 0o604, owner: { uid: 0, gid: 0 } });
-  for (const one of [flags, schema.parse(DEFAULTS)])
+  for (const one of [flags, schema.parse(DEFAULTS), schema.parse({ ...DEFAULTS, format: 'zstd' })])
     assert.deepEqual(segmentOptions(schema.parse(keyed(segmentArgs(one)))), segmentOptions(one));
 });
 
 test('what makes no sense is refused with what would', () => {
   for (const [key, value, expected] of [
+    ['format', 'gzip', /^--format is "gzip", expected plain or zstd/],
     ['compress', 'lzma', /^--compress is "lzma", expected gzip or zstd/],
     ['keepAge', '30', /^--keep-age: "30" is not a duration/],
     ['keepCount', '-1', /^--keep-count is "-1", expected a whole number/],
@@ -78,4 +81,13 @@ test('what makes no sense is refused with what would', () => {
       (error) => error instanceof LogferryError && error.code === 'usage' && expected.test(error.message),
       value,
     );
+});
+
+test('frames are compressed already: --compress beside --format zstd is refused', () => {
+  const flags = schema.parse({ ...DEFAULTS, format: 'zstd', compress: 'gzip' });
+  assert.throws(() => segmentOptions(flags), {
+    code: 'usage',
+    message: /^--compress gzip and --format zstd contradict each other/,
+  });
+  assert.equal(segmentOptions(schema.parse({ ...DEFAULTS, format: 'zstd' })).rotate.format, 'zstd');
 });

@@ -1,4 +1,4 @@
-// `npm run soak -- --seeds N [--from SEED]`: the crash, chaos, receivers and model suites on fresh seeds, for as long as one wants.
+// `npm run soak -- --seeds N [--from SEED]`: the crash, chaos, receivers, tailing and model suites on fresh seeds, for as long as one wants.
 // Stops at the first failure and says how to see it again.
 
 import { spawnSync } from 'node:child_process';
@@ -10,6 +10,7 @@ const SUITES = [
   'test/chaos.test.ts',
   'test/receivers.test.ts',
   'test/receivers-crash.test.ts',
+  'test/tailing-model.test.ts',
 ];
 
 const { values } = parseArgs({
@@ -35,7 +36,7 @@ for (let seed = first; seed < first + count; seed += 1) {
   const from = seed * MODEL_SEEDS_EACH;
   const to = from + MODEL_SEEDS_EACH;
   run(`model, seeds ${from} to ${to}`, ['test/model/run.ts', 'every', String(from), String(to)]);
-  run(`crash, chaos and receivers, seed ${seed}`, ['--test', '--test-concurrency=1', ...SUITES], {
+  run(`crash, chaos, receivers and tailing, seed ${seed}`, ['--test', '--test-concurrency=1', ...SUITES], {
     LOGFERRY_TEST_SEED: String(seed),
   });
 }

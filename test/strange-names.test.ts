@@ -185,10 +185,7 @@ describe('names', { concurrency: 3 }, () => {
       const shipper = world.ship();
       await assertIdentical(world, [file]);
       const said = await warns(shipper, /not valid UTF-8/);
-      assert.match(
-        said,
-        /^cannot ship \/.*\/a\uFFFD\uFFFD\.log \(its name is not valid UTF-8: rename it\); trying again$/,
-      );
+      assert.match(said, /^cannot ship \/.*\/a\uFFFD\uFFFD\.log: its name is not valid UTF-8: rename it$/);
       await stops(shipper);
       await fails(world.ship(['--once']), /^logferry: cannot ship \/.*\/a\uFFFD\uFFFD\.log: /);
       await stops(receiver);

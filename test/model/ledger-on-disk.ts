@@ -5,6 +5,7 @@ import type { PartitionRecord } from '../../common/record.ts';
 import {
   applyLine,
   compactLines,
+  cutLine,
   cutsAllowed,
   decodeLine,
   emptyLedger,
@@ -14,7 +15,7 @@ import {
   type Ledger,
   type LedgerLine,
 } from '../../receiver/ledger.ts';
-import { sizeOf, truncate, type Directory } from './directory.ts';
+import { frameEndBehind, sizeOf, truncate, type Directory } from './directory.ts';
 import { breath, type Process } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -40,7 +41,8 @@ export function openLedger(world: World, directory: Directory, partition: number
   for (const file of directory.files) {
     if (file.partition !== partition || listedBytes(ledger, file.destination, file.inode) <= sizeOf(file))
       continue;
-    const line = { cut: file.destination, inode: file.inode, to: sizeOf(file) };
+    const end = file.format === 'zstd' ? { end: file.pieces.at(-1)?.end ?? 0 } : {};
+    const line = { cut: file.destination, inode: file.inode, to: sizeOf(file), ...end };
     append(directory, partition, encodeLine(line));
     applyLine(ledger, line);
   }
@@ -89,11 +91,15 @@ export function* recover(
   record: PartitionRecord | undefined,
 ): Process {
   if (record === undefined) return;
-  for (const { destination, inode, to } of cutsAllowed(ledger, record)) {
-    world.trace(`${directory.id} cuts ${destination} inode ${inode} to ${to}`);
-    yield* appendLines(world, directory, ledger, [{ cut: destination, inode, to }]);
-    yield* breath();
+  for (const cut of cutsAllowed(ledger, record)) {
+    const { destination, inode, within } = cut;
     const file = directory.files.find((each) => each.inode === inode);
+    const frameEnd = within && file && frameEndBehind(file, within.run.from, within.keep);
+    if (within !== undefined && (frameEnd === undefined || frameEnd.to === cut.to)) continue;
+    const to = frameEnd?.to ?? cut.to;
+    world.trace(`${directory.id} cuts ${destination} inode ${inode} to ${to}`);
+    yield* appendLines(world, directory, ledger, [cutLine(cut, frameEnd)]);
+    yield* breath();
     if (file !== undefined) truncate(file, to);
   }
 }

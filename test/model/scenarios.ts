@@ -1,5 +1,7 @@
 // What can go wrong together in one run of the model.
 
+import type { Format } from '../../receiver/names.ts';
+
 export type Fault =
   | 'crashReceiver'
   | 'stopReceiver'
@@ -27,6 +29,8 @@ export interface Scenario {
   readonly lostAnswers: number;
   /** How often a read of the bucket, other than from its leader, is old. */
   readonly oldReads: number;
+  /** How a receiver writes: in its first life, its second, and so on again. */
+  readonly formats: readonly Format[];
   /** How often a destination is rotated before a write. */
   readonly rotations: number;
   /** How often a commit waits for one more pull. */
@@ -48,6 +52,7 @@ const basic: Scenario = {
   lateRequests: 0,
   lostAnswers: 0.03,
   oldReads: 0,
+  formats: ['plain'],
   rotations: 0,
   longGroups: 0,
   sourceRotations: 0.06,
@@ -135,7 +140,36 @@ export const SCENARIOS = {
     sourceRotations: 0.2,
     faults: [...crashes, 'loseLedgerEnd', 'loseLedgerEnd'],
   },
+  ledgerFrames: {
+    ...basic,
+    receivers: 1,
+    formats: ['zstd', 'plain'],
+    rotations: 0.05,
+    sourceRotations: 0.2,
+    faults: [...crashes, 'loseLedgerEnd', 'loseLedgerEnd'],
+  },
+  frames: { ...basic, ...large, formats: ['zstd'], longGroups: 0.4, rotations: 0.05 },
+  framesAndPauses: {
+    ...basic,
+    formats: ['zstd'],
+    hosts: 1,
+    receivers: 3,
+    rotations: 0.1,
+    longGroups: 0.6,
+    sourceRotations: 0.4,
+    faults: ['pauseReceiver', 'pauseReceiver', 'crashReceiver'],
+  },
+  framesAndStream: { ...basic, formats: ['zstd'], longGroups: 0.4, faults: [...basic.faults, ...stream] },
+  framesOrNot: {
+    ...basic,
+    ...large,
+    formats: ['zstd', 'plain', 'plain', 'zstd'],
+    rotations: 0.05,
+    longGroups: 0.4,
+    faults: [...basic.faults, 'fillReceiver', ...stream],
+  },
   all,
+  allFrames: { ...all, formats: ['zstd', 'zstd', 'plain'] },
   allGone: { ...all, faults: [...all.faults, 'loseSource'], sourceRotations: 0.2, emptyGenerations: 0.1 },
 } satisfies Record<string, Scenario>;
 

@@ -228,13 +228,19 @@ function write(owned: Owned, { source, chunk, file, from: start }: Write): void 
   const { path } = source;
   const destination = `${source.host}${path}`;
   const rotates = world.random.chance(world.scenario.rotations);
-  const disk = activeFile(receiver.directory, ledger.partition, destination, rotates);
-  const from = sizeOf(disk);
-  disk.pieces.push({ file, start: Math.max(start, chunk.start), end: chunk.end });
-  const { end, tail, after } = chunk;
-  const to = from + end - start;
+  const { formats } = world.scenario;
+  const format = formats[receiver.life % formats.length]!;
+  const disk = activeFile(receiver.directory, ledger.partition, destination, format, rotates);
   const last = group.lines.findLast((line) => line.destination === destination);
-  if (last?.file === file && last.inode === disk.inode && last.end === start && last.to === from) {
+  const { end, tail, after } = chunk;
+  const from = sizeOf(disk);
+  const goesOn = last?.file === file && last.inode === disk.inode && last.end === start && last.to === from;
+  // Some small chunks become one frame.
+  const isJoined = goesOn && format === 'zstd' && world.random.chance(0.4);
+  const earlier = isJoined ? disk.pieces.pop() : undefined;
+  disk.pieces.push({ file, start: earlier?.start ?? Math.max(start, chunk.start), end });
+  const to = sizeOf(disk);
+  if (goesOn) {
     group.lines[group.lines.indexOf(last)] = { ...last, end, to, tail };
     return;
   }
@@ -249,6 +255,7 @@ function write(owned: Owned, { source, chunk, file, from: start }: Write): void 
     end,
     destination,
     inode: disk.inode,
+    ...(format === 'zstd' && { format }),
     from,
     to,
     tail,

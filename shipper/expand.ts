@@ -1,0 +1,116 @@
+// Which paths the globs match and the excludes leave. Only names: what is at a path is seen in discover.ts.
+
+import { lstatSync } from 'node:fs';
+import { glob } from 'node:fs/promises';
+import path from 'node:path';
+
+import { systemCode } from '../common/errors.ts';
+
+/**
+ * What no glob ships unless it is asked to: compressed files, what editors and downloads leave for a while, and the
+ * databases among the logs that are written anew in place. By base name, hidden ones too.
+ */
+export const DEFAULT_EXCLUDES: readonly string[] = [
+  ...['*.gz', '*.tgz', '*.bz2', '*.tbz2', '*.xz', '*.txz', '*.lzma', '*.lz4', '*.zst', '*.br', '*.Z'],
+  ...['*.zip', '*.7z', '*.rar'],
+  ...['*.swp', '*.swo', '*.swx', '*~', '.#*', '#*#', '*.tmp', '*.part'],
+  ...['*.journal', 'lastlog', 'faillog', 'tallylog'],
+];
+
+export interface Selection {
+  readonly globs: readonly string[];
+  /** Patterns of the user's: for every path, also one that is named without a wildcard. */
+  readonly exclude: readonly string[];
+  /** Whether DEFAULT_EXCLUDES hold, for what a wildcard matched. */
+  readonly defaultExcludes: boolean;
+}
+
+/** What is matched, by absolute path: the globs in the order in which they were given, the paths of each sorted. */
+export interface Matched {
+  /** The glob that matched first. */
+  readonly by: string;
+  /** Named as it is, not by a wildcard. */
+  readonly isLiteral: boolean;
+}
+
+export async function expand({
+  globs,
+  exclude,
+  defaultExcludes,
+}: Selection): Promise<ReadonlyMap<string, Matched>> {
+  const isExcluded = anyOf(exclude);
+  const isUsual = defaultExcludes ? isDefaultExclude : (): boolean => false;
+  const matched = new Map<string, Matched>();
+  for (const pattern of globs) {
+    const absolute = path.resolve(pattern);
+    const isLiteral = !hasWildcard(absolute) || exists(absolute);
+    for (const file of isLiteral ? [absolute] : await matchesOf(absolute))
+      if (!matched.has(file) && !isExcluded(file) && (isLiteral || !isUsual(file)))
+        matched.set(file, { by: pattern, isLiteral });
+  }
+  return matched;
+}
+
+/**
+ * A symbolic link to a directory is entered where the glob names it, never where a wildcard matches it: so there are no
+ * circles. What a directory holds whose name is not UTF-8 cannot be listed: its own name stands for it.
+ */
+async function matchesOf(absolute: string): Promise<string[]> {
+  const found = new Set<string>();
+  const noteUnnameable = (name: string): boolean => {
+    if (name.includes('\uFFFD') && path.isAbsolute(name)) found.add(name);
+    return false;
+  };
+  for await (const match of glob(absolute, { exclude: noteUnnameable })) found.add(match);
+  return [...found].toSorted();
+}
+
+export function hasWildcard(pattern: string): boolean {
+  return /[*?[\]{}()!]/.test(pattern);
+}
+
+/** A dangling link is something too. */
+function exists(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if (systemCode(error) !== undefined) return false;
+    throw error;
+  }
+}
+
+function anyOf(patterns: readonly string[]): (file: string) => boolean {
+  const tests = patterns.map(excluder);
+  return (file) => tests.some((test) => test(file));
+}
+
+/** A pattern without a slash is for the base name. */
+function excluder(pattern: string): (file: string) => boolean {
+  if (!pattern.includes('/')) return nameTest([pattern]);
+  const absolute = path.resolve(pattern);
+  return (file) => path.matchesGlob(file, absolute);
+}
+
+const isDefaultExclude = nameTest(DEFAULT_EXCLUDES);
+
+/** Plain patterns become one expression: tens of thousands of names are asked about in each sweep. */
+function nameTest(patterns: readonly string[]): (file: string) => boolean {
+  const isPlain = (pattern: string): boolean => !/[[\]{}()!+@\\]/.test(pattern);
+  const plain = patterns.filter((pattern) => isPlain(pattern));
+  const others = patterns.filter((pattern) => !isPlain(pattern));
+  const expression = new RegExp(`^(?:${plain.map(expressionOf).join('|')})$`, 's');
+  return (file) => {
+    const name = path.basename(file);
+    return (
+      (plain.length > 0 && expression.test(name)) || others.some((pattern) => path.matchesGlob(name, pattern))
+    );
+  };
+}
+
+/** Of a pattern whose only specials are `*` and `?`; unlike in a glob they match a leading dot as well. */
+function expressionOf(pattern: string): string {
+  return pattern
+    .replaceAll(/[$^.|]/g, String.raw`\$&`)
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+}

@@ -1,0 +1,306 @@
+// The sources of a shipper: which of the paths that the globs match become one, under which name, and where it begins.
+// Never looks again at one that has begun: session.ts does.
+
+import path from 'node:path';
+
+import { LogferryError, oneLine } from '../common/errors.ts';
+import { inParallel } from '../common/run.ts';
+import { formatDuration } from '../common/units.ts';
+import { Circle } from './circle.ts';
+import { type Found, inspect } from './discover.ts';
+import { expand, type Matched } from './expand.ts';
+import type { Generation, ShipperContext } from './generation.ts';
+import { baseOf, type FileStamp, isRotationOf, isSameFile } from './identity.ts';
+import { finishedAtItsEnd, isOlder } from './old-files.ts';
+import { findMoved } from './moved.ts';
+import type { ShipOptions } from './options.ts';
+import type { Skipped } from './skipped.ts';
+import { type Known, Source } from './source.ts';
+import { SpoolSource } from './spool-source.ts';
+import type { Spool } from './spool.ts';
+
+const FILES_AT_ONCE = 16;
+
+/** Where a file begins that nothing is known of. */
+type Begin = (found: Found) => number;
+
+/** What is shipped as one path. */
+export interface AnySource {
+  readonly path: string;
+  readonly generations: readonly Generation[];
+  readonly current: Generation | undefined;
+  readonly isUnreadable: boolean;
+  readonly isCommitted: boolean;
+  /** The device that its file is on, where it is known and there is reason to look. */
+  readonly device: bigint | undefined;
+  readonly isAsSeen: (found: Found) => boolean;
+  readonly owns: (stamp: FileStamp) => boolean;
+  readonly wake: () => void;
+  readonly look: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export class Sources {
+  /** By path. */
+  readonly all = new Map<string, AnySource>();
+  readonly #options: ShipOptions;
+  readonly #context: ShipperContext;
+  readonly #skipped: Skipped;
+  readonly #signal: AbortSignal;
+  readonly #onBegun: () => void;
+  /** Files that could not be begun and are tried again, and where they begin then. */
+  readonly #failed = new Map<string, Begin>();
+  readonly #beginning = new Set<string>();
+  readonly #circle: Promise<Circle>;
+  /** Whose path is shipped under a name. */
+  readonly #named = new Map<string, string>();
+
+  constructor(
+    options: ShipOptions,
+    context: ShipperContext,
+    skipped: Skipped,
+    signal: AbortSignal,
+    onBegun: () => void,
+  ) {
+    this.#options = options;
+    this.#context = context;
+    this.#skipped = skipped;
+    this.#signal = signal;
+    this.#onBegun = onBegun;
+    this.#circle = Circle.of(context.state.location, options.ownLogs);
+    // Whoever looks at files gets the error.
+    this.#circle.catch(() => {});
+  }
+
+  /** Paths that should be shipped and could not be begun. */
+  get failed(): string[] {
+    return [...this.#failed.keys()];
+  }
+
+  /** Whether it should be shipped and could not be begun. */
+  hasFailed(file: string): boolean {
+    return this.#failed.has(file);
+  }
+
+  /** Whether a source ships what is at this path, or is about to. */
+  isShipping({ path: file, stamp }: Found): boolean {
+    return this.#beginning.has(file) || this.all.get(file)?.owns(stamp) === true;
+  }
+
+  /** What the state knows, and what the globs match now. `known` is for a shipper that has no state. */
+  async first(known: Known | undefined): Promise<void> {
+    const { state } = this.#context;
+    // Only what is there at the very first start may begin at its end.
+    const begin = state.fresh && this.#options.from === 'end' ? atEnd : atBeginning;
+    const found = await this.#lookAround(await this.#matched());
+    if (!state.fresh) await this.#adoptMoved(found);
+    await inParallel(state.sources.keys(), FILES_AT_ONCE, async (file) => {
+      await this.#begin(file, found.get(file), begin, known);
+    });
+    await this.#beginNew(found, begin, known);
+    await state.begun();
+  }
+
+  /** Standard input. */
+  fromSpool(spool: Spool): void {
+    const source = new SpoolSource(this.#context, spool, this.#signal, this.#onBegun);
+    this.all.set(source.path, source);
+    source.start();
+  }
+
+  /** What the globs match by now. */
+  async more(): Promise<void> {
+    (await this.#circle).lookAgain();
+    await this.#beginNew(await this.#lookAround(await this.#matched()), atBeginning, undefined);
+  }
+
+  /** Tries again what could not be begun. */
+  async retry(): Promise<void> {
+    const { state } = this.#context;
+    const failed = [...this.#failed.keys()];
+    const isKnown = (file: string): boolean => state.sources.has(file);
+    await inParallel(failed.filter(isKnown), FILES_AT_ONCE, async (file) => {
+      await this.#begin(file, undefined, atBeginning, undefined);
+    });
+    const others = failed.filter((file) => !isKnown(file));
+    const named = new Map(others.map((file) => [file, { by: file, isLiteral: true }]));
+    await this.#beginNew(await this.#lookAround(named), atBeginning, undefined);
+  }
+
+  /** Whether it would ship itself; what is shipped already, by an earlier run, goes on. */
+  async #isInCircle(file: string, stamp: FileStamp | undefined): Promise<boolean> {
+    if (this.#context.state.sources.has(file)) return false;
+    const refusal = await (await this.#circle).refusal(file, stamp);
+    if (refusal === undefined) return false;
+    this.#skipped.say(refusal.about, refusal.text);
+    return true;
+  }
+
+  /** The paths that the globs match and that are not shipped yet. */
+  async #matched(): Promise<ReadonlyMap<string, Matched>> {
+    return new Map([...(await expand(this.#options))].filter(([file]) => !this.all.has(file)));
+  }
+
+  /** The files among the paths, in the same order. */
+  async #lookAround(matched: ReadonlyMap<string, Matched>): Promise<ReadonlyMap<string, Found>> {
+    const found = new Map<string, Found | undefined>();
+    for (const file of matched.keys()) found.set(file, undefined);
+    await inParallel(matched, FILES_AT_ONCE, async ([file, match]) => {
+      try {
+        found.set(file, await this.#lookAt(file, match));
+      } catch (error) {
+        this.#tryAgain(file, error, atBeginning);
+      }
+    });
+    return new Map([...found].flatMap(([file, one]) => (one === undefined ? [] : [[file, one]])));
+  }
+
+  async #lookAt(file: string, { isLiteral, by }: Matched): Promise<Found | undefined> {
+    const sight = await inspect(file, this.#options.followSymlinks);
+    const found = sight.kind === 'file' ? sight.found : undefined;
+    if (sight.kind !== 'nothing' && (await this.#isInCircle(file, found?.stamp))) return undefined;
+    this.#skipped.sight(file, sight, isLiteral ? undefined : by);
+    if (sight.kind === 'unnameable') this.#failed.set(file, atBeginning);
+    else if (sight.kind !== 'file') this.#failed.delete(file);
+    return found;
+  }
+
+  async #adoptMoved(found: ReadonlyMap<string, Found>): Promise<void> {
+    const { state, nameOf, log } = this.#context;
+    for (const { from, to } of await findMoved(state.sources, found, nameOf)) {
+      state.move(from, to);
+      log.info({ path: to }, `${to} goes on where ${from} ended`);
+    }
+  }
+
+  /** Of several names of one file the first counts. */
+  async #beginNew(found: ReadonlyMap<string, Found>, begin: Begin, known: Known | undefined): Promise<void> {
+    const claimed = new Set<string>();
+    const files = [...found].filter(([file, { stamp }]) => {
+      const isMine = this.#context.state.sources.has(file);
+      if (!isMine && (claimed.has(keyOf(stamp)) || this.#context.knownFiles.has(stamp))) return false;
+      claimed.add(keyOf(stamp));
+      return true;
+    });
+    const old: string[] = [];
+    await inParallel(files, FILES_AT_ONCE, async ([file, one]) => {
+      const isNew = !this.#context.state.sources.has(file) && known?.(baseOf(one.stamp) ?? '') === undefined;
+      if (isNew && isOlder(one, this.#options.ignoreOlderMs, Date.now())) {
+        if (await this.#beginOld(file, one)) old.push(file);
+      } else await this.#begin(file, one, this.#failed.get(file) ?? begin, known);
+    });
+    this.#sayOld(old);
+  }
+
+  /** Remembers the file as shipped up to its end. */
+  async #beginOld(file: string, found: Found): Promise<boolean> {
+    const { state } = this.#context;
+    try {
+      const entry = await finishedAtItsEnd(found);
+      if (entry === undefined) return false;
+      state.sources.set(file, [entry]);
+      state.touch();
+    } catch (error) {
+      this.#tryAgain(file, error, atBeginning);
+      return false;
+    }
+    await this.#begin(file, found, atBeginning, undefined);
+    return true;
+  }
+
+  #sayOld(old: readonly string[]): void {
+    const [first] = old;
+    const { ignoreOlderMs } = this.#options;
+    if (first === undefined || ignoreOlderMs === undefined) return;
+    const which = old.length === 1 ? `${first} was` : `${old.length} files (${first} for one) were`;
+    const rest = 'what is added later is shipped';
+    this.#context.log.info(
+      `${which} last written more than ${formatDuration(ignoreOlderMs)} ago: not shipped; ${rest}`,
+    );
+  }
+
+  async #begin(
+    file: string,
+    found: Found | undefined,
+    begin: Begin,
+    known: Known | undefined,
+  ): Promise<void> {
+    if (this.all.has(file) || this.#beginning.has(file) || this.#signal.aborted) return;
+    const { state, nameOf } = this.#context;
+    const name = nameOf(file);
+    if (!this.#mayBeNamed(file, name)) return;
+    this.#named.set(name, file);
+    this.#beginning.add(file);
+    let source: Source | undefined;
+    try {
+      const earlier = state.sources.has(file) ? undefined : await this.#shippedAs(file, found, known);
+      if (earlier !== undefined) {
+        await this.#begin(earlier, await this.#context.look(earlier), begin, known);
+        return;
+      }
+      // It may have been rotated since it was found.
+      const now = await this.#context.look(file);
+      if (now === undefined && !state.sources.has(file) && known === undefined) {
+        this.#failed.delete(file);
+        return;
+      }
+      source = new Source(this.#context, file, this.#signal);
+      await source.start(now, begin, known ?? (() => undefined));
+      this.all.set(file, source);
+      this.#failed.delete(file);
+      if (this.#options.once)
+        for (const generation of source.generations) generation.limitTo(generation.size);
+      this.#onBegun();
+    } catch (error) {
+      if (error instanceof LogferryError && error.code === 'newer') throw error;
+      await source?.stop();
+      const at = found === undefined ? 0 : begin(found);
+      this.#tryAgain(file, error, () => at);
+    } finally {
+      this.#beginning.delete(file);
+      if (!this.all.has(file)) this.#named.delete(name);
+    }
+  }
+
+  /** Without state: the path that a file was shipped under, before a rotation or under another of its names. */
+  async #shippedAs(
+    file: string,
+    found: Found | undefined,
+    known: Known | undefined,
+  ): Promise<string | undefined> {
+    const { nameOf, look } = this.#context;
+    const was = (found === undefined ? undefined : known?.(baseOf(found.stamp) ?? '')?.path) ?? '';
+    const beside = was !== '' && path.dirname(was) === path.dirname(nameOf(file)) && was !== nameOf(file);
+    if (!beside || found === undefined) return undefined;
+    const earlier = path.join(path.dirname(file), path.basename(was));
+    if (isRotationOf(path.basename(was), path.basename(file))) return earlier;
+    const there = await look(earlier);
+    return there !== undefined && isSameFile(there.stamp, found.stamp) ? earlier : undefined;
+  }
+
+  /** Two files never arrive as one. */
+  #mayBeNamed(file: string, name: string): boolean {
+    const other = this.#named.get(name);
+    if (other === undefined || other === file) return true;
+    this.#skipped.say(
+      file,
+      `cannot ship ${file}: it would arrive as ${name}, like ${other}: leave one of them out with --exclude`,
+    );
+    this.#failed.set(file, atBeginning);
+    return false;
+  }
+
+  #tryAgain(file: string, error: unknown, begin: Begin): void {
+    if (!this.#failed.has(file)) this.#failed.set(file, begin);
+    this.#context.throttle.run(`begin ${file}`, (repeated) => {
+      this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
+    });
+  }
+}
+
+const atBeginning: Begin = () => 0;
+const atEnd: Begin = ({ size }) => size;
+
+function keyOf({ ino, birth }: FileStamp): string {
+  return `${ino}-${birth}`;
+}
