@@ -4,44 +4,75 @@ import { parseArgs } from 'node:util';
 
 import { LogferryError, messageOf } from '../common/errors.ts';
 import { parseBytes } from '../common/units.ts';
+import { type Format, FORMATS } from '../receiver/names.ts';
 
-export const HELP = `npm run bench [-- --size 1GiB --runs 1 --json --keep --profile DIR]
+export const HELP = `npm run bench [-- --size 1GiB --files 1 --format plain --runs 1 --json --keep --profile DIR]
 npm run bench -- latency [--runs 1 --json --keep --profile DIR]
+npm run bench -- idle [--files 2000 --json --keep --profile DIR]
+npm run bench -- rotations [--seconds 180 --per-minute 100 --rate 50MB --json --keep --profile DIR]
+npm run bench -- compare [--size 512MiB --runs 3 --peers DIR --json --keep]
 npm run bench -- scale [--size 1GiB --hosts 200 --rounds 10 --json --keep --profile DIR]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
   --size     how much to drain
+  --format   drain: how the receiver writes, plain or zstd
   --runs     how often; of several the medians come last
   --hosts    scale, many: how many hosts are simulated
-  --files    many: how many files the host has that is alone
+  --files    drain: in how many files; idle: how many; many: how many files the host has that is alone
+  --peers    compare: a directory into which packages of other shippers were unpacked
+  --seconds, --per-minute, --rate
+             rotations: how long, how often, and the most that is written a second
   --rounds   scale: how often a receiver is killed, started, stopped; many: chunks of each file
   --json     one object instead of tables
   --keep     leave the scratch directory
   --profile  V8 CPU profiles of shipper and receiver, one pair a run, into DIR
 `;
 
-const MODES = ['drain', 'latency', 'scale', 'many'] as const;
+const MODES = ['drain', 'latency', 'idle', 'rotations', 'compare', 'scale', 'many'] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface Options {
   readonly mode: Mode;
   readonly bytes: number;
+  readonly format: Format;
   readonly runs: number;
   readonly hosts: number;
   readonly files: number;
   readonly rounds: number;
+  readonly seconds: number;
+  readonly perMinute: number;
+  /** Bytes a second. */
+  readonly rate: number;
+  readonly peers: string | undefined;
   readonly json: boolean;
   readonly keep: boolean;
   readonly profile: string | undefined;
 }
 
 /** The flags that some modes have and others do not. */
-const FLAGS: Record<Mode, readonly ('size' | 'runs' | 'hosts' | 'files' | 'rounds')[]> = {
-  drain: ['size', 'runs'],
+const SOME = [
+  'size',
+  'format',
+  'runs',
+  'hosts',
+  'files',
+  'rounds',
+  'seconds',
+  'per-minute',
+  'rate',
+  'peers',
+] as const;
+const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
+  drain: ['size', 'files', 'format', 'runs'],
   latency: ['runs'],
+  idle: ['files'],
+  rotations: ['seconds', 'per-minute', 'rate'],
+  compare: ['size', 'runs', 'peers'],
   scale: ['size', 'hosts', 'rounds'],
   many: ['hosts', 'files', 'rounds'],
 };
+
+const FILES: Partial<Record<Mode, number>> = { idle: 2_000, many: 50_000 };
 
 /** Undefined when help was asked for. Throws `usage`. */
 export function readArguments(args: readonly string[]): Options | undefined {
@@ -51,17 +82,24 @@ export function readArguments(args: readonly string[]): Options | undefined {
   const mode = MODES.find((one) => one === given);
   if (mode === undefined) throw wrong(`there is no mode ${given}`);
   if (more.length > 0) throw wrong(`what is ${more.join(' ')}?`);
-  for (const flag of ['size', 'runs', 'hosts', 'files', 'rounds'] as const)
+  for (const flag of SOME)
     if (values[flag] !== undefined && !FLAGS[mode].includes(flag)) throw wrong(`${mode} has no --${flag}`);
-  const bytes = parseBytes(values.size ?? '1GiB', '--size');
+  const bytes = parseBytes(values.size ?? (mode === 'compare' ? '512MiB' : '1GiB'), '--size');
   if (bytes < 1) throw wrong('--size: there must be something to drain');
+  const format = FORMATS.find((one) => one === (values.format ?? 'plain'));
+  if (format === undefined) throw wrong(`--format is ${FORMATS.join(' or ')}`);
   return {
     mode,
     bytes,
-    runs: count('--runs', values.runs ?? '1'),
+    format,
+    runs: count('--runs', values.runs ?? (mode === 'compare' ? '3' : '1')),
     hosts: count('--hosts', values.hosts ?? (mode === 'many' ? '5000' : '200')),
-    files: count('--files', values.files ?? '50000'),
+    files: count('--files', values.files ?? String(FILES[mode] ?? 1)),
     rounds: count('--rounds', values.rounds ?? (mode === 'many' ? '3' : '10')),
+    seconds: count('--seconds', values.seconds ?? '180'),
+    perMinute: count('--per-minute', values['per-minute'] ?? '100'),
+    rate: parseBytes(values.rate ?? '50MB', '--rate'),
+    peers: values.peers,
     json: values.json,
     keep: values.keep,
     profile: values.profile,
@@ -81,10 +119,15 @@ function parse(args: readonly string[]) {
       allowPositionals: true,
       options: {
         size: { type: 'string' },
+        format: { type: 'string' },
         runs: { type: 'string' },
         hosts: { type: 'string' },
         files: { type: 'string' },
         rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        'per-minute': { type: 'string' },
+        rate: { type: 'string' },
+        peers: { type: 'string' },
         json: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
         profile: { type: 'string' },

@@ -1,5 +1,5 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- latency`, `scale` and `many`. See bench/README.md.
+// `npm run bench -- latency`, `idle`, `rotations`, `scale` and `many`. See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -10,8 +10,11 @@ import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/errors.
 import { findNatsServer } from '../common/nats-server.ts';
 import { stopSignal } from '../common/run.ts';
 import { HELP, type Mode, type Options, readArguments } from './arguments.ts';
+import { contest } from './contest.ts';
+import { entryText, standingsOf, standingsText } from './contest-report.ts';
 import { drain } from './drain.ts';
 import { compressAlone, copyAndSync } from './floors.ts';
+import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { machine, type Machine, machineText } from './machine.ts';
 import {
@@ -26,7 +29,10 @@ import {
 import { many } from './many.ts';
 import { handOverText, manyText, scaleDrainText, takeOverText } from './scale-report.ts';
 import { scale } from './scale.ts';
+import { findPeers, PEERS } from './peers.ts';
+import { rotations } from './rotations.ts';
 import { makeSource } from './source.ts';
+import { idleText, rotationsText } from './tailing-report.ts';
 import type { WorldOptions } from './world.ts';
 
 /** What a mode runs with. */
@@ -43,6 +49,9 @@ interface Setting {
 const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   drain: drainRuns,
   latency: latencyRuns,
+  idle: idleRun,
+  rotations: rotationsRun,
+  compare: compareRuns,
   scale: scaleRun,
   many: manyRun,
 };
@@ -76,6 +85,7 @@ async function main(args: readonly string[]): Promise<void> {
     scratch,
     worldOf: (run) => ({
       dir: path.join(scratch, `run-${run}`),
+      format: options.format,
       binary: server.path,
       profile: options.profile === undefined ? undefined : path.resolve(options.profile, `run-${run}`),
       signal,
@@ -96,25 +106,28 @@ async function main(args: readonly string[]): Promise<void> {
 
 async function drainRuns({ options, machine: on, scratch, worldOf, say }: Setting): Promise<object> {
   const generating = progressTo(options.bytes);
-  const { source, empty } = await makeSource(options.bytes, signal, (done) => generating?.(done));
+  const { source, empty } = await makeSource(options.bytes, options.files, signal, (done) => {
+    generating?.(done);
+  });
   say(sourceText(source));
   const runs: DrainRun[] = [];
   for (let run = 1; run <= options.runs; run += 1) {
     const load = loadavg()[0] ?? 0;
-    const copyMs = await copyAndSync(source.file, scratch, signal);
-    const zstd = await compressAlone(source.file, signal);
+    const copyMs = await copyAndSync(source.files, scratch, signal);
+    const zstd = await compressAlone(source.files, signal);
     const world = worldOf(run);
     const onProgress = progressTo(source.bytes);
-    const drained = await drain({ ...world, source: source.file, empty, onProgress });
+    const drained = await drain({ ...world, source, empty, onProgress });
     if (!options.keep) await rm(world.dir, { recursive: true });
     const result = { ...drained, load, copyMs, zstdMs: zstd.ms, zstdBy: zstd.by };
     runs.push(result);
-    say(drainText(`run ${run} of ${options.runs}`, zstd.by, figuresOf(source, result)));
+    say(drainText(`run ${run} of ${options.runs}`, zstd.by, figuresOf(source, result), options.files));
   }
   const figures = runs.map((run) => figuresOf(source, run));
   const medians = mediansOf(figures);
-  if (runs.length > 1) say(drainText(`median of ${runs.length}`, runs[0]?.zstdBy ?? '', medians));
-  say('central file: identical\n');
+  if (runs.length > 1)
+    say(drainText(`median of ${runs.length}`, runs[0]?.zstdBy ?? '', medians, options.files));
+  say('central files: identical\n');
   return { date: today(), machine: on, source, runs, figures, medians };
 }
 
@@ -128,6 +141,42 @@ async function latencyRuns({ options, machine: on, worldOf, say }: Setting): Pro
   const medians = latencyMediansOf(runs);
   if (runs.length > 1) say(latencyText(`median of ${runs.length}`, medians));
   return { date: today(), machine: on, runs, medians };
+}
+
+async function idleRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const result = await idle(worldOf(1), options.files);
+  say(idleText(result));
+  return { date: today(), machine: on, ...result };
+}
+
+async function rotationsRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const { seconds, perMinute, rate } = options;
+  const result = await rotations(worldOf(1), seconds, perMinute, rate);
+  say(rotationsText(result));
+  return { date: today(), machine: on, ...result };
+}
+
+async function compareRuns({ options, machine: on, scratch, worldOf, say }: Setting): Promise<object> {
+  const { source, empty } = await makeSource(options.bytes, 1, signal, () => {});
+  say(sourceText(source));
+  const peers = findPeers(process.env, options.peers);
+  const missing = PEERS.filter(({ name }) => !peers.some((peer) => peer.name === name));
+  if (missing.length > 0) say(`not here: ${missing.map(({ name }) => name).join(', ')}\n`);
+  const entries = await contest({
+    source,
+    empty,
+    peers,
+    rounds: options.runs,
+    scratch,
+    worldOf,
+    signal,
+    onEntry: (entry, round) => {
+      say(entryText(round, entry, source));
+    },
+  });
+  const standings = standingsOf(source, entries);
+  say(standingsText(standings));
+  return { date: today(), machine: on, source, entries, standings };
 }
 
 async function scaleRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {

@@ -1,4 +1,4 @@
-// Whether files, one behind the other, are byte for byte the source.
+// Whether files, one behind the other, are byte for byte the source, which may be several as well.
 
 import { type FileHandle, open } from 'node:fs/promises';
 
@@ -8,48 +8,60 @@ const BLOCK = 4 * 1024 * 1024;
 
 /** The offset of the first byte that differs, or where one side ends early; undefined when they are identical. */
 export async function firstDifference(
-  source: string,
+  sources: readonly string[],
   parts: readonly string[],
   signal: AbortSignal,
 ): Promise<number | undefined> {
-  const handle = await open(source, 'r');
+  const [ours, theirs] = [new Joined(sources), new Joined(parts)];
   try {
-    let offset = 0;
-    for (const part of parts) {
-      const end = await comparePart(handle, part, offset, signal);
-      if (!end.identical) return end.offset;
-      ({ offset } = end);
+    for (let offset = 0; ;) {
+      signal.throwIfAborted();
+      const [want, got] = [await ours.read(), await theirs.read()];
+      if (!want.equals(got)) {
+        let same = 0;
+        while (same < want.length && got[same] === want[same]) same += 1;
+        return offset + same;
+      }
+      if (want.length === 0) return undefined;
+      offset += want.length;
     }
-    return (await handle.stat()).size === offset ? undefined : offset;
   } finally {
-    await handle.close();
+    await ours.close();
+    await theirs.close();
   }
 }
 
-async function comparePart(
-  source: FileHandle,
-  part: string,
-  start: number,
-  signal: AbortSignal,
-): Promise<{ offset: number; identical: boolean }> {
-  const handle = await open(part, 'r');
-  try {
-    const ours = Buffer.allocUnsafe(BLOCK);
-    const theirs = Buffer.allocUnsafe(BLOCK);
-    for (let at = 0; ;) {
-      signal.throwIfAborted();
-      const length = await readFully(handle, ours, at);
-      const want = theirs.subarray(0, await readFully(source, theirs, start + at, length));
-      const got = ours.subarray(0, length);
-      if (!got.equals(want)) {
-        let same = 0;
-        while (same < want.length && got[same] === want[same]) same += 1;
-        return { offset: start + at + same, identical: false };
+/** Files that are read as if they were one. */
+class Joined {
+  readonly #names: string[];
+  readonly #block = Buffer.allocUnsafe(BLOCK);
+  #handle: FileHandle | undefined;
+  #at = 0;
+
+  constructor(names: readonly string[]) {
+    this.#names = [...names];
+  }
+
+  /** The next block, shorter only at the very end. */
+  async read(): Promise<Buffer> {
+    let length = 0;
+    while (length < BLOCK) {
+      if (this.#handle === undefined) {
+        const name = this.#names.shift();
+        if (name === undefined) break;
+        this.#handle = await open(name, 'r');
+        this.#at = 0;
       }
-      at += length;
-      if (length < BLOCK) return { offset: start + at, identical: true };
+      const read = await readFully(this.#handle, this.#block.subarray(length), this.#at);
+      this.#at += read;
+      length += read;
+      if (length < BLOCK) await this.close();
     }
-  } finally {
-    await handle.close();
+    return this.#block.subarray(0, length);
+  }
+
+  async close(): Promise<void> {
+    await this.#handle?.close();
+    this.#handle = undefined;
   }
 }

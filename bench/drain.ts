@@ -2,7 +2,8 @@
 
 import { LogferryError } from '../common/errors.ts';
 import { firstDifference } from './compare.ts';
-import { endedChildrenCpuMs, machineCpuMs, type Usage, usageOf } from './process-usage.ts';
+import { endedChildrenCpuMs, loopbackBytes, machineCpuMs, type Usage, usageOf } from './process-usage.ts';
+import type { Source } from './report.ts';
 import { median } from './table.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -16,6 +17,10 @@ export interface Drain {
   readonly receiver: Usage;
   /** CPU time that everything else on the machine used meanwhile. */
   readonly othersCpuMs: number;
+  /** Bytes of the central files on disk. */
+  readonly diskBytes: number;
+  /** Bytes that the loopback device carried meanwhile: from the shipper to nats-server, and on to the receiver. */
+  readonly wireBytes: number;
 }
 
 const EMPTY_RUNS = 3;
@@ -27,17 +32,23 @@ const SAMPLE_MS = 50;
  * @param empty an empty file
  */
 export async function drain(
-  options: WorldOptions & { source: string; empty: string; onProgress: ((done: number) => void) | undefined },
+  options: WorldOptions & {
+    source: Source;
+    empty: string;
+    onProgress: ((done: number) => void) | undefined;
+  },
 ): Promise<Drain> {
   const { source, empty, signal } = options;
   const world = await World.start(options);
   try {
     const empties: Shipped[] = [];
     for (let run = 0; run < EMPTY_RUNS; run += 1) empties.push(await shipOnce(world, empty, false, signal));
-    const before = { ...world.usage(), machine: machineCpuMs() };
-    const shipped = await shipOnce(world, source, true, signal, options.onProgress);
-    const after = { ...world.usage(), machine: machineCpuMs() };
-    await checkIdentical(world, source, signal);
+    const before = { ...world.usage(), machine: machineCpuMs(), wire: loopbackBytes() };
+    const { onProgress } = options;
+    const report = onProgress && (async (): Promise<void> => await arrived(world, source, onProgress));
+    const shipped = await shipOnce(world, source.glob, true, signal, report);
+    const after = { ...world.usage(), machine: machineCpuMs(), wire: loopbackBytes() };
+    for (const file of source.files) await checkIdentical(world, file, signal);
     const since = (of: 'server' | 'receiver'): Usage => ({
       cpuMs: after[of].cpuMs - before[of].cpuMs,
       peakBytes: after[of].peakBytes,
@@ -52,6 +63,8 @@ export async function drain(
       server,
       receiver,
       othersCpuMs: Math.max(0, after.machine - before.machine - ours),
+      diskBytes: await centralBytes(world, source),
+      wireBytes: after.wire - before.wire,
     };
   } finally {
     await world.stop();
@@ -69,7 +82,7 @@ async function shipOnce(
   file: string,
   profile: boolean,
   signal: AbortSignal,
-  onProgress?: (done: number) => void,
+  report?: () => Promise<void>,
 ): Promise<Shipped> {
   const cpuBefore = endedChildrenCpuMs();
   const began = performance.now();
@@ -79,7 +92,7 @@ async function shipOnce(
   const sampler = setInterval(() => {
     peakBytes = usageOf(shipper.pid)?.peakBytes ?? peakBytes;
   }, SAMPLE_MS);
-  const reporter = onProgress && setInterval(() => void report(world, file, onProgress), 500);
+  const reporter = report && setInterval(() => void report(), 500);
   try {
     await shipper.done(signal);
     return {
@@ -92,19 +105,24 @@ async function shipOnce(
   }
 }
 
-async function report(world: World, file: string, onProgress: (done: number) => void): Promise<void> {
-  const segments = await world.central(file);
-  onProgress(segments.reduce((sum, { size }) => sum + size, 0));
+async function arrived(world: World, source: Source, onProgress: (done: number) => void): Promise<void> {
+  onProgress(await centralBytes(world, source));
+}
+
+async function centralBytes(world: World, source: Source): Promise<number> {
+  let bytes = 0;
+  for (const file of source.files) for (const { size } of await world.central(file)) bytes += size;
+  return bytes;
 }
 
 async function checkIdentical(world: World, source: string, signal: AbortSignal): Promise<void> {
   const segments = await world.central(source);
-  const names = segments.map(({ name }) => name);
-  const offset = await firstDifference(source, names, signal);
+  const names = world.format === 'plain' ? segments.map(({ name }) => name) : [await world.unpack(source)];
+  const offset = await firstDifference([source], names, signal);
   if (offset !== undefined)
     throw new LogferryError(
       'failed',
-      `the central file differs from the source at byte ${offset}`,
+      `the central file of ${source} differs from it at byte ${offset}`,
       'run again with --keep and compare them',
     );
 }

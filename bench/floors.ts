@@ -1,7 +1,7 @@
 // What no shipper on this machine can beat: a copy that is on disk, and one core that only compresses.
 
 import { spawn } from 'node:child_process';
-import { open, rm } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { constants, zstdCompressSync } from 'node:zlib';
 
@@ -11,30 +11,38 @@ import { readFully } from '../common/files.ts';
 const PIECE = 1024 * 1024;
 
 /** Milliseconds that `cp` and then `sync` of the copy take. */
-export async function copyAndSync(file: string, scratch: string, signal: AbortSignal): Promise<number> {
-  const copy = path.join(scratch, 'copy');
+export async function copyAndSync(
+  files: readonly string[],
+  scratch: string,
+  signal: AbortSignal,
+): Promise<number> {
+  const copies = path.join(scratch, 'copies');
+  await mkdir(copies);
   try {
     const began = performance.now();
-    await run('cp', [file, copy], signal);
-    await run('sync', [copy], signal);
+    await run('cp', [...files, copies], signal);
+    const names = files.map((file) => path.join(copies, path.basename(file)));
+    await run('sync', names, signal);
     return performance.now() - began;
   } finally {
-    await rm(copy, { force: true });
+    await rm(copies, { recursive: true });
   }
 }
 
-/** Milliseconds that compressing the file at level 1 takes, in one thread, to nowhere; and what did it. */
+/** Milliseconds that compressing the files at level 1 takes, in one thread, to nowhere; and what did it. */
 export async function compressAlone(
-  file: string,
+  files: readonly string[],
   signal: AbortSignal,
 ): Promise<{ ms: number; by: 'zstd' | 'node:zlib' }> {
   const began = performance.now();
   try {
-    await run('zstd', ['-1', '--single-thread', '-q', '-c', file], signal);
+    await run('zstd', ['-1', '--single-thread', '-q', '-c', ...files], signal);
     return { ms: performance.now() - began, by: 'zstd' };
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error;
-    return { ms: await compressInPieces(file, signal), by: 'node:zlib' };
+    let ms = 0;
+    for (const file of files) ms += await compressInPieces(file, signal);
+    return { ms, by: 'node:zlib' };
   }
 }
 

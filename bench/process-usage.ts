@@ -30,6 +30,18 @@ export function usageOf(pid: number): Usage | undefined {
   }
 }
 
+/** What is resident of a process now (VmRSS); 0 when it is gone. */
+export function residentBytesOf(pid: number): number {
+  try {
+    const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return Number(resident?.[1] ?? 0) * 1_024;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ESRCH') return 0;
+    throw error;
+  }
+}
+
 /** How many descriptors a process has open; 0 when it is gone. */
 export function descriptorsOf(pid: number): number {
   try {
@@ -61,4 +73,10 @@ export function machineCpuMs(): number {
   const [first = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = first.split(/\s+/).slice(1).map(Number);
   return (user + nice + system + irq + softirq) * MS_PER_TICK;
+}
+
+/** What the loopback device has carried since the machine started. */
+export function loopbackBytes(): number {
+  const counters = /^\s*lo:\s*(\d+)/m.exec(readFileSync('/proc/net/dev', 'utf8'));
+  return Number(counters?.[1] ?? 0);
 }

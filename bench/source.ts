@@ -13,19 +13,57 @@ const SEED = 1;
 const BLOCK = 4 * 1024 * 1024;
 const NEWLINE = 10;
 
-/** An empty file beside it is what starting and stopping is measured with. */
+/**
+ * One file, or the same amount in many. An empty file beside it is what starting and stopping is measured with.
+ */
 export async function makeSource(
   bytes: number,
+  files: number,
   signal: AbortSignal,
   onProgress: (done: number) => void,
 ): Promise<{ source: Source; empty: string }> {
   await mkdir(DIRECTORY, { recursive: true });
   const empty = path.join(DIRECTORY, 'empty.log');
   await writeFile(empty, '');
+  const names = await (files === 1 ? makeOne : makeMany)(bytes, files, signal, onProgress);
+  const source = { bytes: 0, lines: 0 };
+  for (const name of names) {
+    const read = await readThrough(name, signal);
+    source.bytes += read.bytes;
+    source.lines += read.lines;
+  }
+  const [first = ''] = names;
+  const glob = files === 1 ? first : path.join(path.dirname(first), '*.log');
+  return { source: { glob, files: names, ...source }, empty };
+}
+
+type Make = (
+  bytes: number,
+  files: number,
+  signal: AbortSignal,
+  onProgress: (done: number) => void,
+) => Promise<string[]>;
+
+const makeOne: Make = async (bytes, _files, signal, onProgress) => {
   const file = path.join(DIRECTORY, `access-${bytes}.log`);
   await generate(file, bytes, { seed: SEED, signal, onProgress });
-  return { source: { file, ...(await readThrough(file, signal)) }, empty };
-}
+  return [file];
+};
+
+const makeMany: Make = async (bytes, files, signal, onProgress) => {
+  const directory = path.join(DIRECTORY, `access-${bytes}-${files}`);
+  await mkdir(directory, { recursive: true });
+  const each = Math.ceil(bytes / files);
+  const names: string[] = [];
+  for (let number = 0; number < files; number += 1) {
+    const file = path.join(directory, `app-${number}-a.log`);
+    const ignore = (): void => {};
+    await generate(file, each, { seed: SEED + number, signal, onProgress: ignore });
+    names.push(file);
+    onProgress(number * each);
+  }
+  return names;
+};
 
 /** Reads all of it, which leaves it in the page cache. */
 async function readThrough(file: string, signal: AbortSignal): Promise<{ bytes: number; lines: number }> {

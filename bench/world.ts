@@ -5,18 +5,24 @@ import path from 'node:path';
 
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { type Segment, segmentsOf } from '../receiver/segments.ts';
-import { destinationOf } from '../receiver/names.ts';
+import { destinationOf, type Format } from '../receiver/names.ts';
+import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import { type Usage, usageOf } from './process-usage.ts';
 
-const HOST = 'bench';
+export const HOST = 'bench';
 
 export interface WorldOptions {
   readonly dir: string;
   /** The nats-server binary. */
   readonly binary: string;
+  /** How the receiver writes; undefined for plain. */
+  readonly format?: Format;
   /** Where the shipper and the receiver leave V8 CPU profiles; undefined for none. */
   readonly profile: string | undefined;
+  /** Flags beside the usual ones. */
+  readonly shipFlags?: readonly string[];
+  readonly receiveFlags?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -39,7 +45,9 @@ export class World {
     const { dir, binary, signal } = options;
     await mkdir(dir);
     const server = await startNatsServer({ dir: path.join(dir, 'nats'), binary, signal });
-    const args = ['receive', '--out', path.join(dir, 'out'), '--server', server.url];
+    const { format = 'plain', receiveFlags = [] } = options;
+    const flags = ['--server', server.url, '--format', format, ...receiveFlags];
+    const args = ['receive', '--out', path.join(dir, 'out'), ...flags];
     const receiver = new LogferryProcess(args, path.join(dir, 'receive.log'), profiler(options, 'receiver'));
     const world = new World(options, server, receiver);
     try {
@@ -57,9 +65,27 @@ export class World {
   ship(file: string, extra: readonly string[], profile = false): LogferryProcess {
     this.#ships += 1;
     const state = path.join(this.dir, `state-${this.#ships}`);
-    const args = ['ship', file, '--host', HOST, '--state', state, '--server', this.server.url, ...extra];
+    const usual = ['--host', HOST, '--state', state, '--server', this.server.url];
+    const args = ['ship', file, ...usual, ...(this.#options.shipFlags ?? []), ...extra];
     const flags = profile ? profiler(this.#options, 'shipper') : [];
     return new LogferryProcess(args, path.join(this.dir, 'ship.log'), flags);
+  }
+
+  /** The one central file of a source that is not rotated there. */
+  destination(file: string): string {
+    return path.join(this.dir, 'out', destinationOf(HOST, file));
+  }
+
+  get format(): Format {
+    return this.#options.format ?? 'plain';
+  }
+
+  /** A file with the bytes that `cat` gives of a source. */
+  async unpack(file: string): Promise<string> {
+    const { runs, known } = await readContents([path.join(this.dir, 'out')]);
+    const name = path.join(this.dir, 'unpacked');
+    await writeFile(name, readPieces(joinSource(runs, HOST, file, known)?.pieces ?? []));
+    return name;
   }
 
   /** The files that hold a source's bytes, in their order; names are absolute. */
