@@ -6,6 +6,11 @@ import { lstat, stat } from 'node:fs/promises';
 import { systemCode } from '../common/errors.ts';
 import type { FileStamp } from './identity.ts';
 
+/** The clock, as births are told: in nanoseconds since 1970. */
+export function now(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
 /** A regular file as it is now. */
 export interface Found {
   readonly path: string;

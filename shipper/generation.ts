@@ -44,8 +44,8 @@ export interface ShipperContext {
   readonly fileSystems: FileSystems;
   readonly knownFiles: KnownFiles;
   readonly openFiles: OpenFiles;
-  /** Whether another source ships what is at a path. */
-  readonly isShipped: (found: Found) => boolean;
+  /** Tells the source of this path that its file is at another one now, where it may be written to. */
+  readonly tellOwner: (owner: string, found: Found) => void;
   /** How long a rotated generation keeps its descriptor. */
   readonly rotateWaitMs: number;
   /** The path under which a file is shipped. */
@@ -56,6 +56,8 @@ export interface ShipperContext {
 
 /** What a generation asks of its source. */
 export interface GenerationOwner {
+  /** Whose files its copies are. */
+  readonly path: string;
   /** The file's content is not what was read before. */
   readonly onReplaced: () => void;
   /** The bytes are wanted again and the file is not open: finds it, or its copy. Throws when it cannot be read now. */
@@ -289,9 +291,10 @@ export class Generation {
     void this.#move?.to?.handle.close();
     this.#move = { to, size };
     if (to !== undefined && to.found.stamp.ino !== this.entry.ino) {
-      if (this.entry.copy !== null) this.#context.knownFiles.remove(this.entry.copy);
+      const { knownFiles } = this.#context;
+      if (this.entry.copy !== null) knownFiles.remove(this.entry.copy, this.#owner.path);
       this.entry.copy = to.found.stamp;
-      this.#context.knownFiles.add(this.entry.copy);
+      knownFiles.add(this.entry.copy, this.#owner.path);
     }
     if (!this.#runs) void this.#applyMove();
     this.wake();

@@ -1,28 +1,40 @@
-// Which files are some source's already, whatever they are called: asked for each name that a glob gives.
+// Which source knows a file, whatever the file is called: a generation, a copy of one, or what is about to become one.
 
 import type { FileStamp } from './identity.ts';
 
 export class KnownFiles {
-  /** How often each is known: a file and its later generation are one inode. */
-  readonly #counts = new Map<string, number>();
+  /** The paths of its sources, once for each time: a file and its later generation are one inode. */
+  readonly #owners = new Map<string, readonly string[]>();
 
   has(stamp: FileStamp): boolean {
-    return this.#counts.has(keyOf(stamp));
+    return this.#owners.has(keyOf(stamp));
   }
 
-  add(stamp: FileStamp): void {
-    const key = keyOf(stamp);
-    this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+  /** The path whose file it became first. */
+  ownerOf(stamp: FileStamp): string | undefined {
+    return this.#owners.get(keyOf(stamp))?.[0];
   }
 
-  remove(stamp: FileStamp): void {
+  isOf(stamp: FileStamp, owner: string): boolean {
+    return this.#owners.get(keyOf(stamp))?.includes(owner) === true;
+  }
+
+  add(stamp: FileStamp, owner: string): void {
     const key = keyOf(stamp);
-    const count = (this.#counts.get(key) ?? 0) - 1;
-    if (count > 0) this.#counts.set(key, count);
-    else this.#counts.delete(key);
+    this.#owners.set(key, [...(this.#owners.get(key) ?? []), owner]);
+  }
+
+  /** Takes back one `add`. */
+  remove(stamp: FileStamp, owner: string): void {
+    const key = keyOf(stamp);
+    const owners = this.#owners.get(key) ?? [];
+    const rest = owners.toSpliced(owners.lastIndexOf(owner), 1);
+    if (rest.length > 0) this.#owners.set(key, rest);
+    else this.#owners.delete(key);
   }
 }
 
-function keyOf({ ino, birth }: FileStamp): string {
+/** The same for the same file, whatever it is called. */
+export function keyOf({ ino, birth }: FileStamp): string {
   return `${ino}-${birth}`;
 }

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { systemCode } from '../common/errors.ts';
 import { type Found, inspect } from './discover.ts';
 import { type FileStamp, isRotationOf } from './identity.ts';
+import { keyOf } from './known-files.ts';
 import type { GenerationState } from './state.ts';
 
 /** A path of the state, and where its files are now. */
@@ -74,8 +75,4 @@ async function namesIn(directory: string): Promise<string[]> {
     if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return [];
     throw error;
   }
-}
-
-function keyOf({ ino, birth }: FileStamp): string {
-  return `${ino}-${birth}`;
 }

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { Found } from './discover.ts';
+import { type Found, now } from './discover.ts';
 import { baseOf, fileIdOf, headOf } from './identity.ts';
 import { openStill } from './siblings.ts';
 import type { GenerationState } from './state.ts';
@@ -26,7 +26,7 @@ export async function finishedAtItsEnd(found: Found): Promise<GenerationState | 
       file: fileIdOf(baseOf(found.stamp) ?? `r${randomBytes(8).toString('hex')}`, 0),
       ino,
       birth,
-      since: String(BigInt(Date.now()) * 1_000_000n),
+      since: String(now()),
       copy: null,
       head: headOf(await firstBytes(opened.handle)),
       begin: found.size,

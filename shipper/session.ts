@@ -93,7 +93,9 @@ export class Session {
       pace: pacer(options.maxRate),
       once: options.once,
       listings: new Listings(),
-      isShipped: (found) => this.#starter.isShipping(found),
+      tellOwner: (owner, found) => {
+        this.#starter.tell(owner, found);
+      },
       rotateWaitMs: options.rotateWaitMs,
       nameOf: nameBelow(options.pathPrefix),
       look: async (file) => {
@@ -110,9 +112,18 @@ export class Session {
         );
       }),
     };
-    this.#starter = new Sources(options, this.#context, skipped, this.#stop.signal, () => {
-      this.#viewBell.ring();
-    });
+    this.#starter = new Sources(
+      options,
+      this.#context,
+      skipped,
+      this.#stop.signal,
+      async () => {
+        await this.#lookAtAll(() => true);
+      },
+      () => {
+        this.#viewBell.ring();
+      },
+    );
     this.#sources = this.#starter.all;
   }
 
@@ -212,9 +223,16 @@ export class Session {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
+    await this.#lookAtAll((source) => everything || source.current?.isRecent === true);
+    await this.#starter.retry();
+    if (!everything && changed.every((file) => this.#sources.has(file))) return;
+    await this.#starter.more();
+  }
+
+  async #lookAtAll(isDue: (source: AnySource) => boolean): Promise<void> {
     let looks = 0;
     for (const [file, source] of this.#sources) {
-      if (!everything && source.current?.isRecent !== true) continue;
+      if (!isDue(source)) continue;
       looks += 1;
       if (looks % LOOKS_AT_ONCE === 0) await setImmediate();
       if (this.#stop.signal.aborted) return;
@@ -222,9 +240,6 @@ export class Session {
       await this.#lookAt(file);
       source.wake();
     }
-    await this.#starter.retry();
-    if (!everything && changed.every((file) => this.#sources.has(file))) return;
-    await this.#starter.more();
   }
 
   /** Without descriptors nothing can be listed or opened for a while: then later. */

@@ -42,6 +42,9 @@ const PACKING_MS = 60_000;
 /** And not read at all as long as it is being written. */
 const PACKED_QUIET_MS = 1_000;
 
+/** As many links as the system follows. */
+const MOST_LINKS = 40;
+
 /** A file that is held open, and what it was when it was opened. */
 export interface Opened {
   readonly handle: FileHandle;
@@ -141,14 +144,28 @@ export class Siblings {
   readonly #listings: Listings;
   /** Where compressed files are unpacked. */
   readonly #scratch: string;
-  /** Where rotated files were seen: beside the source, and where it was moved to. */
-  readonly #directories: Set<string>;
+  /** The base names that rotated files begin with: the source's, and those of what it links to. */
+  readonly #bases = new Set<string>();
+  /** Where rotated files were seen: beside the source and what it links to, and where it was moved to. */
+  readonly #directories = new Set<string>();
 
   constructor(source: string, listings: Listings, scratch: string) {
     this.#source = source;
     this.#listings = listings;
     this.#scratch = scratch;
-    this.#directories = new Set([path.dirname(source)]);
+  }
+
+  /** A link may lead elsewhere by now: what was rotated there counts, and so does what was rotated before. */
+  async #followLinks(): Promise<void> {
+    let [directory, base] = [path.dirname(this.#source), path.basename(this.#source)];
+    for (let links = 0; links <= MOST_LINKS; links += 1) {
+      this.#directories.add(directory);
+      this.#bases.add(base);
+      const target = await readlink(path.join(directory, base)).catch(() => undefined);
+      if (target === undefined) return;
+      const file = path.resolve(await realpath(directory).catch(() => directory), target);
+      [directory, base] = [path.dirname(file), path.basename(file)];
+    }
   }
 
   /** An open file was moved: where it is now, others will be. */
@@ -166,12 +183,13 @@ export class Siblings {
    * several times: it may be renamed while one looks. Throws when it cannot be read.
    */
   async find(stamp: FileStamp): Promise<Opened | undefined> {
+    await this.#followLinks();
     for (let tries = 0; tries < FIND_TRIES; tries += 1) {
       if (tries > 0) await sleep(FIND_PAUSE_MS);
       const isLast = tries === FIND_TRIES - 1;
-      const prefix = isLast ? '' : rotationPrefix(path.basename(this.#source));
+      const prefixes = isLast ? [''] : this.#prefixes();
       for (const directory of isLast ? await this.#everywhere() : this.#directories)
-        for (const file of (await this.#listings.startingWith(directory, prefix)).slice(0, MOST_NAMES)) {
+        for (const file of (await this.#startingWith(directory, prefixes)).slice(0, MOST_NAMES)) {
           const found = await lookQuietly(file);
           if (found === undefined || !isSameFile(found.stamp, stamp)) continue;
           // Its bytes are not what the file holds: findBytes unpacks them.
@@ -213,6 +231,7 @@ export class Siblings {
       head.length > 0 ? await beginsWith(opened, head) : hasTail;
     const isWanted = async (bytes: Elsewhere): Promise<boolean> =>
       bytes.size >= position && (await isContinuedBy(bytes.handle));
+    await this.#followLinks();
     const isFarSearched = isMissing && head.length === HEAD_BYTES;
     for (const directories of [this.#directories, ...(isFarSearched ? [await this.#everywhere()] : [])])
       for await (const opened of this.#rotated(directories, (found) => !isKnown(found))) {
@@ -228,12 +247,14 @@ export class Siblings {
 
   /** Whether anything stands beside the path that looks like a generation of it. */
   async hasRotated(): Promise<boolean> {
+    await this.#followLinks();
     for (const directory of this.#directories) if ((await this.#namesIn(directory)).length > 0) return true;
     return false;
   }
 
   /** Rotated files that are wanted, oldest first. */
   async rotated(isWanted: (found: Found) => boolean): Promise<Candidate[]> {
+    await this.#followLinks();
     const candidates: Candidate[] = [];
     for await (const opened of this.#rotated(this.#directories, isWanted))
       candidates.push({
@@ -260,6 +281,7 @@ export class Siblings {
   }
 
   async #collectBetween(window: Window, found: Candidate[]): Promise<void> {
+    await this.#followLinks();
     const { lost, finished } = window;
     for await (const opened of this.#rotated(this.#directories, (each) => mayBeBetween(each, window))) {
       const candidate = await this.#candidateBetween(opened);
@@ -306,11 +328,22 @@ export class Siblings {
       : { ...bytes, head: headOf(await firstBytes(bytes.handle)), since, wasAtPath: false };
   }
 
-  /** The known places, where a symbolic link leads, and where a rotation may have moved a file to. */
+  /** The known places, and where a rotation may have moved a file to. */
   async #everywhere(): Promise<ReadonlySet<string>> {
-    const target = await realpath(this.#source).catch(() => this.#source);
-    const near = await nearby(path.dirname(this.#source));
-    return new Set([...this.#directories, path.dirname(target), ...near]);
+    const near: string[] = [];
+    for (const directory of this.#directories) near.push(...(await nearby(directory)));
+    return new Set([...this.#directories, ...near]);
+  }
+
+  #prefixes(): string[] {
+    return [...new Set([...this.#bases].map((base) => rotationPrefix(base)))];
+  }
+
+  async #startingWith(directory: string, prefixes: readonly string[]): Promise<string[]> {
+    const files = new Set<string>();
+    for (const prefix of prefixes)
+      for (const file of await this.#listings.startingWith(directory, prefix)) files.add(file);
+    return [...files];
   }
 
   /**
@@ -340,11 +373,11 @@ export class Siblings {
   }
 
   async #namesIn(directory: string): Promise<string[]> {
-    const base = path.basename(this.#source);
-    const names = await this.#listings.startingWith(directory, rotationPrefix(base));
+    const bases = [...this.#bases];
+    const names = await this.#startingWith(directory, this.#prefixes());
     return names.filter((name) => {
       const { plain, packing } = packingOf(path.basename(name));
-      return isRotationOf(base, plain) || (packing !== undefined && plain === base);
+      return bases.some((base) => isRotationOf(base, plain) || (packing !== undefined && plain === base));
     });
   }
 

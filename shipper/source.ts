@@ -7,7 +7,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { After } from '../common/chunk.ts';
 import { isForbidden, LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Bell, sleep } from '../common/run.ts';
-import type { Found } from './discover.ts';
+import { type Found, now } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
 import { baseOf, fileIdOf, type FileStamp, headOf, isSameFile, splitFileId } from './identity.ts';
 import {
@@ -36,6 +36,16 @@ const LOST_AFTER_MS = 3_600_000;
 const ORDER_LOOK_MS = 20;
 const RETRY_MS = 250;
 
+/** Of a path that nothing is known of. */
+export interface Fresh {
+  /** What was at it when it was listed. */
+  readonly listed: Found | undefined;
+  /** Where what was listed begins. */
+  readonly at: (found: Found) => number;
+  /** From this moment on whatever is there is new, also what was rotated away already (nanoseconds since 1970). */
+  readonly since: bigint;
+}
+
 /** For a shipper without state: what stream or record know for a file's base. */
 export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
 
@@ -59,14 +69,11 @@ export class Source {
   readonly #claimed = new Set<Candidate>();
   /** Copies that come before a generation, which waits for them. */
   #unseen: { copies: Candidate[]; next: Generation } | undefined;
-  readonly #owner: GenerationOwner = {
-    onReplaced: () => void this.#lookSoon(),
-    reopen: async (generation) => await this.#reopenFor(generation),
-    mayBegin: async (generation, readAt) => await this.#mayBegin(generation, readAt),
-  };
+  readonly #owner: GenerationOwner;
   readonly #begunAt = performance.now();
   /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
   #lookedAt = { clock: Number.POSITIVE_INFINITY, steady: 0 };
+  #since = now();
   #unreadable = false;
   /** When the file at the path had been written to at the last look, and where it was. */
   #seen: bigint | undefined;
@@ -79,11 +86,17 @@ export class Source {
     this.path = file;
     this.name = context.nameOf(file);
     this.#signal = signal;
+    this.#owner = {
+      path: file,
+      onReplaced: () => void this.#lookSoon(),
+      reopen: async (generation) => await this.#reopenFor(generation),
+      mayBegin: async (generation, readAt) => await this.#mayBegin(generation, readAt),
+    };
     this.#siblings = new Siblings(file, context.listings, context.state.location);
     const kept = context.state.sources.get(file);
     this.#entries = kept ?? [];
     if (kept === undefined) context.state.sources.set(file, this.#entries);
-    for (const stamp of this.#stamps()) context.knownFiles.add(stamp);
+    for (const stamp of this.#stamps()) context.knownFiles.add(stamp, file);
   }
 
   get generations(): readonly Generation[] {
@@ -100,14 +113,8 @@ export class Source {
   }
 
   /** Whether this file is one of mine, whatever it is called now. */
-  owns(stamp: FileStamp): boolean {
-    const arrived = [...this.#arrivals, ...this.#claimed].some(({ found }) => isSameFile(found.stamp, stamp));
-    return (
-      arrived ||
-      this.#entries.some(
-        (entry) => isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp)),
-      )
-    );
+  #owns(stamp: FileStamp): boolean {
+    return this.#context.knownFiles.isOf(stamp, this.path);
   }
 
   /**
@@ -149,20 +156,40 @@ export class Source {
   }
 
   /**
-   * Opens what the state knows and what is at the path now. Throws when a file that is there cannot be read: then
-   * nothing was started, and it can be tried again.
+   * Opens what the state knows and what is at the path now: false when that is nothing. Throws when a file that is there
+   * cannot be read: then nothing was started, and it can be tried again.
    */
-  async start(found: Found | undefined, begin: (found: Found) => number, known: Known): Promise<void> {
+  async start(found: Found | undefined, { listed, at, since }: Fresh, known: Known): Promise<boolean> {
+    const begin = (each: Found): number =>
+      listed !== undefined && isSameFile(each.stamp, listed.stamp) ? at(each) : 0;
+    this.#since = since;
     await this.#note(found);
     for (const entry of this.#entries.filter(({ done }) => !done)) await this.#reopen(entry);
     if (this.#entries.length === 0)
       for (const candidate of await this.#rotatedAndKnown(known)) await this.#append(candidate, begin, known);
+    if (this.#entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
     for (const arrival of this.#arrivals.splice(0)) {
       await this.#append(arrival, begin, known);
       this.#settled(arrival);
     }
+    if (this.#entries.length === 0) return false;
     this.#running.add(this.#identify()).add(this.#inOrder());
+    return true;
+  }
+
+  /** Rotated since it was listed: it comes before what is at the path now. */
+  async #findListed(listed: Found | undefined, found: Found | undefined): Promise<void> {
+    if (listed === undefined || (found !== undefined && isSameFile(listed.stamp, found.stamp))) return;
+    const opened = await this.#siblings.find(listed.stamp);
+    if (opened !== undefined) this.#arrive(await candidateOf(opened, now()));
+  }
+
+  /** A file of this source is at another path now, where it may be written to. */
+  async foundElsewhere(found: Found): Promise<void> {
+    await this.#alone(async () => {
+      if (!this.#signal.aborted) await this.#isBack(found);
+    });
   }
 
   /** Looks at the path again; one look at a time. Needs no broker: what has arrived is held open until there is one. */
@@ -235,8 +262,10 @@ export class Source {
     await Promise.allSettled([this.#looking]);
     await Promise.allSettled([...this.#running]);
     for (const generation of this.#generations) await generation.stop();
-    for (const stamp of this.#stamps()) this.#context.knownFiles.remove(stamp);
-    for (const { handle } of this.#claimed) await handle.close();
+    for (const stamp of this.#stamps()) this.#context.knownFiles.remove(stamp, this.path);
+    for (const { found } of this.#claimed) this.#context.knownFiles.remove(found.stamp, this.path);
+    for (const arrival of this.#arrivals) this.#settled(arrival);
+    for (const { handle } of [...this.#arrivals, ...this.#claimed]) await handle.close();
   }
 
   #stamps(): FileStamp[] {
@@ -293,7 +322,7 @@ export class Source {
     const own = await generation.openAgain();
     await this.#finishElsewhere(generation);
     // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
-    if (own !== undefined) this.#arrive(await candidateOf(own, BigInt(Date.now()) * 1_000_000n));
+    if (own !== undefined) this.#arrive(await candidateOf(own, now()));
   }
 
   async #handleTruncation(): Promise<void> {
@@ -319,8 +348,8 @@ export class Source {
       if (this.current?.entry === last) this.current.foundAgain(found.size);
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
       if (!isTruncated() || this.#arrivals.length > 0) return;
-    } else if (await this.#isBack(found)) return;
-    else if (newest !== undefined && newest.birth !== '0' && found.stamp.birth !== '0') {
+    } else if ((await this.#isBack(found)) || this.#isOfAnother(found)) return;
+    else if (newest?.birth !== '0' && found.stamp.birth !== '0') {
       await this.current?.learnPlace(this.#siblings);
       const window = { after: this.#lastSeen(), before: found.stamp, next: undefined };
       const { candidates } = await this.#between(window);
@@ -330,14 +359,25 @@ export class Source {
     if (arrival !== undefined) this.#arrive(arrival);
   }
 
-  /** When the newest file was seen at the path: as an earlier generation, if it was truncated and renamed since. */
+  /** Another source ships this file, under the path that it had before, or another of its names. */
+  #isOfAnother(found: Found): boolean {
+    const owner = this.#context.knownFiles.ownerOf(found.stamp);
+    if (owner === undefined || this.#owns(found.stamp)) return false;
+    this.#context.tellOwner(owner, found);
+    return true;
+  }
+
+  /**
+   * When the newest file was seen at the path, as an earlier generation if it was truncated and renamed since; before
+   * the first, the moment from which on whatever is there is new.
+   */
   #lastSeen(): bigint {
     const known = [
       ...this.#entries.map((entry) => ({ stamp: entry, since: BigInt(entry.since) })),
       ...this.#arrivals.map(({ found, since }) => ({ stamp: found.stamp, since })),
     ];
     const newest = known.pop();
-    if (newest === undefined) return 0n;
+    if (newest === undefined) return this.#since;
     return known.findLast(({ stamp }) => isSameFile(stamp, newest.stamp))?.since ?? newest.since;
   }
 
@@ -356,7 +396,7 @@ export class Source {
 
   async #openCurrent(found: Found): Promise<Candidate | undefined> {
     try {
-      const since = BigInt(Date.now()) * 1_000_000n;
+      const since = now();
       await this.#context.openFiles.makeRoom(this.#signal);
       const opened = await openStill(found);
       this.#unreadable = false;
@@ -373,14 +413,14 @@ export class Source {
 
   #arrive(candidate: Candidate): void {
     this.#arrivals.push(candidate);
-    this.#context.knownFiles.add(candidate.found.stamp);
+    this.#context.knownFiles.add(candidate.found.stamp, this.path);
     this.#context.openFiles.arrived(1);
     this.#arrived.ring();
   }
 
   /** It has a generation. */
   #settled({ found }: Candidate): void {
-    this.#context.knownFiles.remove(found.stamp);
+    this.#context.knownFiles.remove(found.stamp, this.path);
     this.#context.openFiles.arrived(-1);
   }
 
@@ -389,11 +429,8 @@ export class Source {
     while (!this.#signal.aborted) {
       const arrival = this.#arrivals[0];
       if (arrival === undefined) await this.#arrived.wait(Number.POSITIVE_INFINITY, this.#signal);
-      else {
-        await this.#identifyOne(arrival);
-      }
+      else await this.#identifyOne(arrival);
     }
-    for (const { handle } of this.#arrivals) await handle.close();
   }
 
   async #identifyOne(arrival: Candidate): Promise<void> {
@@ -452,7 +489,7 @@ export class Source {
         0,
         entry,
       );
-      this.#context.knownFiles.add(entry);
+      this.#context.knownFiles.add(entry, this.path);
       this.#generations.splice(
         following === undefined ? this.#generations.length : this.#generations.indexOf(following),
         0,
@@ -552,7 +589,7 @@ export class Source {
       // Kept for the next try, if this one fails.
       this.#unseen = { copies: copies.slice(index), next };
       await this.#append(copy, fromBeginning, nothingKnown, next);
-      this.#context.knownFiles.remove(copy.found.stamp);
+      this.#context.knownFiles.remove(copy.found.stamp, this.path);
       this.#claimed.delete(copy);
     }
     this.#unseen = undefined;
@@ -586,7 +623,7 @@ export class Source {
       const between = await this.#between(window);
       for (const copy of between.candidates) {
         this.#claimed.add(copy);
-        this.#context.knownFiles.add(copy.found.stamp);
+        this.#context.knownFiles.add(copy.found.stamp, this.path);
       }
       return between;
     });
@@ -622,8 +659,8 @@ export class Source {
     }
     while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) {
       const entry = this.#entries.shift();
-      if (entry !== undefined) this.#context.knownFiles.remove(entry);
-      if (entry?.copy != null) this.#context.knownFiles.remove(entry.copy);
+      if (entry !== undefined) this.#context.knownFiles.remove(entry, this.path);
+      if (entry?.copy != null) this.#context.knownFiles.remove(entry.copy, this.path);
       const index = this.#generations.findIndex((generation) => generation.entry === entry);
       if (index >= 0) {
         for (const forgotten of this.#generations.splice(index, 1)) void forgotten.retire();
@@ -663,8 +700,7 @@ export class Source {
     const { entry } = generation;
     const isMine = ({ stamp }: Found): boolean =>
       isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
-    const isOthers = (found: Found): boolean =>
-      !isMine(found) && (this.owns(found.stamp) || this.#context.isShipped(found));
+    const isOthers = (found: Found): boolean => !isMine(found) && this.#context.knownFiles.has(found.stamp);
     return await this.#siblings.findBytes(
       {
         head: entry.head,
@@ -680,7 +716,7 @@ export class Source {
   async #between(window: Pick<Window, 'after' | 'before' | 'next'>): Promise<Between> {
     return await this.#siblings.between({
       ...window,
-      isKnown: (found) => this.owns(found.stamp) || this.#context.isShipped(found),
+      isKnown: ({ stamp }) => this.#context.knownFiles.has(stamp),
       lost: this.#entries.filter(({ closed, copy }) => closed === 'truncated' && copy === null),
       finished: await this.#finished(window.before !== undefined),
     });

@@ -7,7 +7,7 @@ import { LogferryError, oneLine } from '../common/errors.ts';
 import { inParallel } from '../common/run.ts';
 import { formatDuration } from '../common/units.ts';
 import { Circle } from './circle.ts';
-import { type Found, inspect } from './discover.ts';
+import { type Found, inspect, now } from './discover.ts';
 import { expand, type Matched } from './expand.ts';
 import type { Generation, ShipperContext } from './generation.ts';
 import { baseOf, type FileStamp, isRotationOf, isSameFile } from './identity.ts';
@@ -15,14 +15,16 @@ import { finishedAtItsEnd, isOlder } from './old-files.ts';
 import { findMoved } from './moved.ts';
 import type { ShipOptions } from './options.ts';
 import type { Skipped } from './skipped.ts';
-import { type Known, Source } from './source.ts';
+import { type Fresh, type Known, Source } from './source.ts';
 import { SpoolSource } from './spool-source.ts';
 import type { Spool } from './spool.ts';
 
 const FILES_AT_ONCE = 16;
+/** A rotation creates the new file soon after it has renamed the old one. */
+const VANISHED_NS = 60_000_000_000n;
 
-/** Where a file begins that nothing is known of. */
-type Begin = (found: Found) => number;
+/** Where a path begins that nothing is known of. */
+type Begin = Pick<Fresh, 'at' | 'since'>;
 
 /** What is shipped as one path. */
 export interface AnySource {
@@ -34,7 +36,7 @@ export interface AnySource {
   /** The device that its file is on, where it is known and there is reason to look. */
   readonly device: bigint | undefined;
   readonly isAsSeen: (found: Found) => boolean;
-  readonly owns: (stamp: FileStamp) => boolean;
+  readonly foundElsewhere: (found: Found) => Promise<void>;
   readonly wake: () => void;
   readonly look: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -47,11 +49,18 @@ export class Sources {
   readonly #context: ShipperContext;
   readonly #skipped: Skipped;
   readonly #signal: AbortSignal;
+  readonly #lookAtShipped: () => Promise<void>;
   readonly #onBegun: () => void;
+  /** When the globs were last asked. */
+  #listedAt = now();
+  /** The time before: a name that is renamed while its directory is listed may be missing in one listing, not in two. */
+  #newSince = now();
   /** Files that could not be begun and are tried again, and where they begin then. */
   readonly #failed = new Map<string, Begin>();
   readonly #beginning = new Set<string>();
   readonly #circle: Promise<Circle>;
+  /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
+  readonly #vanished = new Map<string, bigint>();
   /** Whose path is shipped under a name. */
   readonly #named = new Map<string, string>();
 
@@ -60,12 +69,14 @@ export class Sources {
     context: ShipperContext,
     skipped: Skipped,
     signal: AbortSignal,
+    lookAtShipped: () => Promise<void>,
     onBegun: () => void,
   ) {
     this.#options = options;
     this.#context = context;
     this.#skipped = skipped;
     this.#signal = signal;
+    this.#lookAtShipped = lookAtShipped;
     this.#onBegun = onBegun;
     this.#circle = Circle.of(context.state.location, options.ownLogs);
     // Whoever looks at files gets the error.
@@ -82,16 +93,23 @@ export class Sources {
     return this.#failed.has(file);
   }
 
-  /** Whether a source ships what is at this path, or is about to. */
-  isShipping({ path: file, stamp }: Found): boolean {
-    return this.#beginning.has(file) || this.all.get(file)?.owns(stamp) === true;
+  /** The file of one path is at another: whoever ships it looks there whether it goes on. */
+  tell(owner: string, found: Found): void {
+    this.all
+      .get(owner)
+      ?.foundElsewhere(found)
+      .catch((error: unknown) => {
+        this.#context.log.warn(`cannot look at ${found.path} (${oneLine(error)}); trying again`);
+      });
   }
 
   /** What the state knows, and what the globs match now. `known` is for a shipper that has no state. */
   async first(known: Known | undefined): Promise<void> {
     const { state } = this.#context;
     // Only what is there at the very first start may begin at its end.
-    const begin = state.fresh && this.#options.from === 'end' ? atEnd : atBeginning;
+    const at = state.fresh && this.#options.from === 'end' ? atEnd : atBeginning;
+    const begin = { at, since: now() };
+    [this.#listedAt, this.#newSince] = [begin.since, begin.since];
     const found = await this.#lookAround(await this.#matched());
     if (!state.fresh) await this.#adoptMoved(found);
     await inParallel(state.sources.keys(), FILES_AT_ONCE, async (file) => {
@@ -111,7 +129,14 @@ export class Sources {
   /** What the globs match by now. */
   async more(): Promise<void> {
     (await this.#circle).lookAgain();
-    await this.#beginNew(await this.#lookAround(await this.#matched()), atBeginning, undefined);
+    const begin = { at: atBeginning, since: this.#newSince };
+    const listedAt = now();
+    const found = await this.#lookAround(await this.#matched());
+    [this.#newSince, this.#listedAt] = [this.#listedAt, listedAt];
+    // It may be the next file of one that is shipped under another of its names.
+    const isNew = ({ stamp }: Found): boolean => !this.#context.knownFiles.has(stamp);
+    if ([...found.values()].some((each) => isNew(each))) await this.#lookAtShipped();
+    await this.#beginNew(found, begin, undefined);
   }
 
   /** Tries again what could not be begun. */
@@ -119,12 +144,13 @@ export class Sources {
     const { state } = this.#context;
     const failed = [...this.#failed.keys()];
     const isKnown = (file: string): boolean => state.sources.has(file);
+    const begin = { at: atBeginning, since: this.#newSince };
     await inParallel(failed.filter(isKnown), FILES_AT_ONCE, async (file) => {
-      await this.#begin(file, undefined, atBeginning, undefined);
+      await this.#begin(file, undefined, begin, undefined);
     });
     const others = failed.filter((file) => !isKnown(file));
     const named = new Map(others.map((file) => [file, { by: file, isLiteral: true }]));
-    await this.#beginNew(await this.#lookAround(named), atBeginning, undefined);
+    await this.#beginNew(await this.#lookAround(named), begin, undefined);
   }
 
   /** Whether it would ship itself; what is shipped already, by an earlier run, goes on. */
@@ -149,7 +175,7 @@ export class Sources {
       try {
         found.set(file, await this.#lookAt(file, match));
       } catch (error) {
-        this.#tryAgain(file, error, atBeginning);
+        this.#tryAgain(file, error);
       }
     });
     return new Map([...found].flatMap(([file, one]) => (one === undefined ? [] : [[file, one]])));
@@ -159,8 +185,10 @@ export class Sources {
     const sight = await inspect(file, this.#options.followSymlinks);
     const found = sight.kind === 'file' ? sight.found : undefined;
     if (sight.kind !== 'nothing' && (await this.#isInCircle(file, found?.stamp))) return undefined;
+    if (sight.kind === 'nothing' && !isLiteral && !this.#vanished.has(file))
+      this.#vanished.set(file, this.#newSince);
     this.#skipped.sight(file, sight, isLiteral ? undefined : by);
-    if (sight.kind === 'unnameable') this.#failed.set(file, atBeginning);
+    if (sight.kind === 'unnameable') this.#tryLater(file);
     else if (sight.kind !== 'file') this.#failed.delete(file);
     return found;
   }
@@ -175,20 +203,27 @@ export class Sources {
 
   /** Of several names of one file the first counts. */
   async #beginNew(found: ReadonlyMap<string, Found>, begin: Begin, known: Known | undefined): Promise<void> {
-    const claimed = new Set<string>();
-    const files = [...found].filter(([file, { stamp }]) => {
-      const isMine = this.#context.state.sources.has(file);
-      if (!isMine && (claimed.has(keyOf(stamp)) || this.#context.knownFiles.has(stamp))) return false;
-      claimed.add(keyOf(stamp));
+    const { state, knownFiles } = this.#context;
+    const claimed: Found[] = [];
+    const files = [...found].filter(([file, one]) => {
+      if (knownFiles.has(one.stamp)) return state.sources.has(file);
+      knownFiles.add(one.stamp, file);
+      claimed.push(one);
       return true;
     });
     const old: string[] = [];
     await inParallel(files, FILES_AT_ONCE, async ([file, one]) => {
-      const isNew = !this.#context.state.sources.has(file) && known?.(baseOf(one.stamp) ?? '') === undefined;
+      const isNew = !state.sources.has(file) && known?.(baseOf(one.stamp) ?? '') === undefined;
       if (isNew && isOlder(one, this.#options.ignoreOlderMs, Date.now())) {
         if (await this.#beginOld(file, one)) old.push(file);
-      } else await this.#begin(file, one, this.#failed.get(file) ?? begin, known);
+      } else {
+        const since = this.#vanished.get(file) ?? begin.since;
+        await this.#begin(file, one, this.#failed.get(file) ?? { ...begin, since }, known);
+      }
     });
+    for (const one of claimed) knownFiles.remove(one.stamp, one.path);
+    for (const [file, since] of this.#vanished)
+      if (this.all.has(file) || now() - since > VANISHED_NS) this.#vanished.delete(file);
     this.#sayOld(old);
   }
 
@@ -201,10 +236,10 @@ export class Sources {
       state.sources.set(file, [entry]);
       state.touch();
     } catch (error) {
-      this.#tryAgain(file, error, atBeginning);
+      this.#tryAgain(file, error);
       return false;
     }
-    await this.#begin(file, found, atBeginning, undefined);
+    await this.#begin(file, found, { at: atBeginning, since: this.#newSince }, undefined);
     return true;
   }
 
@@ -234,28 +269,31 @@ export class Sources {
     let source: Source | undefined;
     try {
       const earlier = state.sources.has(file) ? undefined : await this.#shippedAs(file, found, known);
-      if (earlier !== undefined) {
+      if (found !== undefined && earlier !== undefined) {
+        this.#context.knownFiles.add(found.stamp, earlier);
         await this.#begin(earlier, await this.#context.look(earlier), begin, known);
-        return;
-      }
-      // It may have been rotated since it was found.
-      const now = await this.#context.look(file);
-      if (now === undefined && !state.sources.has(file) && known === undefined) {
-        this.#failed.delete(file);
+        this.#context.knownFiles.remove(found.stamp, earlier);
         return;
       }
       source = new Source(this.#context, file, this.#signal);
-      await source.start(now, begin, known ?? (() => undefined));
-      this.all.set(file, source);
+      // It may have been rotated since it was listed.
+      const there = await this.#context.look(file);
+      const isAny = await source.start(there, { ...begin, listed: found }, known ?? (() => undefined));
       this.#failed.delete(file);
+      if (!isAny) {
+        await source.stop();
+        state.sources.delete(file);
+        return;
+      }
+      this.all.set(file, source);
       if (this.#options.once)
         for (const generation of source.generations) generation.limitTo(generation.size);
       this.#onBegun();
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
       await source?.stop();
-      const at = found === undefined ? 0 : begin(found);
-      this.#tryAgain(file, error, () => at);
+      const at = found === undefined ? 0 : begin.at(found);
+      this.#tryAgain(file, error, { at: () => at, since: begin.since });
     } finally {
       this.#beginning.delete(file);
       if (!this.all.has(file)) this.#named.delete(name);
@@ -286,21 +324,21 @@ export class Sources {
       file,
       `cannot ship ${file}: it would arrive as ${name}, like ${other}: leave one of them out with --exclude`,
     );
-    this.#failed.set(file, atBeginning);
+    this.#tryLater(file);
     return false;
   }
 
-  #tryAgain(file: string, error: unknown, begin: Begin): void {
+  #tryLater(file: string, begin: Begin = { at: atBeginning, since: this.#newSince }): void {
     if (!this.#failed.has(file)) this.#failed.set(file, begin);
+  }
+
+  #tryAgain(file: string, error: unknown, begin?: Begin): void {
+    this.#tryLater(file, begin);
     this.#context.throttle.run(`begin ${file}`, (repeated) => {
       this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
     });
   }
 }
 
-const atBeginning: Begin = () => 0;
-const atEnd: Begin = ({ size }) => size;
-
-function keyOf({ ino, birth }: FileStamp): string {
-  return `${ino}-${birth}`;
-}
+const atBeginning = (): number => 0;
+const atEnd = ({ size }: Found): number => size;

@@ -50,10 +50,6 @@ export class SpoolSource implements AnySource {
     return this.#spool.isDone;
   }
 
-  owns(): boolean {
-    return false;
-  }
-
   wake(): void {
     this.current?.wake();
   }
@@ -63,6 +59,8 @@ export class SpoolSource implements AnySource {
   }
 
   async look(): Promise<void> {}
+
+  async foundElsewhere(): Promise<void> {}
 
   start(): void {
     this.#running.add(this.#inOrder()).add(this.#remove());
@@ -137,6 +135,7 @@ export class SpoolSource implements AnySource {
 
   #owner(segment: Segment): GenerationOwner {
     return {
+      path: this.path,
       onReplaced: () => {
         this.#begun.get(segment)?.moveTo(undefined);
       },

@@ -114,7 +114,11 @@ export class Machine {
     const isThere = async (): Promise<boolean> =>
       JSON.stringify(sorted(await this.arrived())) === JSON.stringify(sorted(expected));
     await until(isThere, { timeoutMs: 20_000 });
-    assert.deepEqual(sorted(await this.arrived()), sorted(expected));
+    const arrived = await this.arrived();
+    // Of hundreds of files those that differ.
+    const off = (mine: Record<string, string>, other: Record<string, string>): [string, string][] =>
+      sorted(mine).filter(([name, bytes]) => other[name] !== bytes);
+    assert.deepEqual(off(arrived, expected), off(expected, arrived));
   }
 }
 
