@@ -41,6 +41,8 @@ const IDLE_SWEEP_MS = 10_000;
 /** How often record and stream are read while something is not committed, and while all is. */
 const VIEW_MS = 1_000;
 const IDLE_VIEW_MS = 10_000;
+/** So much longer than they took nothing is read again. */
+const VIEW_REST = 4;
 /** An event is followed by a look after this long: several come together. */
 const EVENT_MS = 20;
 /** Files that are looked at before anything else gets its turn. */
@@ -280,7 +282,9 @@ export class Session {
   // --- the broker -----------------------------------------------------------------------------------------------
 
   #generations(): Generation[] {
-    return [...this.#sources.values()].flatMap((source) => [...source.generations]);
+    const all: Generation[] = [];
+    for (const source of this.#sources.values()) for (const each of source.generations) all.push(each);
+    return all;
   }
 
   #noticed(notice: Notice): void {
@@ -312,10 +316,10 @@ export class Session {
     const snapshots = generations.map((generation) => generation.snapshot());
     const view = await this.#host.view();
     if (view === undefined) return;
-    generations.forEach((generation, index) => {
+    for (const [index, generation] of generations.entries()) {
       const snapshot = snapshots[index];
       if (snapshot !== undefined) generation.observed(snapshot, view);
-    });
+    }
     this.#holdBack(generations, view);
   }
 
@@ -377,7 +381,10 @@ export class Session {
         () => (this.#isBehind() ? VIEW_MS : IDLE_VIEW_MS),
         this.#viewBell,
         async () => {
+          const began = performance.now();
           await this.#observe();
+          // Asked for with each file that is begun: of tens of thousands most of the time is left for something else.
+          await sleep(Math.min(VIEW_MS, (performance.now() - began) * VIEW_REST), signal);
         },
       ),
     ];
@@ -396,7 +403,10 @@ export class Session {
   }
 
   #isBehind(): boolean {
-    return this.#held || this.#generations().some((generation) => !generation.isCommitted);
+    if (this.#held) return true;
+    for (const source of this.#sources.values())
+      for (const generation of source.generations) if (!generation.isCommitted) return true;
+    return false;
   }
 
   async #sweepForever(): Promise<void> {

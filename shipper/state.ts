@@ -71,7 +71,9 @@ export class State {
   readonly #log: Logger;
   #begun: boolean;
   #dirty = false;
-  #saving: Promise<void> | undefined;
+  #writing: Promise<void> | undefined;
+  /** Everybody who asks while one is being written waits for the same next one. */
+  #queued: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #restMs = 0;
 
@@ -145,14 +147,19 @@ export class State {
   /** Resolves when everything that was known at the call is durable; callers at once share one fsync. */
   async save(): Promise<void> {
     this.#dirty = true;
-    await Promise.allSettled([this.#saving]);
-    if (this.#dirty) this.#saving = this.#write();
-    await this.#saving;
+    await (this.#queued ??= this.#writeNext());
+  }
+
+  /** After the one that is going on: it may have been begun before something became known. */
+  async #writeNext(): Promise<void> {
+    await Promise.allSettled([this.#writing]);
+    if (this.#restMs >= LEAST_REST_MS) await sleep(Math.min(this.#restMs, MOST_REST_MS));
+    this.#queued = undefined;
+    this.#writing = this.#write();
+    await this.#writing;
   }
 
   async #write(): Promise<void> {
-    // Whoever comes meanwhile shares it.
-    if (this.#restMs >= LEAST_REST_MS) await sleep(Math.min(this.#restMs, MOST_REST_MS));
     this.#dirty = false;
     const { directory } = this;
     const sources = Object.fromEntries(this.sources);
@@ -170,8 +177,6 @@ export class State {
     } catch (error) {
       this.#dirty = true;
       throw error;
-    } finally {
-      this.#saving = undefined;
     }
   }
 
