@@ -106,6 +106,7 @@ export class Generation {
   #committed = 0;
   /** The subject's last sequence, which the next message must follow. */
   #expected = 0;
+  #storedAt: number | undefined;
   /** The creation of the stream that this is about. */
   #created = '';
   #ended = false;
@@ -260,6 +261,16 @@ export class Generation {
     return this.#tailer.handle !== undefined && (await this.#tailer.handle.stat()).nlink === 0;
   }
 
+  /** Gives back the descriptor that it was made with: another generation has it. */
+  disown(): void {
+    this.#context.openFiles.remove(this);
+  }
+
+  /** When the last message of it was stored that was there at resume, in milliseconds since 1970. */
+  get storedAt(): number | undefined {
+    return this.#storedAt;
+  }
+
   /** Nothing of it is in the stream. */
   get isFresh(): boolean {
     return this.#position === this.entry.begin && this.#expected === 0;
@@ -380,7 +391,8 @@ export class Generation {
   }
 
   async #resumeFrom(view: HostView): Promise<boolean> {
-    const { seq, chunk } = await this.#context.host.lastMessage(this.source, this.entry.file);
+    const { seq, chunk, storedAt } = await this.#context.host.lastMessage(this.source, this.entry.file);
+    this.#storedAt = storedAt;
     const known = view.entry(this.entry.file);
     if (chunk !== undefined && known === undefined) this.entry.begin = chunk.begin;
     this.entry.after ??= chunk?.after ?? null;

@@ -40,6 +40,8 @@ export interface LastMessage {
   readonly seq: number;
   /** Undefined when there is none, when it is not one of ours, or damaged. */
   readonly chunk: Chunk | undefined;
+  /** When the server stored it, in milliseconds since 1970. */
+  readonly storedAt: number | undefined;
 }
 
 const noticeSchema = z.object({
@@ -120,16 +122,17 @@ export class Host {
     const message = await this.link.ask(
       async () => await this.link.jsm.streams.getMessage(topology.stream, query),
     );
-    if (message === null) return { seq: 0, chunk: undefined };
+    if (message === null) return { seq: 0, chunk: undefined, storedAt: undefined };
+    const storedAt = message.time.getTime();
     const sent = headersOf(message);
     try {
       const chunk = parseChunk((header) => sent?.get(header), message.data.length);
       // A receiver takes this for missing; where it says that it ends is no place to go on from.
       const damaged = chunk.kind === 'data' && crc32(message.data) !== chunk.crc32;
-      return { seq: message.seq, chunk: damaged ? undefined : chunk };
+      return { seq: message.seq, chunk: damaged ? undefined : chunk, storedAt };
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'corrupt')
-        return { seq: message.seq, chunk: undefined };
+        return { seq: message.seq, chunk: undefined, storedAt };
       throw error;
     }
   }

@@ -291,13 +291,16 @@ export class Source {
   }
 
   /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
-  async #moveElsewhere(generation: Generation): Promise<void> {
+  async #moveElsewhere(generation: Generation): Promise<Found | undefined> {
     try {
-      generation.moveTo(await this.#findBytes(generation));
+      const bytes = await this.#findBytes(generation);
+      generation.moveTo(bytes);
+      return bytes?.found;
     } catch (error) {
       if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
       generation.moveTo(undefined);
       generation.lookLater();
+      return undefined;
     }
   }
 
@@ -312,9 +315,10 @@ export class Source {
   }
 
   /** Truncated: the old bytes are in the copy beside it, or gone; the file itself goes on as another generation. */
-  async #finishElsewhere(generation: Generation): Promise<void> {
-    await this.#moveElsewhere(generation);
+  async #finishElsewhere(generation: Generation): Promise<Found | undefined> {
+    const found = await this.#moveElsewhere(generation);
     generation.close('truncated');
+    return found;
   }
 
   /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
@@ -469,34 +473,18 @@ export class Source {
     }
     for (; ; number += 1) {
       const entry: GenerationState = {
-        file: fileIdOf(base, number),
-        ino: found.stamp.ino,
-        birth: found.stamp.birth,
-        since: String(since),
-        copy: null,
-        head,
-        begin: begin(found),
-        after: null,
-        size,
-        closed: null,
-        done: false,
+        ...{ file: fileIdOf(base, number), ...found.stamp, since: String(since), copy: null, head },
+        ...{ begin: begin(found), after: null, size, closed: null, done: false },
       };
       const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
       const matches = await generation.resume(this.#signal);
-      if (!matches && generation.position > entry.begin) continue;
-      this.#entries.splice(
-        following === undefined ? this.#entries.length : this.#entries.indexOf(following.entry),
-        0,
-        entry,
-      );
-      this.#context.knownFiles.add(entry, this.path);
-      this.#generations.splice(
-        following === undefined ? this.#generations.length : this.#generations.indexOf(following),
-        0,
-        generation,
-      );
+      if (!matches && generation.position > entry.begin) {
+        generation.disown();
+        await this.#appendForgotten({ ...entry, head: NO_HEAD, size: 0 }, following);
+        continue;
+      }
+      this.#insert(generation, following);
       if (!candidate.wasAtPath) this.#besides.add(entry);
-      this.#context.state.touch();
       this.#context.log.info(
         { path: this.path, file: entry.file, from: generation.position },
         `shipping ${this.path}`,
@@ -505,6 +493,33 @@ export class Source {
       this.#bell.ring();
       return;
     }
+  }
+
+  /**
+   * The stream has a generation of the file that the state does not know, and the file has other bytes by now: the
+   * state was lost, or an older one was put back. It may have ended in a copy, which goes on where the stream ends.
+   */
+  async #appendForgotten(entry: GenerationState, following: Generation | undefined): Promise<void> {
+    const generation = new Generation(this.#context, this.name, entry, undefined, this.#owner);
+    await generation.resume(this.#signal);
+    this.#insert(generation, following);
+    const copy = await this.#finishElsewhere(generation);
+    // What was copied after it comes between it and the next: its own copy is older, and so is its last message.
+    const { storedAt } = generation;
+    if (copy !== undefined) entry.since = String(earlier(BigInt(copy.stamp.birth), copy.modified));
+    else if (storedAt !== undefined) entry.since = String(BigInt(storedAt) * 1_000_000n);
+  }
+
+  /** Before another generation, or as the last one. */
+  #insert(generation: Generation, following: Generation | undefined): void {
+    const { entry } = generation;
+    const before = following === undefined ? undefined : this.#generations.indexOf(following);
+    const entryBefore = following === undefined ? undefined : this.#entries.indexOf(following.entry);
+    this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
+    this.#generations.splice(before ?? this.#generations.length, 0, generation);
+    this.#context.knownFiles.add(entry, this.path);
+    this.#context.state.touch();
+    this.#bell.ring();
   }
 
   #randomBase(stamp: FileStamp): string {
@@ -743,10 +758,15 @@ export class Source {
   }
 }
 
+const NO_HEAD = headOf(new Uint8Array());
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;
 
 /** What the next generation names as the one before it: past those of which nothing was ever shipped. */
 function namedAfter(before: GenerationState, size: number): After | null {
   return size === before.begin ? before.after : { file: before.file, size };
+}
+
+function earlier(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
