@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
+import { keepHeapSmall } from '../common/memory.ts';
 import { type FixedShare, receive, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { duration, flag, integer, orOff, parsed, text, toggle, wrongValue } from './flag.ts';
@@ -88,6 +89,7 @@ export function receiveCommand(): Command {
 }
 
 async function run(options: z.output<typeof flags>): Promise<void> {
+  keepHeapSmall();
   const server = serverOptions(options);
   const names = streamNames(options);
   const log = openLog(options);

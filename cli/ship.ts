@@ -7,13 +7,13 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
+import { keepHeapSmall } from '../common/memory.ts';
 import { ship, type ShipOptions } from '../shipper/ship.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { duration, flag, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
 import { ProgressLine } from './progress-line.ts';
-import { keepHeapSmall } from './small-heap.ts';
 import { checkGlobs, globsArgument, sourceFlags } from './sources.ts';
 
 /** Four segments of some chunks each. */

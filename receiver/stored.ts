@@ -20,6 +20,8 @@ interface Range {
 
 export interface Piece extends Range {
   readonly data: Uint8Array;
+  /** What `data` lies in, where that was made for it alone. */
+  readonly decoded: Uint8Array | undefined;
   /** Decompresses to exactly `data`; undefined when that came, or is wanted, in another form. */
   readonly payload: Uint8Array | undefined;
 }

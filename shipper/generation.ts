@@ -9,6 +9,7 @@ import { isUnanswered, isWrongSequence } from '../common/bucket.ts';
 import { type Chunk, chunkHeaders, type EndReason, TAIL_BYTES } from '../common/chunk.ts';
 import { messageOf } from '../common/errors.ts';
 import type { Logger, Throttle } from '../common/log.ts';
+import { chunkDone } from '../common/memory.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import type { Buffers, Slot } from './buffers.ts';
@@ -20,6 +21,7 @@ import type { KnownFiles } from './known-files.ts';
 import type { Listings } from './listings.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { FileProgress } from './options.ts';
+import type { Packers } from './packers.ts';
 import { Uncommitted } from './progress.ts';
 import { afterLook, committedOffset, decideRepair, type Published, type Repair } from './repair.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from './siblings.ts';
@@ -33,7 +35,8 @@ export interface ShipperContext {
   readonly log: Logger;
   readonly throttle: Throttle;
   readonly buffers: Buffers;
-  readonly compression: 'zstd' | 'none';
+  /** Undefined when nothing is compressed. */
+  readonly packers: Packers | undefined;
   /** Whether publishing must wait: the stream is about to drop uncommitted data. */
   readonly isHeld: () => boolean;
   /** Waits for its share of --max-rate. */
@@ -140,12 +143,12 @@ export class Generation {
     this.#owner = owner;
     this.source = source;
     this.entry = entry;
-    const { buffers, compression, host, once } = context;
+    const { buffers, packers, host, once } = context;
     const room = HEADER_ROOM + source.length * 3;
     this.#tailer = new Tailer(
       {
         buffers,
-        compression,
+        packers,
         maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.link.maxPayload() - room)),
         hasEnded: () => this.#closing !== undefined || once,
         isRemote: (device) => context.fileSystems.isRemote(device),
@@ -581,6 +584,7 @@ export class Generation {
     try {
       const { seq } = await host.link.ask(async () => await host.link.js.publish(subject, payload, options));
       slot?.release();
+      chunkDone(chunk.end - chunk.start);
       this.#expected = seq;
       this.#position = chunk.end;
       this.#ended = chunk.kind === 'end';

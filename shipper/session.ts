@@ -20,6 +20,7 @@ import { Listings } from './listings.ts';
 import { nameBelow } from './names.ts';
 import { descriptorLimit, OpenFiles } from './open-files.ts';
 import type { FileProgress, ShipOptions, ShipProgress } from './options.ts';
+import { Packers } from './packers.ts';
 import { shouldHoldBack } from './progress.ts';
 import { Skipped } from './skipped.ts';
 import type { Known } from './source.ts';
@@ -90,7 +91,7 @@ export class Session {
       log: options.log,
       throttle: new Throttle(),
       buffers: new Buffers(CHUNK_BYTES, BUFFERS),
-      compression: options.compression,
+      packers: options.compression === 'zstd' ? new Packers() : undefined,
       isHeld: () => this.#held,
       pace: pacer(options.maxRate),
       once: options.once,

@@ -3,8 +3,7 @@
 
 import { fstatSync, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
-import { promisify } from 'node:util';
+import { zstdCompressSync } from 'node:zlib';
 
 import { TAIL_BYTES } from '../common/chunk.ts';
 import { crc32, tailOf } from '../common/digest.ts';
@@ -12,13 +11,13 @@ import { readFully } from '../common/files.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from './identity.ts';
+import { type Packers, ZSTD_LEVEL } from './packers.ts';
 import type { GenerationState } from './state.ts';
-
-const compress = promisify(zstdCompress);
 
 export interface TailerOptions {
   readonly buffers: Buffers;
-  readonly compression: 'zstd' | 'none';
+  /** Undefined when nothing is compressed. */
+  readonly packers: Packers | undefined;
   /** The most source bytes of a chunk, so that its message fits the server also when it does not compress. */
   readonly maxBytes: () => number;
   /** Whether a file on this device may take for ever to answer. */
@@ -46,11 +45,8 @@ export interface Piece {
 const PARTIAL_LINE_MS = 3_000;
 /** Pieces that are read and compressed ahead of the one that is sent. */
 const PIECES_AHEAD = 2;
-/** zlib hands its output over in steps of this size. */
-const OUT_STEP = 256 * 1024;
 /** zlib takes no smaller one. */
 const LEAST_STEP = 64;
-const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 export class Tailer {
   readonly #options: TailerOptions;
@@ -320,15 +316,16 @@ export class Tailer {
 
   /** Compressed, or undefined when that saves nothing. */
   async #packSoon(data: Uint8Array): Promise<Uint8Array | undefined> {
-    if (this.#options.compression === 'none') return undefined;
-    // A frame that says how much it holds can be kept as it is by a receiver.
-    const packed = await compress(data, { ...ZSTD, chunkSize: OUT_STEP, pledgedSrcSize: data.length });
-    return packed.length < data.length ? packed : undefined;
+    const packed = await this.#options.packers?.pack(data);
+    return packed !== undefined && packed.length < data.length ? packed : undefined;
   }
 
   #packNow(data: Uint8Array): Uint8Array | undefined {
-    if (this.#options.compression === 'none') return undefined;
-    const packed = zstdCompressSync(data, { ...ZSTD, chunkSize: Math.max(LEAST_STEP, data.length) });
+    if (this.#options.packers === undefined) return undefined;
+    const packed = zstdCompressSync(data, {
+      params: ZSTD_LEVEL,
+      chunkSize: Math.max(LEAST_STEP, data.length),
+    });
     return packed.length < data.length ? packed : undefined;
   }
 }

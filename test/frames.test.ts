@@ -82,7 +82,8 @@ const pieces = fc
         'two frames': Buffer.concat([frame(data.subarray(0, half)), frame(data.subarray(half))]),
         'with more behind': Buffer.concat([frame(data), Buffer.from('garbage')]),
       }[came];
-      return { file: `web1/g-${generation}`, start, end: at, tail: `${at}`, after: undefined, data, payload };
+      const range = { file: `web1/g-${generation}`, start, end: at, tail: `${at}`, after: undefined };
+      return { ...range, data, decoded: undefined, payload };
     });
   });
 

@@ -163,7 +163,8 @@ describe('foreign messages', { concurrency: 2 }, () => {
       await attack();
       file.line();
       await assertIdentical(world, [file]);
-      await warns(receiver, /^skipped a message that logferry did not write: header Logferry-/);
+      // Which partition is the first to meet one is not known.
+      await warns(receiver, /^skipped a message that logferry did not write: (header Logferry-|the subject)/);
       await stops(shipper);
       await stops(receiver);
       assert.equal(await ended(world.receive(['--once'])), 0);
