@@ -5,16 +5,21 @@ import { parseArgs } from 'node:util';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import { parseBytes } from '../common/units.ts';
 import { type Format, FORMATS } from '../receiver/names.ts';
+import { LINES, type Lines } from './generate.ts';
 
-export const HELP = `npm run bench [-- --size 1GiB --files 1 --format plain --runs 1 --json --keep --profile DIR]
-npm run bench -- latency [--runs 1 --json --keep --profile DIR]
+export const HELP = `npm run bench [-- --size 1GiB --files 1 --lines access --format plain --servers 1 --runs 1 --json --keep --profile DIR]
+npm run bench -- latency [--backlog --runs 1 --json --keep --profile DIR]
 npm run bench -- idle [--files 2000 --json --keep --profile DIR]
 npm run bench -- rotations [--seconds 180 --per-minute 100 --rate 50MB --json --keep --profile DIR]
-npm run bench -- compare [--size 512MiB --runs 3 --peers DIR --json --keep]
+npm run bench -- compare [--size 512MiB --lines access --runs 3 --peers DIR --json --keep]
+npm run bench -- quick [--peers DIR --json]
 npm run bench -- scale [--size 1GiB --hosts 200 --rounds 10 --json --keep --profile DIR]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
   --size     how much to drain
+  --lines    drain, compare: access (205 bytes), short (90) or json (450)
+  --servers  drain: 1, or a cluster of 3 with as many replicas
+  --backlog  latency: while 1 GiB of another file is drained
   --format   drain: how the receiver writes, plain or zstd
   --runs     how often; of several the medians come last
   --hosts    scale, many: how many hosts are simulated
@@ -28,13 +33,16 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
   --profile  V8 CPU profiles of shipper and receiver, one pair a run, into DIR
 `;
 
-const MODES = ['drain', 'latency', 'idle', 'rotations', 'compare', 'scale', 'many'] as const;
+const MODES = ['drain', 'latency', 'idle', 'rotations', 'compare', 'quick', 'scale', 'many'] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface Options {
   readonly mode: Mode;
   readonly bytes: number;
   readonly format: Format;
+  readonly lines: Lines;
+  readonly servers: number;
+  readonly backlog: boolean;
   readonly runs: number;
   readonly hosts: number;
   readonly files: number;
@@ -52,6 +60,9 @@ export interface Options {
 /** The flags that some modes have and others do not. */
 const SOME = [
   'size',
+  'lines',
+  'servers',
+  'backlog',
   'format',
   'runs',
   'hosts',
@@ -63,15 +74,18 @@ const SOME = [
   'peers',
 ] as const;
 const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
-  drain: ['size', 'files', 'format', 'runs'],
-  latency: ['runs'],
+  drain: ['size', 'files', 'lines', 'format', 'servers', 'runs'],
+  latency: ['backlog', 'runs'],
   idle: ['files'],
   rotations: ['seconds', 'per-minute', 'rate'],
-  compare: ['size', 'runs', 'peers'],
+  compare: ['size', 'lines', 'runs', 'peers'],
+  quick: ['peers'],
   scale: ['size', 'hosts', 'rounds'],
   many: ['hosts', 'files', 'rounds'],
 };
 
+/** What is not asked for otherwise. */
+const SIZES: Partial<Record<Mode, string>> = { compare: '512MiB', quick: '128MiB' };
 const FILES: Partial<Record<Mode, number>> = { idle: 2_000, many: 50_000 };
 
 /** Undefined when help was asked for. Throws `usage`. */
@@ -84,14 +98,21 @@ export function readArguments(args: readonly string[]): Options | undefined {
   if (more.length > 0) throw wrong(`what is ${more.join(' ')}?`);
   for (const flag of SOME)
     if (values[flag] !== undefined && !FLAGS[mode].includes(flag)) throw wrong(`${mode} has no --${flag}`);
-  const bytes = parseBytes(values.size ?? (mode === 'compare' ? '512MiB' : '1GiB'), '--size');
+  const bytes = parseBytes(values.size ?? SIZES[mode] ?? '1GiB', '--size');
   if (bytes < 1) throw wrong('--size: there must be something to drain');
   const format = FORMATS.find((one) => one === (values.format ?? 'plain'));
   if (format === undefined) throw wrong(`--format is ${FORMATS.join(' or ')}`);
+  const lines = Object.keys(LINES).find((one) => one === (values.lines ?? 'access')) as Lines | undefined;
+  if (lines === undefined) throw wrong(`--lines is ${Object.keys(LINES).join(', ')}`);
+  const servers = count('--servers', values.servers ?? '1');
+  if (servers !== 1 && servers !== 3) throw wrong('--servers is 1 or 3');
   return {
     mode,
     bytes,
     format,
+    lines,
+    servers,
+    backlog: values.backlog ?? false,
     runs: count('--runs', values.runs ?? (mode === 'compare' ? '3' : '1')),
     hosts: count('--hosts', values.hosts ?? (mode === 'many' ? '5000' : '200')),
     files: count('--files', values.files ?? String(FILES[mode] ?? 1)),
@@ -120,6 +141,9 @@ function parse(args: readonly string[]) {
       options: {
         size: { type: 'string' },
         format: { type: 'string' },
+        lines: { type: 'string' },
+        servers: { type: 'string' },
+        backlog: { type: 'boolean' },
         runs: { type: 'string' },
         hosts: { type: 'string' },
         files: { type: 'string' },

@@ -52,9 +52,13 @@ const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   idle: idleRun,
   rotations: rotationsRun,
   compare: compareRuns,
+  quick: quickRun,
   scale: scaleRun,
   many: manyRun,
 };
+
+/** Contenders that take no longer than that. */
+const QUICK = ['cp, then sync', 'logferry', 'logferry --format zstd', 'rsyslog RELP'];
 
 const signal = stopSignal();
 try {
@@ -86,6 +90,7 @@ async function main(args: readonly string[]): Promise<void> {
     worldOf: (run) => ({
       dir: path.join(scratch, `run-${run}`),
       format: options.format,
+      servers: options.servers,
       binary: server.path,
       profile: options.profile === undefined ? undefined : path.resolve(options.profile, `run-${run}`),
       signal,
@@ -106,7 +111,7 @@ async function main(args: readonly string[]): Promise<void> {
 
 async function drainRuns({ options, machine: on, scratch, worldOf, say }: Setting): Promise<object> {
   const generating = progressTo(options.bytes);
-  const { source, empty } = await makeSource(options.bytes, options.files, signal, (done) => {
+  const { source, empty } = await makeSource(options.lines, options.bytes, options.files, signal, (done) => {
     generating?.(done);
   });
   say(sourceText(source));
@@ -132,9 +137,12 @@ async function drainRuns({ options, machine: on, scratch, worldOf, say }: Settin
 }
 
 async function latencyRuns({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const backlog = options.backlog
+    ? (await makeSource('access', options.bytes, 1, signal, () => {})).source
+    : undefined;
   const runs = [];
   for (let run = 1; run <= options.runs; run += 1) {
-    const result = await latency(worldOf(run));
+    const result = await latency(worldOf(run), backlog?.glob);
     runs.push(result);
     say(latencyText(`run ${run} of ${options.runs}`, result));
   }
@@ -156,8 +164,16 @@ async function rotationsRun({ options, machine: on, worldOf, say }: Setting): Pr
   return { date: today(), machine: on, ...result };
 }
 
-async function compareRuns({ options, machine: on, scratch, worldOf, say }: Setting): Promise<object> {
-  const { source, empty } = await makeSource(options.bytes, 1, signal, () => {});
+/** What CI prints: the ratios, in less than a minute, of which nothing fails. */
+async function quickRun(setting: Setting): Promise<object> {
+  return await compareRuns({ ...setting, options: { ...setting.options, runs: 1 } }, QUICK);
+}
+
+async function compareRuns(
+  { options, machine: on, scratch, worldOf, say }: Setting,
+  only?: readonly string[],
+): Promise<object> {
+  const { source, empty } = await makeSource(options.lines, options.bytes, 1, signal, () => {});
   say(sourceText(source));
   const peers = findPeers(process.env, options.peers);
   const missing = PEERS.filter(({ name }) => !peers.some((peer) => peer.name === name));
@@ -166,6 +182,7 @@ async function compareRuns({ options, machine: on, scratch, worldOf, say }: Sett
     source,
     empty,
     peers,
+    only,
     rounds: options.runs,
     scratch,
     worldOf,

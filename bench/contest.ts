@@ -37,6 +37,8 @@ export interface ContestOptions {
   readonly source: Source;
   readonly empty: string;
   readonly peers: readonly FoundPeer[];
+  /** The names of those that run; undefined for all. */
+  readonly only: readonly string[] | undefined;
   readonly rounds: number;
   readonly scratch: string;
   readonly worldOf: (run: number) => WorldOptions;
@@ -46,8 +48,9 @@ export interface ContestOptions {
 
 /** Ways to run logferry, by the flags of its two daemons. */
 const LOGFERRY = [
-  { name: 'logferry', ship: [], receive: [] },
-  { name: 'logferry --compression none', ship: ['--compression', 'none'], receive: [] },
+  { name: 'logferry', ship: [], format: 'plain' },
+  { name: 'logferry --format zstd', ship: [], format: 'zstd' },
+  { name: 'logferry --compression none', ship: ['--compression', 'none'], format: 'plain' },
 ] as const;
 
 /** All entries, in the order in which they were made. */
@@ -57,7 +60,7 @@ export async function contest(options: ContestOptions): Promise<Entry[]> {
     floor(options),
     ...ours(options),
     ...options.peers.map((peer) => theirs(peer, options)),
-  ];
+  ].filter(({ name }) => options.only?.includes(name) ?? true);
   const entries: Entry[] = [];
   for (let round = 1; round <= rounds; round += 1)
     for (const [index, contender] of contenders.entries()) {
@@ -93,7 +96,7 @@ function floor({ source, scratch, signal }: ContestOptions): Contender {
 }
 
 function ours({ source, empty, worldOf, signal }: ContestOptions): Contender[] {
-  return LOGFERRY.map(({ name, ship, receive }) => ({
+  return LOGFERRY.map(({ name, ship, format }) => ({
     name,
     run: async (dir) => {
       const drained = await drain({
@@ -102,7 +105,7 @@ function ours({ source, empty, worldOf, signal }: ContestOptions): Contender[] {
         source,
         empty,
         shipFlags: ship,
-        receiveFlags: receive,
+        format,
         onProgress: undefined,
       });
       signal.throwIfAborted();

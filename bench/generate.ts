@@ -1,5 +1,5 @@
-// The source file of the bench: nginx-like access lines, the same bytes from the same seed everywhere. Every line has
-// an id of its own, so a line that is lost or repeated cannot hide.
+// The source file of the bench: access lines, short ones of an application, or JSON; the same bytes from the same seed
+// everywhere. Every line has an id of its own, so a line that is lost or repeated cannot hide.
 
 import { open, rename, rm, stat } from 'node:fs/promises';
 
@@ -32,6 +32,9 @@ const AGENTS = [
   'curl/8.11.0',
   'kube-probe/1.34',
 ];
+const LEVELS = ['INFO', 'INFO', 'INFO', 'INFO', 'DEBUG', 'WARN', 'ERROR'];
+const MODULES = ['orders', 'payment', 'search', 'session', 'mailer', 'stock'];
+const EVENTS = ['request done', 'cache missed', 'row updated', 'job finished', 'retry', 'user signed in'];
 /** 2026-11-21T00:00:00Z, and how many lines share a second. */
 const FIRST_SECOND = 1_795_219_200;
 const LINES_PER_SECOND = 500;
@@ -60,10 +63,58 @@ export function accessLines(seed: number): () => string {
     const request = `${pick(METHODS)} ${pick(PATHS)}/${below(1_000_000)}?page=${below(100)} HTTP/1.1`;
     const answer = `${pick(STATUS)} ${below(100_000)} "${pick(REFERERS)}" "${pick(AGENTS)}"`;
     const took = `0.${String(below(1_000)).padStart(3, '0')}`;
-    // The first half is a bijection of the count: unique for 2^32 lines.
-    const id = `${hex(Math.imul(count, 0x9e3779b1))}${hex(below(4_294_967_296))}`;
-    return `${client} - - [${time}] "${request}" ${answer} ${took} ${took} ${id}\n`;
+    return `${client} - - [${time}] "${request}" ${answer} ${took} ${took} ${idOf(count, below)}\n`;
   };
+}
+
+/** Lines of an application, of about 90 bytes. */
+export function shortLines(seed: number): () => string {
+  const below = integers(seed);
+  const pick = <T>(values: readonly T[]): T | string => values[below(values.length)] ?? '';
+  let count = 0;
+  return () => {
+    count += 1;
+    const at = new Date(FIRST_SECOND * 1_000 + count * 2).toISOString();
+    return `${at} ${pick(LEVELS)} ${pick(MODULES)} ${pick(EVENTS)} in ${below(10_000)} ms ${idOf(count, below)}\n`;
+  };
+}
+
+/** What a service writes with a JSON logger, of about 450 bytes. */
+export function jsonLines(seed: number): () => string {
+  const below = integers(seed);
+  const pick = <T>(values: readonly T[]): T | string => values[below(values.length)] ?? '';
+  let count = 0;
+  return () => {
+    count += 1;
+    const line = {
+      level: 30,
+      time: FIRST_SECOND * 1_000 + count * 2,
+      pid: 4_217,
+      hostname: 'shop-7f9c6d5b8-x2k4q',
+      name: pick(MODULES),
+      traceId: `${idOf(count, below)}${hex(below(4_294_967_296))}`,
+      req: {
+        id: count,
+        method: pick(METHODS),
+        url: `${pick(PATHS)}/${below(1_000_000)}`,
+        headers: { 'user-agent': pick(AGENTS), referer: pick(REFERERS) },
+        remoteAddress: `10.${below(4)}.${below(256)}.${below(256)}`,
+      },
+      res: { statusCode: pick(STATUS), bytes: below(100_000) },
+      responseTime: below(10_000) / 10,
+      msg: pick(EVENTS),
+    };
+    return `${JSON.stringify(line)}\n`;
+  };
+}
+
+/** What the lines of a source are, by the names that the bench takes. */
+export const LINES = { access: accessLines, short: shortLines, json: jsonLines } as const;
+export type Lines = keyof typeof LINES;
+
+/** The first half is a bijection of the count: unique for 2^32 lines. */
+function idOf(count: number, below: (limit: number) => number): string {
+  return `${hex(Math.imul(count, 0x9e3779b1))}${hex(below(4_294_967_296))}`;
 }
 
 function hex(value: number): string {
@@ -81,13 +132,13 @@ function stamp(second: number): string {
 export async function generate(
   file: string,
   bytes: number,
-  options: { seed: number; signal: AbortSignal; onProgress: (done: number) => void },
+  options: { lines: Lines; seed: number; signal: AbortSignal; onProgress: (done: number) => void },
 ): Promise<void> {
   if ((await sizeOf(file)) >= bytes) return;
   const temporary = `${file}.tmp`;
   const handle = await open(temporary, 'w');
   try {
-    const next = accessLines(options.seed);
+    const next = LINES[options.lines](options.seed);
     for (let written = 0; written < bytes;) {
       options.signal.throwIfAborted();
       const parts: string[] = [];

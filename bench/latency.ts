@@ -2,7 +2,7 @@
 // rate; and what that costs.
 
 import { closeSync, openSync, readSync, watch, writeSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { LogferryError } from '../common/errors.ts';
@@ -26,19 +26,26 @@ export interface Latency {
 const LINE_BYTES = 200;
 const LINES_PER_SECOND = 20_000;
 const SECONDS = 10;
+/** A backlog of 1 GiB takes at least as long. */
+const BACKLOG_SECONDS = 5;
 /** Left out of the figures: programs are slower at first. */
 const WARM_UP_SECONDS = 3;
 const ARRIVAL_TIMEOUT_MS = 10_000;
 /** A line begins with the time of its append: microseconds of performance.now(), in this many digits. */
 const STAMP_DIGITS = 12;
 
-/** Throws `failed` when a line does not arrive, or something else does. */
-export async function latency(options: WorldOptions): Promise<Latency> {
+/**
+ * Throws `failed` when a line does not arrive, or something else does.
+ *
+ * @param backlog a file that is there to be shipped as well, from the moment at which what counts begins
+ */
+export async function latency(options: WorldOptions, backlog: string | undefined): Promise<Latency> {
   const { signal } = options;
   const world = await World.start(options);
   const source = path.join(options.dir, 'steady.log');
   await writeFile(source, lineOf(performance.now()));
-  const shipper = world.ship(source, [], true);
+  const other = path.join(options.dir, 'backlog.log');
+  const shipper = world.ship(source, backlog === undefined ? [] : [other], true);
   try {
     const central = await firstArrival(world, source, signal);
     const usage = (): Record<'shipper' | 'receiver' | 'server' | 'machine', number> => {
@@ -52,7 +59,8 @@ export async function latency(options: WorldOptions): Promise<Latency> {
       reader.read();
       reader.latencies.length = 0;
       const [before, began, ownBefore] = [usage(), performance.now(), process.cpuUsage()];
-      const lines = await append(source, SECONDS, signal);
+      if (backlog !== undefined) await symlink(backlog, other);
+      const lines = await append(source, backlog === undefined ? SECONDS : BACKLOG_SECONDS, signal);
       const [after, ms, own] = [usage(), performance.now() - began, process.cpuUsage(ownBefore)];
       await until(() => reader.latencies.length >= lines, { timeoutMs: ARRIVAL_TIMEOUT_MS, signal });
       signal.throwIfAborted();

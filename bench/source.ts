@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { readFully } from '../common/files.ts';
-import { generate } from './generate.ts';
+import { generate, type Lines } from './generate.ts';
 import type { Source } from './report.ts';
 
 const DIRECTORY = path.join(tmpdir(), 'logferry-bench');
@@ -17,6 +17,7 @@ const NEWLINE = 10;
  * One file, or the same amount in many. An empty file beside it is what starting and stopping is measured with.
  */
 export async function makeSource(
+  lines: Lines,
   bytes: number,
   files: number,
   signal: AbortSignal,
@@ -25,7 +26,7 @@ export async function makeSource(
   await mkdir(DIRECTORY, { recursive: true });
   const empty = path.join(DIRECTORY, 'empty.log');
   await writeFile(empty, '');
-  const names = await (files === 1 ? makeOne : makeMany)(bytes, files, signal, onProgress);
+  const names = await (files === 1 ? makeOne : makeMany)(lines, bytes, files, signal, onProgress);
   const source = { bytes: 0, lines: 0 };
   for (const name of names) {
     const read = await readThrough(name, signal);
@@ -38,27 +39,28 @@ export async function makeSource(
 }
 
 type Make = (
+  lines: Lines,
   bytes: number,
   files: number,
   signal: AbortSignal,
   onProgress: (done: number) => void,
 ) => Promise<string[]>;
 
-const makeOne: Make = async (bytes, _files, signal, onProgress) => {
-  const file = path.join(DIRECTORY, `access-${bytes}.log`);
-  await generate(file, bytes, { seed: SEED, signal, onProgress });
+const makeOne: Make = async (lines, bytes, _files, signal, onProgress) => {
+  const file = path.join(DIRECTORY, `${lines}-${bytes}.log`);
+  await generate(file, bytes, { lines, seed: SEED, signal, onProgress });
   return [file];
 };
 
-const makeMany: Make = async (bytes, files, signal, onProgress) => {
-  const directory = path.join(DIRECTORY, `access-${bytes}-${files}`);
+const makeMany: Make = async (lines, bytes, files, signal, onProgress) => {
+  const directory = path.join(DIRECTORY, `${lines}-${bytes}-${files}`);
   await mkdir(directory, { recursive: true });
   const each = Math.ceil(bytes / files);
   const names: string[] = [];
   for (let number = 0; number < files; number += 1) {
     const file = path.join(directory, `app-${number}-a.log`);
     const ignore = (): void => {};
-    await generate(file, each, { seed: SEED + number, signal, onProgress: ignore });
+    await generate(file, each, { lines, seed: SEED + number, signal, onProgress: ignore });
     names.push(file);
     onProgress(number * each);
   }

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { freePort } from '../common/nats-server-port.ts';
 import { type Segment, segmentsOf } from '../receiver/segments.ts';
 import { destinationOf, type Format } from '../receiver/names.ts';
 import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
@@ -22,34 +23,40 @@ export interface WorldOptions {
   readonly profile: string | undefined;
   /** Flags beside the usual ones. */
   readonly shipFlags?: readonly string[];
-  readonly receiveFlags?: readonly string[];
+  /** 3 for a cluster that keeps as many copies. */
+  readonly servers?: number;
   readonly signal: AbortSignal;
 }
 
 export class World {
   readonly dir: string;
-  readonly server: NatsServer;
   readonly receiver: LogferryProcess;
+  readonly #servers: readonly NatsServer[];
   readonly #options: WorldOptions;
   #ships = 0;
 
-  private constructor(options: WorldOptions, server: NatsServer, receiver: LogferryProcess) {
+  private constructor(options: WorldOptions, servers: readonly NatsServer[], receiver: LogferryProcess) {
     this.#options = options;
     this.dir = options.dir;
-    this.server = server;
+    this.#servers = servers;
     this.receiver = receiver;
   }
 
   /** Resolves when a first line has been committed: the stream is there, and the receiver owns the partition. */
   static async start(options: WorldOptions): Promise<World> {
-    const { dir, binary, signal } = options;
+    const { dir, signal, servers: count = 1, format = 'plain' } = options;
     await mkdir(dir);
-    const server = await startNatsServer({ dir: path.join(dir, 'nats'), binary, signal });
-    const { format = 'plain', receiveFlags = [] } = options;
-    const flags = ['--server', server.url, '--format', format, ...receiveFlags];
-    const args = ['receive', '--out', path.join(dir, 'out'), ...flags];
+    const servers = await startServers(options, count);
+    const server = ['--server', servers.map(({ url }) => url).join(',')];
+    if (count > 1)
+      await new LogferryProcess(
+        ['setup', '--replicas', String(count), ...server],
+        path.join(dir, 'setup.log'),
+        [],
+      ).done(signal);
+    const args = ['receive', '--out', path.join(dir, 'out'), '--format', format, ...server];
     const receiver = new LogferryProcess(args, path.join(dir, 'receive.log'), profiler(options, 'receiver'));
-    const world = new World(options, server, receiver);
+    const world = new World(options, servers, receiver);
     try {
       const first = path.join(dir, 'first.log');
       await writeFile(first, 'a first line\n');
@@ -65,10 +72,14 @@ export class World {
   ship(file: string, extra: readonly string[], profile = false): LogferryProcess {
     this.#ships += 1;
     const state = path.join(this.dir, `state-${this.#ships}`);
-    const usual = ['--host', HOST, '--state', state, '--server', this.server.url];
+    const usual = ['--host', HOST, '--state', state, '--server', this.#urls];
     const args = ['ship', file, ...usual, ...(this.#options.shipFlags ?? []), ...extra];
     const flags = profile ? profiler(this.#options, 'shipper') : [];
     return new LogferryProcess(args, path.join(this.dir, 'ship.log'), flags);
+  }
+
+  get #urls(): string {
+    return this.#servers.map(({ url }) => url).join(',');
   }
 
   /** The one central file of a source that is not rotated there. */
@@ -96,13 +107,31 @@ export class World {
   }
 
   usage(): { server: Usage; receiver: Usage } {
-    return { server: needUsage(this.server.pid), receiver: needUsage(this.receiver.pid) };
+    const servers = this.#servers.map(({ pid }) => needUsage(pid));
+    const sum = (of: (usage: Usage) => number): number => servers.reduce((total, one) => total + of(one), 0);
+    const server = { cpuMs: sum(({ cpuMs }) => cpuMs), peakBytes: sum(({ peakBytes }) => peakBytes) };
+    return { server, receiver: needUsage(this.receiver.pid) };
   }
 
   async stop(): Promise<void> {
     await this.receiver.stop();
-    await this.server.stop();
+    await Promise.all(this.#servers.map(async (server) => await server.stop()));
   }
+}
+
+/** One alone, or as many that know each other. */
+async function startServers({ dir, binary, signal }: WorldOptions, count: number): Promise<NatsServer[]> {
+  if (count === 1) return [await startNatsServer({ dir: path.join(dir, 'nats'), binary, signal })];
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
+  const routes = ports.map((port) => `nats://127.0.0.1:${port}`);
+  return await Promise.all(
+    ports.map(async (port, index) => {
+      const cluster = `cluster { name: bench, listen: "127.0.0.1:${port}", routes: ${JSON.stringify(routes)} }`;
+      const config = `server_name: n${index}\n${cluster}`;
+      return await startNatsServer({ dir: path.join(dir, `nats-${index}`), binary, signal, config });
+    }),
+  );
 }
 
 function needUsage(pid: number): Usage {
