@@ -169,6 +169,9 @@ export class Source {
       for (const candidate of await this.#rotatedAndKnown(known)) await this.#append(candidate, begin, known);
     if (this.#entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
+    // Nobody may make a new one for a while, and with --once nobody looks again.
+    if (found === undefined && this.#entries.length > 0)
+      await this.#discoverRotated({ ...NO_FILE, birth: String(now()) });
     for (const arrival of this.#arrivals.splice(0)) {
       await this.#append(arrival, begin, known);
       this.#settled(arrival);
@@ -353,14 +356,18 @@ export class Source {
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
       if (!isTruncated() || this.#arrivals.length > 0) return;
     } else if ((await this.#isBack(found)) || this.#isOfAnother(found)) return;
-    else if (newest?.birth !== '0' && found.stamp.birth !== '0') {
-      await this.current?.learnPlace(this.#siblings);
-      const window = { after: this.#lastSeen(), before: found.stamp, next: undefined };
-      const { candidates } = await this.#between(window);
-      for (const rotated of candidates) this.#arrive(rotated);
-    }
+    else await this.#discoverRotated(found.stamp);
     const arrival = await this.#openCurrent(found);
     if (arrival !== undefined) this.#arrive(arrival);
+  }
+
+  /** What was at the path after the newest file that is known, and was rotated away again before this one came. */
+  async #discoverRotated(before: FileStamp): Promise<void> {
+    const newest = this.#arrivals.at(-1)?.found.stamp ?? this.#entries.at(-1);
+    if (newest?.birth === '0' || before.birth === '0') return;
+    await this.current?.learnPlace(this.#siblings);
+    const { candidates } = await this.#between({ after: this.#lastSeen(), before, next: undefined });
+    for (const rotated of candidates) this.#arrive(rotated);
   }
 
   /** Another source ships this file, under the path that it had before, or another of its names. */
@@ -758,6 +765,7 @@ export class Source {
   }
 }
 
+const NO_FILE: FileStamp = { ino: '', birth: '0' };
 const NO_HEAD = headOf(new Uint8Array());
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;

@@ -59,6 +59,25 @@ suite('several names', { concurrency: true }, () => {
   });
 
   shared.check(
+    'rotated twice while nobody looks, and no new file: all of it is shipped, also with --once',
+    async (machineOf) => {
+      const machine = machineOf('gone');
+      await machine.write('x/a.log', 'one\n');
+      await machine.once(['x/*.log']);
+      await machine.write('x/a.log', 'two\n');
+      for (const [index, line] of ['three\n', 'four\n'].entries()) {
+        renameSync(machine.path('x/a.log'), machine.path(`x/a.log.2026112${index}`));
+        await machine.write('x/a.log', line);
+        await sleep(20);
+      }
+      renameSync(machine.path('x/a.log'), machine.path('x/a.log.20261129'));
+      await machine.write('x/other.log', 'other\n');
+      await machine.once(['x/*.log']);
+      await machine.has({ 'x/a.log': 'one\ntwo\nthree\nfour\n', 'x/other.log': 'other\n' });
+    },
+  );
+
+  shared.check(
     'behind a link, rotated and compressed while nobody looks: found by the names there',
     async (machineOf) => {
       const machine = machineOf('linked');
