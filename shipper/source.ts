@@ -156,7 +156,7 @@ export class Source {
   }
 
   /**
-   * Opens what the state knows and what is at the path now: false when that is nothing. Throws when a file that is there
+   * Opens what the state knows and what is at the path now: false when there is nothing, also to be tried again. Throws when a file that is there
    * cannot be read: then nothing was started, and it can be tried again.
    */
   async start(found: Found | undefined, { listed, at, since }: Fresh, known: Known): Promise<boolean> {
@@ -176,7 +176,7 @@ export class Source {
       await this.#append(arrival, begin, known);
       this.#settled(arrival);
     }
-    if (this.#entries.length === 0) return false;
+    if (this.#entries.length === 0 && !this.#unreadable) return false;
     this.#running.add(this.#identify()).add(this.#inOrder());
     return true;
   }
