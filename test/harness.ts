@@ -618,12 +618,20 @@ async function contentOf(file: string): Promise<Buffer> {
   return file.endsWith('.zst') && data.subarray(0, 4).equals(ZSTD_MAGIC) ? unzstd(data) : data;
 }
 
+/** A receiver may rename a file between the listing and the reading of it. */
+const READS = 5;
+const READ_AGAIN_MS = 50;
+
 export async function central(out: string, host: string, source: string): Promise<Buffer> {
-  try {
-    return Buffer.concat(await Promise.all((await centralFiles(out, host, source)).map(contentOf)));
-  } catch {
-    return Buffer.alloc(0);
-  }
+  const files = await centralFiles(out, host, source).catch(() => []);
+  for (let reads = 1; ; reads += 1)
+    try {
+      const names = reads === 1 ? files : await centralFiles(out, host, source);
+      return Buffer.concat(await Promise.all(names.map(contentOf)));
+    } catch {
+      if (reads === READS) return Buffer.alloc(0);
+      await sleep(READ_AGAIN_MS);
+    }
 }
 
 /** What was written to a source file. */
@@ -650,7 +658,12 @@ export async function assertIdentical(
   );
   for (const file of files) {
     const want = await file.truth();
-    const got = await central(world.out, world.host, file.file);
+    let got = await central(world.out, world.host, file.file);
+    // What is wrong on disk stays so.
+    for (let reads = 1; reads < READS && !want.equals(got); reads += 1) {
+      await sleep(READ_AGAIN_MS);
+      got = await central(world.out, world.host, file.file);
+    }
     if (want.equals(got)) continue;
     assert.fail(
       `${file.file}: ${want.length} bytes written in ${file.rotations + 1} generations, ${got.length} at the destination; ` +
