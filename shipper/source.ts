@@ -32,6 +32,8 @@ const DELETED_QUIET_MS = 2_000;
 const REMEMBERED = 16;
 /** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
 const LOST_AFTER_MS = 3_600_000;
+/** A new file is there soon after a rotation: for so long what is rotated meanwhile is looked for. */
+const REPLACED_MS = 60_000;
 /** How often it is asked whether the next generation may begin. */
 const ORDER_LOOK_MS = 20;
 const RETRY_MS = 250;
@@ -77,6 +79,7 @@ export class Source {
   #unreadable = false;
   /** When the file at the path had been written to at the last look, and where it was. */
   #seen: bigint | undefined;
+  #thereAt = performance.now();
   #device: bigint | undefined;
   #started = 0;
   #looking: Promise<void> = Promise.resolve();
@@ -170,8 +173,7 @@ export class Source {
     if (this.#entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
     // Nobody may make a new one for a while, and with --once nobody looks again.
-    if (found === undefined && this.#entries.length > 0)
-      await this.#discoverRotated({ ...NO_FILE, birth: String(now()) });
+    if (found === undefined) await this.#discoverRotatedAway();
     for (const arrival of this.#arrivals.splice(0)) {
       await this.#append(arrival, begin, known);
       this.#settled(arrival);
@@ -205,6 +207,7 @@ export class Source {
       if (found !== undefined) await this.#openResting(found);
       await this.#handleTruncation();
       await this.#discover(found);
+      if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
       await this.#closeWhatIsGone(found);
       await this.#park();
     });
@@ -257,6 +260,12 @@ export class Source {
     if (found !== undefined) await this.#context.fileSystems.learn(found);
     this.#seen = found?.modified;
     this.#device = found?.device;
+    if (found !== undefined) this.#thereAt = performance.now();
+  }
+
+  /** For how long nothing has been at the path, as far as anybody looked. */
+  get #goneMs(): number {
+    return performance.now() - this.#thereAt;
   }
 
   async stop(): Promise<void> {
@@ -368,6 +377,11 @@ export class Source {
     await this.current?.learnPlace(this.#siblings);
     const { candidates } = await this.#between({ after: this.#lastSeen(), before, next: undefined });
     for (const rotated of candidates) this.#arrive(rotated);
+  }
+
+  /** The same while nothing is at the path. */
+  async #discoverRotatedAway(): Promise<void> {
+    if (this.#entries.length > 0) await this.#discoverRotated({ ...NO_FILE, birth: String(now()) });
   }
 
   /** Another source ships this file, under the path that it had before, or another of its names. */
