@@ -3,10 +3,11 @@
 import { spawn } from 'node:child_process';
 import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { constants, zstdCompressSync } from 'node:zlib';
+import { zstdCompressSync } from 'node:zlib';
 
 import { LogferryError, systemCode } from '../common/errors.ts';
 import { readFully } from '../common/files.ts';
+import { ZSTD_LEVEL } from '../common/zstd.ts';
 
 const PIECE = 1024 * 1024;
 
@@ -50,13 +51,12 @@ async function compressInPieces(file: string, signal: AbortSignal): Promise<numb
   const handle = await open(file, 'r');
   try {
     const piece = Buffer.allocUnsafe(PIECE);
-    const params = { [constants.ZSTD_c_compressionLevel]: 1 };
     const began = performance.now();
     for (let at = 0; ;) {
       signal.throwIfAborted();
       const length = await readFully(handle, piece, at);
       if (length === 0) return performance.now() - began;
-      zstdCompressSync(piece.subarray(0, length), { params });
+      zstdCompressSync(piece.subarray(0, length), { params: ZSTD_LEVEL });
       at += length;
     }
   } finally {

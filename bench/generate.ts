@@ -50,10 +50,17 @@ export function integers(seed: number): (limit: number) => number {
   };
 }
 
+function draws(seed: number): {
+  readonly below: (limit: number) => number;
+  readonly pick: <T>(values: readonly T[]) => T | string;
+} {
+  const below = integers(seed);
+  return { below, pick: (values) => values[below(values.length)] ?? '' };
+}
+
 /** Lines of about 205 bytes, one a call, the newline included. ASCII. */
 export function accessLines(seed: number): () => string {
-  const below = integers(seed);
-  const pick = <T>(values: readonly T[]): T | string => values[below(values.length)] ?? '';
+  const { below, pick } = draws(seed);
   let count = 0;
   let time = '';
   return () => {
@@ -69,20 +76,18 @@ export function accessLines(seed: number): () => string {
 
 /** Lines of an application, of about 90 bytes. */
 export function shortLines(seed: number): () => string {
-  const below = integers(seed);
-  const pick = <T>(values: readonly T[]): T | string => values[below(values.length)] ?? '';
+  const { below, pick } = draws(seed);
   let count = 0;
   return () => {
     count += 1;
     const at = new Date(FIRST_SECOND * 1_000 + count * 2).toISOString();
-    return `${at} ${pick(LEVELS)} ${pick(MODULES)} ${pick(EVENTS)} in ${below(10_000)} ms ${idOf(count, below)}\n`;
+    return `${at} ${pick(LEVELS)} ${pick(MODULES)} ${pick(EVENTS)} in ${below(10_000)} ms user=${below(10_000_000)} ${idOf(count, below)}\n`;
   };
 }
 
 /** What a service writes with a JSON logger, of about 450 bytes. */
 export function jsonLines(seed: number): () => string {
-  const below = integers(seed);
-  const pick = <T>(values: readonly T[]): T | string => values[below(values.length)] ?? '';
+  const { below, pick } = draws(seed);
   let count = 0;
   return () => {
     count += 1;
@@ -90,6 +95,7 @@ export function jsonLines(seed: number): () => string {
       level: 30,
       time: FIRST_SECOND * 1_000 + count * 2,
       pid: 4_217,
+      version: '2026.11.3-4c1b2f7',
       hostname: 'shop-7f9c6d5b8-x2k4q',
       name: pick(MODULES),
       traceId: `${idOf(count, below)}${hex(below(4_294_967_296))}`,

@@ -3,7 +3,7 @@
 // a partition has had. What does not parse is set aside under another key, never thrown away.
 
 import { randomBytes } from 'node:crypto';
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 import { Bucket, type BucketInfo, isUnanswered } from './bucket.ts';
 import { LogferryError, messageOf } from './errors.ts';
@@ -20,6 +20,7 @@ import {
   type PartitionRecord,
 } from './record.ts';
 import { archiveKey, partitionKey, partitionOfKey, partitionsBucket, type Topology } from './topology.ts';
+import { ZSTD_LEVEL } from './zstd.ts';
 
 /** A record or archive may not grow beyond this when unpacked, whatever the bytes in the bucket say. */
 const MAX_RECORD_BYTES = 256 * 1024 * 1024;
@@ -290,7 +291,7 @@ export async function refuseOtherPartitions(store: RecordStore, topology: Topolo
 }
 
 function pack(text: string): Uint8Array {
-  return zstdCompressSync(text, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+  return zstdCompressSync(text, { params: ZSTD_LEVEL });
 }
 
 function unpack(data: Uint8Array): string {

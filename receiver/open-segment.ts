@@ -4,10 +4,9 @@
 import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import type { Readable } from 'node:stream';
-import { promisify } from 'node:util';
-import { zstdDecompress } from 'node:zlib';
 
 import { LogferryError, messageOf } from '../common/errors.ts';
+import { decompressFrame } from '../common/zstd.ts';
 import { decompressor } from './encoding.ts';
 import { type Frame, framesIn } from './frame-file.ts';
 import type { Run } from './ledger.ts';
@@ -20,8 +19,6 @@ export interface OpenSegment {
 }
 
 const READ_BYTES = 512 * 1024;
-
-const decompress = promisify(zstdDecompress);
 
 /** `name` is for messages. The handle is closed with it. */
 export function openSegment(
@@ -94,12 +91,7 @@ class Frames implements OpenSegment {
     const packed = Buffer.allocUnsafe(to - from);
     const { bytesRead } = await this.#handle.read(packed, 0, packed.length, from);
     try {
-      const data = await decompress(packed.subarray(0, bytesRead), {
-        maxOutputLength: Math.max(1, content),
-        chunkSize: Math.max(64, content + 1),
-      });
-      if (data.length === content) return data;
-      throw new Error(`${data.length} of ${content} bytes`);
+      return await decompressFrame(packed.subarray(0, bytesRead), content);
     } catch (error) {
       throw damaged(this.#name, `frame from ${from} to ${to}: ${messageOf(error)}`, error);
     }

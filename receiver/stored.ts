@@ -2,9 +2,10 @@
 // is, unless several small ones, or bytes that came uncompressed, are worth one frame. Never mixes generations.
 
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
+import { zstdCompress, zstdCompressSync } from 'node:zlib';
 
 import type { After } from '../common/chunk.ts';
+import { ZSTD_LEVEL } from '../common/zstd.ts';
 import { isOneFrame } from './frames.ts';
 
 /** Source bytes [start, end) of one generation. */
@@ -39,7 +40,6 @@ const compress = promisify(zstdCompress);
  */
 const LARGE_BYTES = 64 * 1024;
 
-const PARAMS = { [constants.ZSTD_c_compressionLevel]: 1 };
 /** Output comes in steps: each is a trip to another thread, and a buffer of this size. */
 const LEAST_STEP = 1024;
 const MOST_STEP = 256 * 1024;
@@ -95,7 +95,7 @@ async function frameOf(group: readonly Piece[]): Promise<Uint8Array> {
   const data =
     group.length === 1 && only !== undefined ? only.data : Buffer.concat(group.map((one) => one.data));
   const chunkSize = Math.min(MOST_STEP, Math.max(LEAST_STEP, data.length));
-  const options = { params: PARAMS, chunkSize, pledgedSrcSize: data.length };
+  const options = { params: ZSTD_LEVEL, chunkSize, pledgedSrcSize: data.length };
   const packed = data.length > LARGE_BYTES ? await compress(data, options) : undefined;
   // A Node that does not know `pledgedSrcSize` leaves the size out, but not when it has all at once.
   return packed !== undefined && isOneFrame(packed, data.length) ? packed : zstdCompressSync(data, options);

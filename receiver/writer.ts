@@ -2,8 +2,6 @@
 // Nothing that it wrote counts before commit.ts has said so.
 
 import path from 'node:path';
-import { constants, zstdDecompress, zstdDecompressSync } from 'node:zlib';
-import { promisify } from 'node:util';
 
 import { type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
 import { crc32, hex32 } from '../common/digest.ts';
@@ -12,6 +10,7 @@ import type { Logger, Throttle } from '../common/log.ts';
 import { chunkDone, giveBack } from '../common/memory.ts';
 import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
+import { decompressFrame } from '../common/zstd.ts';
 import { accept } from './accept.ts';
 import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from './ledger.ts';
@@ -22,19 +21,8 @@ import { type Piece, type Stored, storedFrames, storedPlain } from './stored.ts'
 import type { Delivery } from './pull.ts';
 import { dropUnlisted, statIfThere } from './segments.ts';
 
-const decompress = promisify(zstdDecompress);
-
 /** Small chunks of one destination are joined up to about this before they are written; a large one is not copied. */
 const JOIN_BYTES = 256 * 1024;
-
-/**
- * A chunk up to this size is decompressed on the spot, about a millisecond for a full one of a shipper: in another thread
- * it took half as much CPU again (docs/performance.md).
- */
-const ON_THE_SPOT_BYTES = 2 * 1024 * 1024;
-
-/** A chunk is at most 8 MiB, so is the window that it may ask for. */
-const MAX_WINDOW_LOG = 23;
 
 /** Chunks that are decompressed ahead of the one being written. */
 const AHEAD = 2;
@@ -547,15 +535,10 @@ function emptyGroup(): Group {
 
 /** The source bytes of a chunk; undefined when the payload is not what its headers say. Never makes more room than the range. */
 async function decode(chunk: DataChunk, payload: Uint8Array): Promise<Uint8Array | undefined> {
-  const length = chunk.end - chunk.start;
   if (crc32(payload) !== chunk.crc32) return undefined;
   if (chunk.encoding === 'none') return payload;
   try {
-    const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
-    const options = { params, maxOutputLength: length, chunkSize: Math.max(64, length + 1) };
-    const data =
-      length <= ON_THE_SPOT_BYTES ? zstdDecompressSync(payload, options) : await decompress(payload, options);
-    return data.length === length ? data : undefined;
+    return await decompressFrame(payload, chunk.end - chunk.start);
   } catch (error) {
     if (error instanceof Error) return undefined;
     throw error;

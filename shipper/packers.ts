@@ -5,6 +5,7 @@ import type { TransformOptions } from 'node:stream';
 import { constants, createZstdCompress, type ZstdCompress, type ZstdOptions } from 'node:zlib';
 
 import { Budget } from '../common/run.ts';
+import { ZSTD_LEVEL } from '../common/zstd.ts';
 
 /** As many as the threads that Node keeps for this. */
 const AT_ONCE = 4;
@@ -12,8 +13,6 @@ const AT_ONCE = 4;
 const OUTPUT_BYTES = 4 * 1024 * 1024;
 /** The output of one chunk never waits to be read. */
 const NEVER_FULL_BYTES = 64 * 1024 * 1024;
-
-export const ZSTD_LEVEL = { [constants.ZSTD_c_compressionLevel]: 1 };
 
 export class Packers {
   readonly #room = new Budget(AT_ONCE);

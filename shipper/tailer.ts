@@ -8,10 +8,11 @@ import { zstdCompressSync } from 'node:zlib';
 import { TAIL_BYTES } from '../common/chunk.ts';
 import { crc32, tailOf } from '../common/digest.ts';
 import { readFully } from '../common/files.ts';
+import { ZSTD_LEVEL } from '../common/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from './identity.ts';
-import { type Packers, ZSTD_LEVEL } from './packers.ts';
+import type { Packers } from './packers.ts';
 import type { GenerationState } from './state.ts';
 
 export interface TailerOptions {

@@ -21,7 +21,7 @@ import { until } from '../../common/run.ts';
 import { partitionOf } from '../../common/subjects.ts';
 import type { ShipOptions } from '../../shipper/options.ts';
 import { ship } from '../../shipper/ship.ts';
-import { central, centralFiles, type Daemon, World } from '../harness.ts';
+import { central, centralFiles, type Daemon, shipOptions, World } from '../harness.ts';
 import { Proxy } from '../proxy.ts';
 
 /** A case is over long before, or never. */
@@ -197,26 +197,8 @@ export class CaseHost {
     const stop = new AbortController();
     const running = ship(
       {
+        ...shipOptions(this.world, this.name, this.file(glob)),
         server: { server: this.#server },
-        stream: 'LOGS',
-        prefix: 'logs',
-        globs: [this.file(glob)],
-        stdin: undefined,
-        exclude: [],
-        defaultExcludes: true,
-        ignoreOlderMs: undefined,
-        rotateWaitMs: 300_000,
-        followSymlinks: true,
-        pathPrefix: undefined,
-        ownLogs: [],
-        host: this.name,
-        state: this.state,
-        from: 'beginning',
-        compression: 'zstd',
-        maxRate: undefined,
-        once: false,
-        timeoutMs: undefined,
-        leaseMs: LEASE_MS,
         log: createLogger({ level: 'debug', file: this.logFile }),
         ...options,
       },
