@@ -1,14 +1,25 @@
 // What is at a path: the stat of what expand.ts matches. Opens nothing.
 
 import { type BigIntStats, statSync } from 'node:fs';
-import { lstat, stat } from 'node:fs/promises';
+import { lstat, readlink, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
 
 import { systemCode } from '../common/errors.ts';
 import type { FileStamp } from './identity.ts';
 
 /** The clock, as births are told: in nanoseconds since 1970. */
 export function now(): bigint {
-  return BigInt(Date.now()) * 1_000_000n;
+  return nanosOf(Date.now());
+}
+
+/** Milliseconds as births are told. */
+export function nanosOf(ms: number): bigint {
+  return BigInt(ms) * 1_000_000n;
+}
+
+/** The other way round. */
+export function msOf(nanos: bigint): number {
+  return Number(nanos / 1_000_000n);
 }
 
 /** A regular file as it is now. */
@@ -63,6 +74,21 @@ function sightOf(file: string, stats: BigIntStats): Sight {
 export async function look(file: string): Promise<Found | undefined> {
   const sight = await inspect(file, true);
   return sight.kind === 'file' ? sight.found : undefined;
+}
+
+/** As many links as the system follows. */
+const MOST_LINKS = 40;
+
+/** The path itself, and each one that symbolic links lead on to, whether or not anything is at the last one. */
+export async function linksFrom(file: string): Promise<string[]> {
+  const files = [file];
+  for (let at = file; files.length <= MOST_LINKS; files.push(at)) {
+    const target = await readlink(at).catch(() => undefined);
+    if (target === undefined) break;
+    const directory = path.dirname(at);
+    at = path.resolve(await realpath(directory).catch(() => directory), target);
+  }
+  return files;
 }
 
 /** The same at once, for a file system that answers; undefined also when the system refuses. */

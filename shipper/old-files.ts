@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { type Found, now } from './discover.ts';
+import { type Found, msOf, now } from './discover.ts';
 import { baseOf, fileIdOf, headOf } from './identity.ts';
 import { openStill } from './siblings.ts';
 import type { GenerationState } from './state.ts';
@@ -10,7 +10,7 @@ import { firstBytes } from './tailer.ts';
 
 /** Whether it was last written longer ago than this. */
 export function isOlder(found: Found, ignoreOlderMs: number | undefined, nowMs: number): boolean {
-  return ignoreOlderMs !== undefined && Number(found.modified / 1_000_000n) < nowMs - ignoreOlderMs;
+  return ignoreOlderMs !== undefined && msOf(found.modified) < nowMs - ignoreOlderMs;
 }
 
 /**

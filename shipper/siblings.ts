@@ -3,13 +3,13 @@
 // looks: what counts is the file that was opened, never its name.
 
 import { constants } from 'node:fs';
-import { type FileHandle, open, readlink, realpath } from 'node:fs/promises';
+import { type FileHandle, open, readlink } from 'node:fs/promises';
 import path from 'node:path';
 
 import { isForbidden, LogferryError, systemCode } from '../common/errors.ts';
 import { readFully } from '../common/files.ts';
 import { sleep } from '../common/run.ts';
-import { type Found, foundOf, look } from './discover.ts';
+import { type Found, foundOf, linksFrom, look, msOf } from './discover.ts';
 import {
   type FileStamp,
   type Head,
@@ -41,9 +41,6 @@ const COMPARED_BYTES = 64 * 1024;
 const PACKING_MS = 60_000;
 /** And not read at all as long as it is being written. */
 const PACKED_QUIET_MS = 1_000;
-
-/** As many links as the system follows. */
-const MOST_LINKS = 40;
 
 /** A file that is held open, and what it was when it was opened. */
 export interface Opened {
@@ -157,14 +154,9 @@ export class Siblings {
 
   /** A link may lead elsewhere by now: what was rotated there counts, and so does what was rotated before. */
   async #followLinks(): Promise<void> {
-    let [directory, base] = [path.dirname(this.#source), path.basename(this.#source)];
-    for (let links = 0; links <= MOST_LINKS; links += 1) {
-      this.#directories.add(directory);
-      this.#bases.add(base);
-      const target = await readlink(path.join(directory, base)).catch(() => undefined);
-      if (target === undefined) return;
-      const file = path.resolve(await realpath(directory).catch(() => directory), target);
-      [directory, base] = [path.dirname(file), path.basename(file)];
+    for (const file of await linksFrom(this.#source)) {
+      this.#directories.add(path.dirname(file));
+      this.#bases.add(path.basename(file));
     }
   }
 
@@ -395,7 +387,7 @@ export class Siblings {
   ): Promise<Elsewhere | undefined> {
     // A compressor sets the time of the original when it has finished.
     const isFinished = writtenBeforePacked(found) !== undefined;
-    const quietMs = isFinished ? PACKING_MS : Math.abs(Date.now() - Number(found.modified / 1_000_000n));
+    const quietMs = isFinished ? PACKING_MS : Math.abs(Date.now() - msOf(found.modified));
     const unfinished = new LogferryError('busy', `${found.path} is still being written`);
     const from = Math.max(0, position - HEAD_BYTES);
     try {

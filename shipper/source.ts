@@ -7,7 +7,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { After } from '../common/chunk.ts';
 import { isForbidden, LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Bell, sleep } from '../common/run.ts';
-import { type Found, now } from './discover.ts';
+import { type Found, nanosOf, now } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
 import { baseOf, fileIdOf, type FileStamp, headOf, isSameFile, splitFileId } from './identity.ts';
 import {
@@ -233,7 +233,7 @@ export class Source {
     this.#lookedAt = { clock, steady };
     if (clock >= before) return;
     const agoMs = before === Number.POSITIVE_INFINITY ? 0 : Math.ceil(steady - steadyBefore);
-    const latest = BigInt(clock - agoMs) * 1_000_000n;
+    const latest = nanosOf(clock - agoMs);
     for (const entry of this.#entries) {
       if (BigInt(entry.since) <= latest) continue;
       entry.since = String(latest);
@@ -275,9 +275,10 @@ export class Source {
     await Promise.allSettled([...this.#running]);
     for (const generation of this.#generations) await generation.stop();
     for (const stamp of this.#stamps()) this.#context.knownFiles.remove(stamp, this.path);
-    for (const { found } of this.#claimed) this.#context.knownFiles.remove(found.stamp, this.path);
-    for (const arrival of this.#arrivals) this.#settled(arrival);
-    for (const { handle } of [...this.#arrivals, ...this.#claimed]) await handle.close();
+    for (const candidate of [...this.#arrivals, ...this.#claimed]) {
+      this.#settled(candidate);
+      await candidate.handle.close();
+    }
   }
 
   #stamps(): FileStamp[] {
@@ -438,9 +439,14 @@ export class Source {
 
   #arrive(candidate: Candidate): void {
     this.#arrivals.push(candidate);
-    this.#context.knownFiles.add(candidate.found.stamp, this.path);
-    this.#context.openFiles.arrived(1);
+    this.#claim(candidate);
     this.#arrived.ring();
+  }
+
+  /** It is open, and has no generation yet. */
+  #claim({ found }: Candidate): void {
+    this.#context.knownFiles.add(found.stamp, this.path);
+    this.#context.openFiles.arrived(1);
   }
 
   /** It has a generation. */
@@ -511,7 +517,6 @@ export class Source {
         `shipping ${this.path}`,
       );
       if (!matches) await this.#finishElsewhere(generation);
-      this.#bell.ring();
       return;
     }
   }
@@ -528,7 +533,7 @@ export class Source {
     // What was copied after it comes between it and the next: its own copy is older, and so is its last message.
     const { storedAt } = generation;
     if (copy !== undefined) entry.since = String(earlier(BigInt(copy.stamp.birth), copy.modified));
-    else if (storedAt !== undefined) entry.since = String(BigInt(storedAt) * 1_000_000n);
+    else if (storedAt !== undefined) entry.since = String(nanosOf(storedAt));
   }
 
   /** Before another generation, or as the last one. */
@@ -625,8 +630,8 @@ export class Source {
       // Kept for the next try, if this one fails.
       this.#unseen = { copies: copies.slice(index), next };
       await this.#append(copy, fromBeginning, nothingKnown, next);
-      this.#context.knownFiles.remove(copy.found.stamp, this.path);
       this.#claimed.delete(copy);
+      this.#settled(copy);
     }
     this.#unseen = undefined;
     return copies.length > 0;
@@ -650,7 +655,7 @@ export class Source {
     const earlier = this.#entries.slice(0, this.#entries.indexOf(entry));
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);
-    const read = readAt === undefined ? found : BigInt(readAt) * 1_000_000n;
+    const read = readAt === undefined ? found : nanosOf(readAt);
     const next = { stamp: entry, head: entry.head, found, read };
     // Of the very first file nobody can tell what it held before it was found.
     const first = earlier.length > 0 ? entry.birth : entry.since;
@@ -659,7 +664,7 @@ export class Source {
       const between = await this.#between(window);
       for (const copy of between.candidates) {
         this.#claimed.add(copy);
-        this.#context.knownFiles.add(copy.found.stamp, this.path);
+        this.#claim(copy);
       }
       return between;
     });

@@ -7,7 +7,7 @@ import { LogferryError, oneLine } from '../common/errors.ts';
 import { inParallel } from '../common/run.ts';
 import { formatDuration } from '../common/units.ts';
 import { Circle } from './circle.ts';
-import { type Found, inspect, now } from './discover.ts';
+import { type Found, inspect, linksFrom, now } from './discover.ts';
 import { expand, type Matched } from './expand.ts';
 import type { Generation, ShipperContext } from './generation.ts';
 import { baseOf, type FileStamp, isRotationOf, isSameFile } from './identity.ts';
@@ -61,6 +61,8 @@ export class Sources {
   readonly #circle: Promise<Circle>;
   /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
   readonly #vanished = new Map<string, bigint>();
+  /** The path that is shipped, by where its links led when it was begun. */
+  readonly #ends = new Map<string, string>();
   /** Whose path is shipped under a name. */
   readonly #named = new Map<string, string>();
 
@@ -129,7 +131,7 @@ export class Sources {
   /** What the globs match by now. */
   async more(): Promise<void> {
     (await this.#circle).lookAgain();
-    const begin = { at: atBeginning, since: this.#newSince };
+    const begin = this.#later;
     const listedAt = now();
     const found = await this.#lookAround(await this.#matched());
     [this.#newSince, this.#listedAt] = [this.#listedAt, listedAt];
@@ -144,13 +146,26 @@ export class Sources {
     const { state } = this.#context;
     const failed = [...this.#failed.keys()];
     const isKnown = (file: string): boolean => state.sources.has(file);
-    const begin = { at: atBeginning, since: this.#newSince };
+    const begin = this.#later;
     await inParallel(failed.filter(isKnown), FILES_AT_ONCE, async (file) => {
       await this.#begin(file, undefined, begin, undefined);
     });
     const others = failed.filter((file) => !isKnown(file));
     const named = new Map(others.map((file) => [file, { by: file, isLiteral: true }]));
     await this.#beginNew(await this.#lookAround(named), begin, undefined);
+  }
+
+  /** Links lead from here to where those of a shipped path lead: that one sees what comes there. */
+  async #isOtherName({ path: file, stamp }: Found): Promise<boolean> {
+    if (this.#context.state.sources.has(file) || this.#context.knownFiles.has(stamp)) return false;
+    const end = endOf(await linksFrom(file));
+    const shipped = this.#ends.get(end);
+    return shipped !== undefined && this.all.has(shipped) && endOf(await linksFrom(shipped)) === end;
+  }
+
+  /** What comes after the very first look. */
+  get #later(): Begin {
+    return { at: atBeginning, since: this.#newSince };
   }
 
   /** Whether it would ship itself; what is shipped already, by an earlier run, goes on. */
@@ -187,6 +202,7 @@ export class Sources {
     if (sight.kind !== 'nothing' && (await this.#isInCircle(file, found?.stamp))) return undefined;
     if (sight.kind === 'nothing' && !isLiteral && !this.#vanished.has(file))
       this.#vanished.set(file, this.#newSince);
+    if (found !== undefined && (await this.#isOtherName(found))) return undefined;
     this.#skipped.sight(file, sight, isLiteral ? undefined : by);
     if (sight.kind === 'unnameable') this.#tryLater(file);
     else if (sight.kind !== 'file') this.#failed.delete(file);
@@ -239,7 +255,7 @@ export class Sources {
       this.#tryAgain(file, error);
       return false;
     }
-    await this.#begin(file, found, { at: atBeginning, since: this.#newSince }, undefined);
+    await this.#begin(file, found, this.#later, undefined);
     return true;
   }
 
@@ -285,6 +301,7 @@ export class Sources {
         state.sources.delete(file);
         return;
       }
+      this.#ends.set(endOf(await linksFrom(file)), file);
       this.all.set(file, source);
       if (this.#options.once)
         for (const generation of source.generations) generation.limitTo(generation.size);
@@ -328,7 +345,7 @@ export class Sources {
     return false;
   }
 
-  #tryLater(file: string, begin: Begin = { at: atBeginning, since: this.#newSince }): void {
+  #tryLater(file: string, begin: Begin = this.#later): void {
     if (!this.#failed.has(file)) this.#failed.set(file, begin);
   }
 
@@ -338,6 +355,10 @@ export class Sources {
       this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
     });
   }
+}
+
+function endOf(links: readonly string[]): string {
+  return links.at(-1) ?? '';
 }
 
 const atBeginning = (): number => 0;
