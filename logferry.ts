@@ -1,11 +1,10 @@
 // The command line's wiring: which commands there are, and how errors and broken pipes end the process. Never does a
 // command's work: each is a file under cli/, loaded when it is the one that was asked for.
 
-import { readFileSync } from 'node:fs';
-
 import { Command, CommanderError } from 'commander';
 
 import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './common/errors.ts';
+import { packageVersion } from './common/version.ts';
 
 const COMMANDS: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
   {
@@ -105,13 +104,4 @@ function fail(error: unknown): number {
 function endQuietly(error: Error): void {
   if (systemCode(error) === 'EPIPE') process.exit(0);
   throw error;
-}
-
-/** The package's root is one level up from dist/. */
-function packageVersion(): string {
-  const root = import.meta.url.endsWith('.ts') ? './package.json' : '../package.json';
-  const manifest: unknown = JSON.parse(readFileSync(new URL(root, import.meta.url), 'utf8'));
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)
-    return String(manifest.version);
-  throw new Error('BUG: package.json has no version');
 }
