@@ -43,7 +43,14 @@ interface OpenFile {
   /** What it is called now. */
   name: string;
   size: number;
+  /** Up to here it was given to the disk ahead of the next sync. */
+  flushed: number;
+  /** While the disk is at it: the descriptor stays open so long. */
+  flushing: Promise<void> | undefined;
 }
+
+/** After so many bytes the disk begins to write, so that a sync has little left to wait for. */
+const FLUSH_BYTES = 8 * 1024 * 1024;
 
 /** Segments that were rotated away hold a descriptor each until they are synced. */
 const MOST_ROTATED = 8;
@@ -102,7 +109,7 @@ export class Destination {
       if (this.#written.has(away)) {
         this.#rotated.push(away);
         this.#away = away;
-      } else closeSync(away.fd);
+      } else closeFlushed(away);
     });
     this.#stream.on('rotated', (name) => {
       // The timer rotates a file that nothing was written to as well.
@@ -148,7 +155,8 @@ export class Destination {
     try {
       const fd = openSync(active, 'r+');
       const stats = fstatSync(fd, { bigint: true });
-      this.#current = { fd, inode: inodeOf(stats), name: active, size: Number(stats.size) };
+      const size = Number(stats.size);
+      this.#current = { fd, inode: inodeOf(stats), name: active, size, flushed: size, flushing: undefined };
       this.#newEntries = true;
       giveFile(fd, this.#access);
     } catch (error) {
@@ -234,10 +242,31 @@ export class Destination {
           `${this.destination}: ${size - from} of ${data.length} bytes were written`,
         );
       const place = { inode: file.inode, from, to: size };
+      if (size - file.flushed >= FLUSH_BYTES) this.#flush(file);
       if (this.#rotated.length > MOST_ROTATED) await this.#syncRotated();
       return place;
     }
     throw new LogferryError('failed', `${this.destination}: none of ${data.length} bytes were written`);
+  }
+
+  /** The kernel says an error of the disk once for a descriptor: perhaps to the one that began earlier. */
+  async #datasync(file: OpenFile): Promise<void> {
+    await datasync(file.fd);
+    await file.flushing;
+    this.#throwFailure();
+  }
+
+  /** What it fails with the next write or sync throws. */
+  #flush(file: OpenFile): void {
+    if (file.flushing !== undefined) return;
+    file.flushed = file.size;
+    file.flushing = datasync(file.fd)
+      .catch((error: unknown) => {
+        this.#failure ??= error instanceof Error ? error : new Error(messageOf(error));
+      })
+      .finally(() => {
+        file.flushing = undefined;
+      });
   }
 
   /** Makes every byte written so far durable, those in segments that were rotated away too. */
@@ -249,7 +278,7 @@ export class Destination {
 
   async #syncNow(): Promise<void> {
     await this.#syncRotated();
-    if (this.#current !== undefined) await datasync(this.#current.fd);
+    if (this.#current !== undefined) await this.#datasync(this.#current);
     if (this.#newEntries) {
       this.#newEntries = false;
       await syncDirectory(path.join(this.#out, path.dirname(this.destination)));
@@ -258,11 +287,11 @@ export class Destination {
 
   async #syncRotated(): Promise<void> {
     for (let file = this.#rotated[0]; file !== undefined; file = this.#rotated[0]) {
-      await datasync(file.fd);
+      await this.#datasync(file);
       this.#rotated.shift();
       this.#written.delete(file);
       this.#isOutOfReach = true;
-      closeSync(file.fd);
+      closeFlushed(file);
     }
   }
 
@@ -283,6 +312,7 @@ export class Destination {
     await this.#end();
     for (const file of files) {
       try {
+        await file.flushing;
         const keep = listed(file.inode);
         if (fstatSync(file.fd).size > keep) ftruncateSync(file.fd, keep);
         await datasync(file.fd);
@@ -301,7 +331,7 @@ export class Destination {
   async close(): Promise<void> {
     await this.#end();
     for (const file of [...this.#rotated, ...(this.#current === undefined ? [] : [this.#current])])
-      closeSync(file.fd);
+      closeFlushed(file);
     this.#rotated = [];
     this.#current = undefined;
   }
@@ -320,6 +350,15 @@ export class Destination {
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+/** Another file may get the number of a descriptor that is closed too early. */
+function closeFlushed({ fd, flushing }: OpenFile): void {
+  if (flushing === undefined) closeSync(fd);
+  else
+    void flushing.finally(() => {
+      closeSync(fd);
+    });
 }
 
 /** What the active file is called from now on. */
