@@ -17,6 +17,8 @@ export interface Latency {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+  /** Of the backlog, meanwhile: decimal megabytes of source bytes a second in the central file; 0 without one. */
+  readonly backlogMBs: number;
   /** Share of one core. */
   readonly cpu: { readonly shipper: number; readonly receiver: number; readonly server: number };
   /** Cores that others than these and the bench used meanwhile. */
@@ -62,6 +64,7 @@ export async function latency(options: WorldOptions, backlog: string | undefined
       if (backlog !== undefined) await symlink(backlog, other);
       const lines = await append(source, backlog === undefined ? SECONDS : BACKLOG_SECONDS, signal);
       const [after, ms, own] = [usage(), performance.now() - began, process.cpuUsage(ownBefore)];
+      const drained = backlog === undefined ? 0 : await bytesOf(world, other);
       await until(() => reader.latencies.length >= lines, { timeoutMs: ARRIVAL_TIMEOUT_MS, signal });
       signal.throwIfAborted();
       const { latencies } = reader;
@@ -76,6 +79,7 @@ export async function latency(options: WorldOptions, backlog: string | undefined
         p50Ms: quantile(latencies, 0.5),
         p99Ms: quantile(latencies, 0.99),
         maxMs: quantile(latencies, 1),
+        backlogMBs: drained / 1e3 / ms,
         cpu,
         othersCores: Math.max(0, share('machine') - known),
       };
@@ -125,6 +129,11 @@ async function firstArrival(world: World, source: string, signal: AbortSignal): 
   signal.throwIfAborted();
   if (name === undefined) throw new LogferryError('failed', 'the first line has not arrived');
   return name;
+}
+
+async function bytesOf(world: World, source: string): Promise<number> {
+  const segments = await world.central(source);
+  return segments.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** Reads what is new in the central file whenever inotify says that it changed. */

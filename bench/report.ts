@@ -146,6 +146,7 @@ export function latencyMediansOf(all: readonly Latency[]): Latency {
     p50Ms: of((one) => one.p50Ms),
     p99Ms: of((one) => one.p99Ms),
     maxMs: of((one) => one.maxMs),
+    backlogMBs: of((one) => one.backlogMBs),
     cpu: {
       shipper: of((one) => one.cpu.shipper),
       receiver: of((one) => one.cpu.receiver),
@@ -164,6 +165,7 @@ export function latencyText(title: string, of: Latency): string {
     ['append → central file, p50', `${of.p50Ms.toFixed(1)} ms`],
     ['p99', `${of.p99Ms.toFixed(1)} ms`],
     ['longest', `${of.maxMs.toFixed(1)} ms`],
+    ...(of.backlogMBs === 0 ? [] : [['backlog meanwhile', `${whole(of.backlogMBs)} MB/s`]]),
     ['CPU of the shipper', percent(cpu.shipper)],
     ['CPU of the receiver', percent(cpu.receiver)],
     ['CPU of nats-server', percent(cpu.server)],

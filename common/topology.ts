@@ -80,3 +80,8 @@ export function releasedSubject(prefix: string): string {
 export function committedSubject(prefix: string, host: string): string {
   return `logferry.committed.${prefix}.${encodeToken(host)}`;
 }
+
+/** Where he tells it how far he has come, committed or not, when a backlog passes; `token` is the host's in subjects. */
+export function receivedSubject(prefix: string, token: string): string {
+  return `logferry.received.${prefix}.${token}`;
+}

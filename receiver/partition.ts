@@ -25,14 +25,15 @@ import type { RecordStore, StoredRecord } from '../common/record-store.ts';
 import { sleep } from '../common/run.ts';
 import { type SourceName, storedSubject } from '../common/subjects.ts';
 import { streamInfo } from '../common/stream.ts';
-import { partitionFilter, partitionKey, type Topology } from '../common/topology.ts';
+import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../common/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
 import type { RotateOptions } from './destination.ts';
 import { claimsOf, reclaimStuck, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { OpenDestinations } from './open-destinations.ts';
 import type { Output } from './output.ts';
-import { Puller, type PullMemory } from './pull.ts';
+import { Passing } from './passing.ts';
+import { type Delivery, Puller, type PullMemory } from './pull.ts';
 import { isNoRoom } from './room.ts';
 import type { RoomWatch } from './room-watch.ts';
 import { cutHeldElsewhere } from './segments.ts';
@@ -90,6 +91,7 @@ export class Partition {
   #puller: Puller | undefined;
   /** Subjects that this term has not looked at for holes; undefined before it began. */
   #unchecked: string[] | undefined;
+  readonly #passing: Passing;
   #consumer = '';
   #consumers = 0;
   #epoch = -1;
@@ -117,6 +119,7 @@ export class Partition {
     this.#term = term;
     this.#position = held.record.stream;
     const { output, topology, rotate, open, log, throttle, stats } = context;
+    this.#passing = new Passing(topology.prefix);
     const options = {
       out: output.out,
       prefix: topology.prefix,
@@ -267,11 +270,23 @@ export class Partition {
       this.#context.memory.share(this.partition, !idle),
       signal,
     );
-    if (deliveries.length > 0) await this.#writer.process(deliveries);
+    if (deliveries.length > 0)
+      await this.#writer.process(deliveries, (delivery) => {
+        this.#tellReceived(delivery);
+      });
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
     if (deliveries.length === 0 && isEmpty(this.#writer.group)) await this.#findHoles();
     for (const source of this.#writer.overdue(this.#context.giveUpAfterMs))
       await this.#giveUp(source, signal);
+  }
+
+  /** A shipper with a backlog sends no more of it than can be written soon (design §4.10). */
+  #tellReceived(delivery: Delivery): void {
+    const host = this.#passing.add(delivery);
+    if (host === undefined) return;
+    const { link, topology } = this.#context;
+    const position: StreamPosition = { created: this.#position.created, seq: delivery.seq };
+    link.nc.publish(receivedSubject(topology.prefix, host), JSON.stringify(position));
   }
 
   /**

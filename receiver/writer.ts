@@ -107,8 +107,15 @@ export class Writer {
       if ((record.files.get(file)?.offset ?? 0) >= pending.offset) this.#pending.delete(file);
   }
 
-  /** Processes deliveries in order and writes what they bring. Throws the disk's error: then call cutBack. */
-  async process(deliveries: readonly Delivery[]): Promise<void> {
+  /**
+   * Processes deliveries in order and writes what they bring. Throws the disk's error: then call cutBack.
+   *
+   * @param onPassed called with each one as soon as it is processed; the last bytes of it may not be written yet
+   */
+  async process(
+    deliveries: readonly Delivery[],
+    onPassed: (delivery: Delivery) => void = () => {},
+  ): Promise<void> {
     const parsed = deliveries.map((delivery) => this.#parse(delivery));
     let ahead = 0;
     for (const [index, item] of parsed.entries()) {
@@ -119,6 +126,7 @@ export class Writer {
         this.#group.replies.push(delivery.reply);
       }
       if (item !== undefined) await this.#apply(item);
+      if (delivery !== undefined) onPassed(delivery);
     }
     await this.#flushAll();
   }

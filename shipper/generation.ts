@@ -12,6 +12,7 @@ import type { Logger, Throttle } from '../common/log.ts';
 import { chunkDone } from '../common/memory.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
+import type { Backlog } from './backlog.ts';
 import type { Buffers, Slot } from './buffers.ts';
 import type { Found } from './discover.ts';
 import type { FileSystems } from './file-systems.ts';
@@ -39,6 +40,10 @@ export interface ShipperContext {
   readonly packers: Packers | undefined;
   /** Whether publishing must wait: the stream is about to drop uncommitted data. */
   readonly isHeld: () => boolean;
+  /** How far old bytes run ahead of the receiver. */
+  readonly backlog: Backlog;
+  /** Waits a little when they have run far enough; false when they may go on. */
+  readonly holdBacklog: (signal: AbortSignal) => Promise<boolean>;
   /** Waits for its share of --max-rate. */
   readonly pace: (bytes: number, signal: AbortSignal) => Promise<void>;
   /** With --once every file ends where it ended at the start. */
@@ -89,6 +94,8 @@ const POLLED_MS = 4_000;
 /** For so long the sweep looks at it each second. */
 const RECENT_MS = 30_000;
 const SOON_MS = 100;
+/** A file that has grown within this time is being written to. */
+const LIVE_MS = 1_000;
 /** A writer has left a finished file when it was silent for this long. */
 const LEFT_MS = 2_000;
 const QUIET_SHARE = 4;
@@ -443,6 +450,7 @@ export class Generation {
       try {
         await this.#applyMove();
         await this.#applyRepair(signal);
+        if (this.#tailer.isBacklog && (await this.#context.holdBacklog(signal))) continue;
         if (!this.#context.isHeld() && (await this.#step(signal))) {
           if (!this.#tailer.isBacklog) await pause(began + PACE_MS - performance.now());
           continue;
@@ -589,6 +597,7 @@ export class Generation {
       this.#position = chunk.end;
       this.#ended = chunk.kind === 'end';
       this.#publishedAt = performance.now();
+      this.#tellBacklog(chunk);
       const since = this.#unsentSince ?? this.#publishedAt;
       this.#unsentSince = this.entry.size > chunk.end ? this.#publishedAt : undefined;
       this.#error = undefined;
@@ -606,6 +615,12 @@ export class Generation {
       );
       await untilAnswered(async () => await this.#look(), isUnanswered, signal);
     }
+  }
+
+  #tellBacklog({ start, end }: Chunk): void {
+    const { backlog } = this.#context;
+    if (this.#tailer.isBacklog) backlog.backlogPublished(this.#created, this.#expected, end - start);
+    else if (this.quietMs < LIVE_MS) backlog.livePublished(this.#publishedAt);
   }
 
   /** After any doubt: what the stream holds decides. */

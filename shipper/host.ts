@@ -9,11 +9,11 @@ import { crc32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
 import { headersOf } from '../common/headers.ts';
 import type { Link } from '../common/nats.ts';
-import { type FileEntry, parseJson } from '../common/record.ts';
+import { type FileEntry, parseJson, type StreamPosition } from '../common/record.ts';
 import type { RecordStore } from '../common/record-store.ts';
 import { encodeToken, fileKey, parseStoredSubject, partitionOf, storedSubject } from '../common/subjects.ts';
 import { streamInfo } from '../common/stream.ts';
-import { committedSubject, type Topology } from '../common/topology.ts';
+import { committedSubject, receivedSubject, type Topology } from '../common/topology.ts';
 import { splitFileId } from './identity.ts';
 import type { StreamExtent } from './progress.ts';
 import type { Observed } from './repair.ts';
@@ -44,8 +44,9 @@ export interface LastMessage {
   readonly storedAt: number | undefined;
 }
 
+const positionSchema = z.object({ created: z.string(), seq: z.int().min(0) });
 const noticeSchema = z.object({
-  stream: z.object({ created: z.string(), seq: z.int().min(0) }),
+  stream: positionSchema,
   files: z.record(z.string(), z.int().min(0).nullable()),
 });
 
@@ -163,10 +164,23 @@ export class Host {
 
   /** Calls back for every commit notice; returns how to stop. Notices that do not parse are nobody's. */
   onCommitted(notify: (notice: Notice) => void): () => void {
-    const subscription = this.link.nc.subscribe(committedSubject(this.topology.prefix, this.name), {
+    return this.#listen(committedSubject(this.topology.prefix, this.name), noticeSchema, notify);
+  }
+
+  /** The same for what a receiver has written and not committed yet. */
+  onReceived(notify: (position: StreamPosition) => void): () => void {
+    return this.#listen(
+      receivedSubject(this.topology.prefix, encodeToken(this.name)),
+      positionSchema,
+      notify,
+    );
+  }
+
+  #listen<T>(subject: string, schema: z.ZodType<T>, notify: (notice: T) => void): () => void {
+    const subscription = this.link.nc.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) return;
-        const notice = parseNotice(message.string());
+        const notice = parseNotice(schema, message.string());
         if (notice !== undefined) notify(notice);
       },
     });
@@ -176,9 +190,9 @@ export class Host {
   }
 }
 
-function parseNotice(text: string): Notice | undefined {
+function parseNotice<T>(schema: z.ZodType<T>, text: string): T | undefined {
   try {
-    return noticeSchema.safeParse(parseJson(text)).data;
+    return schema.safeParse(parseJson(text)).data;
   } catch (error) {
     if (error instanceof LogferryError) return undefined;
     throw error;

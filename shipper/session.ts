@@ -10,6 +10,7 @@ import { Throttle } from '../common/log.ts';
 import type { Registration } from '../common/members.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
+import { Backlog } from './backlog.ts';
 import { Buffers } from './buffers.ts';
 import { inspect, lookNow } from './discover.ts';
 import { FileSystems, isRemotePath } from './file-systems.ts';
@@ -64,6 +65,8 @@ export class Session {
   readonly #viewBell = new Bell();
   readonly #noticeBell = new Bell();
   readonly #sweepBell = new Bell();
+  /** One for each file that waits for a receiver to come along. */
+  readonly #backlogBells = new Set<Bell>();
   readonly #changed = new Set<string>();
   readonly #said = new Set<string>();
   #hasSwept = false;
@@ -93,6 +96,8 @@ export class Session {
       buffers: new Buffers(CHUNK_BYTES, BUFFERS),
       packers: options.compression === 'zstd' ? new Packers() : undefined,
       isHeld: () => this.#held,
+      backlog: new Backlog(),
+      holdBacklog: async (signal) => await this.#holdBacklog(signal),
       pace: pacer(options.maxRate),
       once: options.once,
       listings: new Listings(),
@@ -139,12 +144,17 @@ export class Session {
     const unsubscribe = this.#host.onCommitted((notice) => {
       this.#noticed(notice);
     });
+    const unsubscribeReceived = this.#host.onReceived(({ created, seq }) => {
+      this.#context.backlog.received(created, seq, performance.now());
+      for (const bell of this.#backlogBells) bell.ring();
+    });
     const isWatched = !this.#options.once && this.#spool === undefined;
     const watcher = isWatched ? await this.#watch() : undefined;
     try {
       await (this.#options.once ? this.#untilCommitted() : this.#forever());
     } finally {
       unsubscribe();
+      unsubscribeReceived();
       await watcher?.close();
       signal.removeEventListener('abort', stop);
     }
@@ -322,6 +332,16 @@ export class Session {
       if (snapshot !== undefined) generation.observed(snapshot, view);
     }
     this.#holdBack(generations, view);
+  }
+
+  async #holdBacklog(signal: AbortSignal): Promise<boolean> {
+    const ms = this.#context.backlog.waitMs(performance.now());
+    if (ms <= 0) return false;
+    const bell = new Bell();
+    this.#backlogBells.add(bell);
+    await bell.wait(ms, signal);
+    this.#backlogBells.delete(bell);
+    return true;
   }
 
   #holdBack(generations: readonly Generation[], view: HostView): void {
