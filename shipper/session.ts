@@ -24,7 +24,7 @@ import type { FileProgress, ShipOptions, ShipProgress } from './options.ts';
 import { Packers } from './packers.ts';
 import { shouldHoldBack } from './progress.ts';
 import { Skipped } from './skipped.ts';
-import type { Known } from './source.ts';
+import type { Known } from './search.ts';
 import { type AnySource, Sources } from './sources.ts';
 import type { Spool } from './spool.ts';
 import type { State } from './state.ts';

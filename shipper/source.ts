@@ -1,15 +1,16 @@
 // One source path and its generations, oldest first: notices rotation, truncation and deletion, finds where the old
 // bytes went, and lets a generation follow only when the one before is in the stream.
 
-import { randomBytes } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 
-import type { After } from '../common/chunk.ts';
 import { isForbidden, LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Bell, sleep } from '../common/run.ts';
+import { Arrivals } from './arrivals.ts';
 import { type Found, nanosOf, now } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
-import { baseOf, fileIdOf, type FileStamp, headOf, isSameFile, splitFileId } from './identity.ts';
+import { fileIdOf, type FileStamp, headOf, isSameFile } from './identity.ts';
+import { Lineage } from './lineage.ts';
+import { type Known, Search } from './search.ts';
 import {
   type Between,
   type Candidate,
@@ -17,19 +18,11 @@ import {
   type Elsewhere,
   type Opened,
   openStill,
-  type Seen,
-  Siblings,
-  type Window,
 } from './siblings.ts';
 import type { GenerationState } from './state.ts';
-import { firstBytes } from './tailer.ts';
 
-/** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
-const PARK_DELETED_MS = 60_000;
 /** A deleted file is finished when nobody has written to it for this long. */
 const DELETED_QUIET_MS = 2_000;
-/** Finished generations that are remembered for each path. */
-const REMEMBERED = 16;
 /** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
 const LOST_AFTER_MS = 3_600_000;
 /** A new file is there soon after a rotation: for so long what is rotated meanwhile is looked for. */
@@ -48,27 +41,19 @@ export interface Fresh {
   readonly since: bigint;
 }
 
-/** For a shipper without state: what stream or record know for a file's base. */
-export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
-
 export class Source {
   readonly path: string;
   /** The path under which it is shipped. */
   readonly name: string;
   readonly #context: ShipperContext;
   readonly #signal: AbortSignal;
-  readonly #entries: GenerationState[];
-  readonly #generations: Generation[] = [];
+  readonly #lineage: Lineage;
+  readonly #arrivals: Arrivals;
+  readonly #search: Search;
   readonly #running = new Set<Promise<void>>();
   readonly #bell = new Bell();
-  /** Files that were found and opened, and have no generation yet. */
-  readonly #arrivals: Candidate[] = [];
-  readonly #arrived = new Bell();
-  readonly #siblings: Siblings;
   /** Generations that were found beside the path and never at it: nothing was copied from them. */
   readonly #besides = new WeakSet<GenerationState>();
-  /** Copies that have no generation yet. */
-  readonly #claimed = new Set<Candidate>();
   /** Copies that come before a generation, which waits for them. */
   #unseen: { copies: Candidate[]; next: Generation } | undefined;
   readonly #owner: GenerationOwner;
@@ -81,7 +66,6 @@ export class Source {
   #seen: bigint | undefined;
   #thereAt = performance.now();
   #device: bigint | undefined;
-  #started = 0;
   #looking: Promise<void> = Promise.resolve();
 
   constructor(context: ShipperContext, file: string, signal: AbortSignal) {
@@ -95,15 +79,13 @@ export class Source {
       reopen: async (generation) => await this.#reopenFor(generation),
       mayBegin: async (generation, readAt) => await this.#mayBegin(generation, readAt),
     };
-    this.#siblings = new Siblings(file, context.listings, context.state.location);
-    const kept = context.state.sources.get(file);
-    this.#entries = kept ?? [];
-    if (kept === undefined) context.state.sources.set(file, this.#entries);
-    for (const stamp of this.#stamps()) context.knownFiles.add(stamp, file);
+    this.#lineage = new Lineage(context, file);
+    this.#arrivals = new Arrivals(context, file);
+    this.#search = new Search(context, file, this.#lineage, this.#arrivals);
   }
 
   get generations(): readonly Generation[] {
-    return this.#generations;
+    return this.#lineage.generations;
   }
 
   /** There is a file that cannot be opened, or has to be there and is not. */
@@ -112,7 +94,7 @@ export class Source {
   }
 
   get current(): Generation | undefined {
-    return this.#generations.at(-1);
+    return this.#lineage.current;
   }
 
   /** Whether this file is one of mine, whatever it is called now. */
@@ -130,9 +112,9 @@ export class Source {
       return false;
     const isSettled =
       !this.#unreadable &&
-      this.#arrivals.length === 0 &&
-      this.#started === this.#generations.length &&
-      this.#generations.every((generation) => generation === current || generation.entry.done);
+      this.#arrivals.isEmpty &&
+      this.#lineage.hasAllStarted &&
+      this.generations.every((generation) => generation === current || generation.entry.done);
     if (!isSettled) return false;
     return current.isPolled
       ? size >= current.position
@@ -147,10 +129,7 @@ export class Source {
   /** Everything that was found is in the stream and committed. */
   get isCommitted(): boolean {
     if (this.#unreadable) return false;
-    return (
-      this.#started === this.#generations.length &&
-      this.#generations.every((generation) => generation.isCommitted)
-    );
+    return this.#lineage.hasAllStarted && this.generations.every((generation) => generation.isCommitted);
   }
 
   wake(): void {
@@ -167,18 +146,20 @@ export class Source {
       listed !== undefined && isSameFile(each.stamp, listed.stamp) ? at(each) : 0;
     this.#since = since;
     await this.#note(found);
-    for (const entry of this.#entries.filter(({ done }) => !done)) await this.#reopen(entry);
-    if (this.#entries.length === 0)
-      for (const candidate of await this.#rotatedAndKnown(known)) await this.#append(candidate, begin, known);
-    if (this.#entries.length === 0) await this.#findListed(listed, found);
+    const { entries } = this.#lineage;
+    for (const entry of entries.filter(({ done }) => !done)) await this.#reopen(entry);
+    if (entries.length === 0)
+      for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
+        await this.#append(candidate, begin, known);
+    if (entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
     // Nobody may make a new one for a while, and with --once nobody looks again.
     if (found === undefined) await this.#discoverRotatedAway();
-    for (const arrival of this.#arrivals.splice(0)) {
+    for (const arrival of [...this.#arrivals.queue]) {
       await this.#append(arrival, begin, known);
-      this.#settled(arrival);
+      this.#arrivals.settled(arrival);
     }
-    if (this.#entries.length === 0 && !this.#unreadable) return false;
+    if (entries.length === 0 && !this.#unreadable) return false;
     this.#running.add(this.#identify()).add(this.#inOrder());
     return true;
   }
@@ -186,8 +167,8 @@ export class Source {
   /** Rotated since it was listed: it comes before what is at the path now. */
   async #findListed(listed: Found | undefined, found: Found | undefined): Promise<void> {
     if (listed === undefined || (found !== undefined && isSameFile(listed.stamp, found.stamp))) return;
-    const opened = await this.#siblings.find(listed.stamp);
-    if (opened !== undefined) this.#arrive(await candidateOf(opened, now()));
+    const opened = await this.#search.file(listed.stamp);
+    if (opened !== undefined) this.#arrivals.add(await candidateOf(opened, now()));
   }
 
   /** A file of this source is at another path now, where it may be written to. */
@@ -209,7 +190,7 @@ export class Source {
       await this.#discover(found);
       if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
       await this.#closeWhatIsGone(found);
-      await this.#park();
+      this.#lineage.park();
     });
   }
 
@@ -234,7 +215,7 @@ export class Source {
     if (clock >= before) return;
     const agoMs = before === Number.POSITIVE_INFINITY ? 0 : Math.ceil(steady - steadyBefore);
     const latest = nanosOf(clock - agoMs);
-    for (const entry of this.#entries) {
+    for (const entry of this.#lineage.entries) {
       if (BigInt(entry.since) <= latest) continue;
       entry.since = String(latest);
       this.#context.state.touch();
@@ -270,19 +251,12 @@ export class Source {
 
   async stop(): Promise<void> {
     this.wake();
-    this.#arrived.ring();
+    this.#arrivals.wake();
     await Promise.allSettled([this.#looking]);
     await Promise.allSettled([...this.#running]);
-    for (const generation of this.#generations) await generation.stop();
-    for (const stamp of this.#stamps()) this.#context.knownFiles.remove(stamp, this.path);
-    for (const candidate of [...this.#arrivals, ...this.#claimed]) {
-      this.#settled(candidate);
-      await candidate.handle.close();
-    }
-  }
-
-  #stamps(): FileStamp[] {
-    return this.#entries.flatMap((entry) => (entry.copy === null ? [entry] : [entry, entry.copy]));
+    for (const generation of this.generations) await generation.stop();
+    for (const stamp of this.#lineage.stamps()) this.#context.knownFiles.remove(stamp, this.path);
+    await this.#arrivals.close();
   }
 
   // --- generations ----------------------------------------------------------------------------------------------
@@ -290,7 +264,7 @@ export class Source {
   /** A generation of an earlier run: found again by its stamp, or its bytes in a copy or a compressed file. */
   async #reopen(entry: GenerationState): Promise<void> {
     // Truncated in place, the file is a later generation's, also where its bytes look the same.
-    const isOthers = this.#entries.findLast((other) => isSameFile(other, entry)) !== entry;
+    const isOthers = this.#lineage.entryOf(entry) !== entry;
     const isOver = isOthers || entry.closed === 'truncated';
     await this.#context.openFiles.makeRoom(this.#signal);
     const opened = isOver ? undefined : await this.#findAgain(entry);
@@ -306,7 +280,7 @@ export class Source {
   /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
   async #moveElsewhere(generation: Generation): Promise<Found | undefined> {
     try {
-      const bytes = await this.#findBytes(generation);
+      const bytes = await this.#search.bytesOf(generation);
       generation.moveTo(bytes);
       return bytes?.found;
     } catch (error) {
@@ -320,7 +294,7 @@ export class Source {
   /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */
   async #findAgain(entry: GenerationState): Promise<Opened | undefined> {
     try {
-      return await this.#siblings.find(entry);
+      return await this.#search.file(entry);
     } catch (error) {
       if (entry.closed === null || !isForbidden(error)) throw error;
       return undefined;
@@ -339,11 +313,11 @@ export class Source {
     const own = await generation.openAgain();
     await this.#finishElsewhere(generation);
     // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
-    if (own !== undefined) this.#arrive(await candidateOf(own, now()));
+    if (own !== undefined) this.#arrivals.add(await candidateOf(own, now()));
   }
 
   async #handleTruncation(): Promise<void> {
-    for (const generation of [...this.#generations]) {
+    for (const generation of [...this.generations]) {
       if (!generation.isReplaced) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.position }, `${this.path}: truncated`);
@@ -355,34 +329,39 @@ export class Source {
   /** What is at the path now: the newest file that is known, or others after it. */
   async #discover(found: Found | undefined): Promise<void> {
     if (found === undefined) return;
-    const newest = this.#arrivals.at(-1)?.found.stamp ?? this.#entries.at(-1);
+    const newest = this.#newest;
     if (newest !== undefined && isSameFile(newest, found.stamp)) {
-      const last = this.#entries.at(-1);
-      if (this.#arrivals.length > 0 || last === undefined) return;
+      const last = this.#lineage.entries.at(-1);
+      if (!this.#arrivals.isEmpty || last === undefined) return;
       const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
       // It was not there when this run began: there is more to ship, so it is opened.
       if (this.current?.entry === last) this.current.foundAgain(found.size);
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
-      if (!isTruncated() || this.#arrivals.length > 0) return;
+      if (!isTruncated() || !this.#arrivals.isEmpty) return;
     } else if ((await this.#isBack(found)) || this.#isOfAnother(found)) return;
     else await this.#discoverRotated(found.stamp);
     const arrival = await this.#openCurrent(found);
-    if (arrival !== undefined) this.#arrive(arrival);
+    if (arrival !== undefined) this.#arrivals.add(arrival);
+  }
+
+  /** The newest file that is known. */
+  get #newest(): FileStamp | undefined {
+    return this.#arrivals.queue.at(-1)?.found.stamp ?? this.#lineage.entries.at(-1);
   }
 
   /** What was at the path after the newest file that is known, and was rotated away again before this one came. */
   async #discoverRotated(before: FileStamp): Promise<void> {
-    const newest = this.#arrivals.at(-1)?.found.stamp ?? this.#entries.at(-1);
+    const newest = this.#newest;
     if (newest?.birth === '0' || before.birth === '0') return;
-    await this.current?.learnPlace(this.#siblings);
-    const { candidates } = await this.#between({ after: this.#lastSeen(), before, next: undefined });
-    for (const rotated of candidates) this.#arrive(rotated);
+    await this.#search.learnPlace(this.current);
+    const { candidates } = await this.#search.between({ after: this.#lastSeen(), before, next: undefined });
+    for (const rotated of candidates) this.#arrivals.add(rotated);
   }
 
   /** The same while nothing is at the path. */
   async #discoverRotatedAway(): Promise<void> {
-    if (this.#entries.length > 0) await this.#discoverRotated({ ...NO_FILE, birth: String(now()) });
+    if (this.#lineage.entries.length > 0) await this.#discoverRotated({ ...NO_FILE, birth: String(now()) });
   }
 
   /** Another source ships this file, under the path that it had before, or another of its names. */
@@ -399,8 +378,8 @@ export class Source {
    */
   #lastSeen(): bigint {
     const known = [
-      ...this.#entries.map((entry) => ({ stamp: entry, since: BigInt(entry.since) })),
-      ...this.#arrivals.map(({ found, since }) => ({ stamp: found.stamp, since })),
+      ...this.#lineage.entries.map((entry) => ({ stamp: entry, since: BigInt(entry.since) })),
+      ...this.#arrivals.queue.map(({ found, since }) => ({ stamp: found.stamp, since })),
     ];
     const newest = known.pop();
     if (newest === undefined) return this.#since;
@@ -410,9 +389,9 @@ export class Source {
   /** A file that was there before the newest one, as when a link is set back: its own generation goes on. */
   async #isBack({ stamp, size }: Found): Promise<boolean> {
     if (stamp.birth === '0') return false;
-    if (this.#arrivals.some(({ found }) => isSameFile(found.stamp, stamp))) return true;
-    const entry = this.#entries.findLast((known) => isSameFile(known, stamp));
-    const generation = this.#generations.find((known) => known.entry === entry);
+    if (this.#arrivals.queue.some(({ found }) => isSameFile(found.stamp, stamp))) return true;
+    const entry = this.#lineage.entryOf(stamp);
+    const generation = this.#lineage.generationOf(entry);
     if (entry === undefined || entry.closed === 'truncated' || generation?.closing === 'truncated')
       return false;
     if (generation !== undefined) generation.foundAgain(size);
@@ -437,29 +416,11 @@ export class Source {
     }
   }
 
-  #arrive(candidate: Candidate): void {
-    this.#arrivals.push(candidate);
-    this.#claim(candidate);
-    this.#arrived.ring();
-  }
-
-  /** It is open, and has no generation yet. */
-  #claim({ found }: Candidate): void {
-    this.#context.knownFiles.add(found.stamp, this.path);
-    this.#context.openFiles.arrived(1);
-  }
-
-  /** It has a generation. */
-  #settled({ found }: Candidate): void {
-    this.#context.knownFiles.remove(found.stamp, this.path);
-    this.#context.openFiles.arrived(-1);
-  }
-
   /** Gives each file that has arrived its generation, in order. */
   async #identify(): Promise<void> {
     while (!this.#signal.aborted) {
-      const arrival = this.#arrivals[0];
-      if (arrival === undefined) await this.#arrived.wait(Number.POSITIVE_INFINITY, this.#signal);
+      const [arrival] = this.#arrivals.queue;
+      if (arrival === undefined) await this.#arrivals.wait(this.#signal);
       else await this.#identifyOne(arrival);
     }
   }
@@ -467,8 +428,7 @@ export class Source {
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
       await this.#append(arrival, fromBeginning, nothingKnown);
-      this.#arrivals.shift();
-      this.#settled(arrival);
+      this.#arrivals.settled(arrival);
     } catch (error) {
       this.#warn(error);
       await sleep(RETRY_MS, this.#signal);
@@ -477,8 +437,7 @@ export class Source {
 
   /** A finished file is written to after all. */
   async #goOn(entry: GenerationState): Promise<void> {
-    const index = this.#generations.findIndex((generation) => generation.entry === entry);
-    if (index >= 0) return;
+    if (this.#lineage.generationOf(entry) !== undefined) return;
     entry.done = false;
     entry.closed = null;
     await this.#reopen(entry);
@@ -492,13 +451,8 @@ export class Source {
     following?: Generation,
   ): Promise<void> {
     const { handle, found, head, size, since } = candidate;
-    const base = baseOf(found.stamp) ?? this.#randomBase(found.stamp);
-    let number = known(base)?.number ?? 0;
-    for (const entry of this.#entries) {
-      const split = splitFileId(entry.file);
-      if (split?.base === base) number = Math.max(number, split.number + 1);
-    }
-    for (; ; number += 1) {
+    const base = this.#lineage.baseOf(found.stamp);
+    for (let number = this.#lineage.nextNumber(base, known(base)?.number ?? 0); ; number += 1) {
       const entry: GenerationState = {
         ...{ file: fileIdOf(base, number), ...found.stamp, since: String(since), copy: null, head },
         ...{ begin: begin(found), after: null, size, closed: null, done: false },
@@ -536,26 +490,14 @@ export class Source {
     else if (storedAt !== undefined) entry.since = String(nanosOf(storedAt));
   }
 
-  /** Before another generation, or as the last one. */
   #insert(generation: Generation, following: Generation | undefined): void {
-    const { entry } = generation;
-    const before = following === undefined ? undefined : this.#generations.indexOf(following);
-    const entryBefore = following === undefined ? undefined : this.#entries.indexOf(following.entry);
-    this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
-    this.#generations.splice(before ?? this.#generations.length, 0, generation);
-    this.#context.knownFiles.add(entry, this.path);
-    this.#context.state.touch();
+    this.#lineage.insert(generation, following);
     this.#bell.ring();
-  }
-
-  #randomBase(stamp: FileStamp): string {
-    const kept = this.#entries.find((entry) => isSameFile(entry, stamp));
-    return splitFileId(kept?.file ?? '')?.base ?? `r${randomBytes(8).toString('hex')}`;
   }
 
   #add(entry: GenerationState, handle: FileHandle | undefined): Generation {
     const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
-    this.#generations.push(generation);
+    this.#lineage.add(generation);
     this.#bell.ring();
     return generation;
   }
@@ -582,21 +524,20 @@ export class Source {
   }
 
   async #startNext(): Promise<void> {
-    const next = this.#generations[this.#started];
-    const before = this.#generations[this.#started - 1];
+    const { next, latest: before } = this.#lineage;
     if (next === undefined) await this.#bell.wait(Number.POSITIVE_INFINITY, this.#signal);
     else if (before === undefined || before.isDrained) {
       // Now, while all of it is in the stream: it may have to be shipped again from the next moment on.
-      const after = before === undefined ? this.#afterKept(next) : namedAfter(before.entry, before.position);
+      const after = this.#lineage.afterFor(next);
       if (await this.#insertUnseen(next)) return;
       next.entry.after ??= after;
       await this.#context.state.save();
-      this.#started += 1;
+      this.#lineage.started();
       const run = next.run(this.#signal).finally(() => this.#running.delete(run));
       this.#running.add(run);
     } else {
       // A single writer has left the old file once the new one has bytes.
-      const more = this.#started + 1 < this.#generations.length || this.#arrivals.length > 0;
+      const more = this.#lineage.hasMore || !this.#arrivals.isEmpty;
       if (next.size > 0 || more || this.#context.once) {
         if (before.restedAt !== undefined && before.closing === undefined) await this.#openAgain(before);
         before.close('rotated');
@@ -630,8 +571,7 @@ export class Source {
       // Kept for the next try, if this one fails.
       this.#unseen = { copies: copies.slice(index), next };
       await this.#append(copy, fromBeginning, nothingKnown, next);
-      this.#claimed.delete(copy);
-      this.#settled(copy);
+      this.#arrivals.settled(copy);
     }
     this.#unseen = undefined;
     return copies.length > 0;
@@ -639,12 +579,12 @@ export class Source {
 
   /** Asked when a file that was found empty has bytes: what it held before that was copied comes first. */
   async #mayBegin(generation: Generation, readAt: number): Promise<boolean> {
-    if (this.#generations[this.#started - 1] !== generation) return true;
+    if (this.#lineage.latest !== generation) return true;
     const { candidates, own } = await this.#unseenBefore(generation, readAt);
     await own?.handle.close();
     if (candidates.length === 0) return true;
     this.#unseen = { copies: candidates, next: generation };
-    this.#started -= 1;
+    this.#lineage.unstarted();
     this.#bell.ring();
     return false;
   }
@@ -652,7 +592,7 @@ export class Source {
   /** @param readAt when its first bytes were read, where it was found without any (milliseconds since 1970) */
   async #unseenBefore({ entry }: Generation, readAt: number | undefined): Promise<Between> {
     if (entry.birth === '0' || this.#besides.has(entry)) return { candidates: [], own: undefined };
-    const earlier = this.#entries.slice(0, this.#entries.indexOf(entry));
+    const earlier = this.#lineage.before(entry);
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);
     const read = readAt === undefined ? found : nanosOf(readAt);
@@ -661,22 +601,10 @@ export class Source {
     const first = earlier.length > 0 ? entry.birth : entry.since;
     const window = { after: BigInt(truncated?.since ?? first), before: undefined, next };
     return await this.#alone(async () => {
-      const between = await this.#between(window);
-      for (const copy of between.candidates) {
-        this.#claimed.add(copy);
-        this.#claim(copy);
-      }
+      const between = await this.#search.between(window);
+      for (const copy of between.candidates) this.#arrivals.claim(copy);
       return between;
     });
-  }
-
-  /** The generation before the first one that runs, when it was finished in an earlier run. */
-  #afterKept(next: Generation): After | null {
-    const index = this.#entries.indexOf(next.entry);
-    const before = this.#entries[index - 1];
-    return before === undefined || before.size === before.begin
-      ? null
-      : { file: before.file, size: before.size };
   }
 
   async #closeWhatIsGone(found: Found | undefined): Promise<void> {
@@ -685,41 +613,16 @@ export class Source {
     if ((await current.isUnlinked()) && current.quietMs >= DELETED_QUIET_MS) current.close('deleted');
   }
 
-  /** Finished and committed generations let go of their descriptors, and are forgotten when their file is gone. */
-  async #park(): Promise<void> {
-    for (const generation of this.#generations) {
-      const { entry } = generation;
-      const { rotateWaitMs } = this.#context;
-      const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
-      if (!generation.isDrained || !generation.isCommitted || generation.quietMs < keepMs) continue;
-      if (generation.isOpen) generation.park();
-      if (!entry.done) {
-        entry.done = true;
-        this.#context.state.touch();
-      }
-    }
-    while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) {
-      const entry = this.#entries.shift();
-      if (entry !== undefined) this.#context.knownFiles.remove(entry, this.path);
-      if (entry?.copy != null) this.#context.knownFiles.remove(entry.copy, this.path);
-      const index = this.#generations.findIndex((generation) => generation.entry === entry);
-      if (index >= 0) {
-        for (const forgotten of this.#generations.splice(index, 1)) void forgotten.retire();
-        this.#started -= 1;
-      }
-    }
-  }
-
   /** Something of a generation is wanted again that is not open: its file, or another with its bytes. */
   async #reopenFor(generation: Generation): Promise<Elsewhere | undefined> {
     const { entry } = generation;
     await this.#context.openFiles.makeRoom(this.#signal);
     // Asked before it is looked for: what holds it may come back in between.
     const mayComeBack = await this.#mayComeBack(generation);
-    const opened = generation.closing === 'truncated' ? undefined : await this.#siblings.find(entry);
+    const opened = generation.closing === 'truncated' ? undefined : await this.#search.file(entry);
     const bytes =
       opened === undefined
-        ? await this.#findBytes(generation)
+        ? await this.#search.bytesOf(generation)
         : { ...opened, size: opened.found.size, from: 0 };
     const isMissing = bytes === undefined && generation.position < entry.size;
     this.#unreadable = isMissing && mayComeBack;
@@ -734,53 +637,7 @@ export class Source {
    */
   async #mayComeBack(generation: Generation): Promise<boolean> {
     if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.current !== generation) return false;
-    return (await this.#context.look(this.path)) === undefined && !(await this.#siblings.hasRotated());
-  }
-
-  async #findBytes(generation: Generation): Promise<Elsewhere | undefined> {
-    const { entry } = generation;
-    const isMine = ({ stamp }: Found): boolean =>
-      isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
-    const isOthers = (found: Found): boolean => !isMine(found) && this.#context.knownFiles.has(found.stamp);
-    return await this.#siblings.findBytes(
-      {
-        head: entry.head,
-        position: generation.position,
-        isMissing: generation.position < generation.entry.size,
-        hasTail: generation.hasTail,
-        isContinuedBy: async (handle) => await generation.isContinuedBy(handle),
-      },
-      isOthers,
-    );
-  }
-
-  async #between(window: Pick<Window, 'after' | 'before' | 'next'>): Promise<Between> {
-    return await this.#siblings.between({
-      ...window,
-      isKnown: ({ stamp }) => this.#context.knownFiles.has(stamp),
-      lost: this.#entries.filter(({ closed, copy }) => closed === 'truncated' && copy === null),
-      finished: await this.#finished(window.before !== undefined),
-    });
-  }
-
-  /** What may be compressed by now: whatever was seen, once another file is at the path. */
-  async #finished(hasMoved: boolean): Promise<Seen[]> {
-    const finished: Seen[] = [];
-    for (const entry of this.#entries) {
-      const generation = this.#generations.find((each) => each.entry === entry);
-      if (hasMoved || entry.closed !== null) finished.push((await generation?.seen()) ?? entry);
-    }
-    for (const { handle, head, size } of this.#arrivals)
-      finished.push({ head: head.length > 0 ? head : headOf(await firstBytes(handle)), size, handle });
-    return finished;
-  }
-
-  /** Without state: rotated files beside the path that stream or record know, oldest first. */
-  async #rotatedAndKnown(known: Known): Promise<Candidate[]> {
-    return await this.#siblings.rotated(({ stamp }) => {
-      const of = known(baseOf(stamp) ?? '');
-      return of !== undefined && (of.path === '' || of.path === this.name);
-    });
+    return (await this.#context.look(this.path)) === undefined && !(await this.#search.hasRotated());
   }
 }
 
@@ -788,11 +645,6 @@ const NO_FILE: FileStamp = { ino: '', birth: '0' };
 const NO_HEAD = headOf(new Uint8Array());
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;
-
-/** What the next generation names as the one before it: past those of which nothing was ever shipped. */
-function namedAfter(before: GenerationState, size: number): After | null {
-  return size === before.begin ? before.after : { file: before.file, size };
-}
 
 function earlier(a: bigint, b: bigint): bigint {
   return a < b ? a : b;

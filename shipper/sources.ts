@@ -15,7 +15,8 @@ import { finishedAtItsEnd, isOlder } from './old-files.ts';
 import { findMoved } from './moved.ts';
 import type { ShipOptions } from './options.ts';
 import type { Skipped } from './skipped.ts';
-import { type Fresh, type Known, Source } from './source.ts';
+import type { Known } from './search.ts';
+import { type Fresh, Source } from './source.ts';
 import { SpoolSource } from './spool-source.ts';
 import type { Spool } from './spool.ts';
 
