@@ -1,48 +1,10 @@
-// The command line's wiring: which commands there are, and how errors and broken pipes end the process. Never does a
-// command's work: each is a file under cli/, loaded when it is the one that was asked for.
+// The command line's wiring: which command is loaded, and how errors and broken pipes end the process. Never does a
+// command's work.
 
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 
+import { buildProgram, COMMANDS } from './cli/commands.ts';
 import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './common/errors.ts';
-import { packageVersion } from './common/version.ts';
-
-const COMMANDS: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
-  {
-    name: 'demo',
-    summary: 'see it ship generated logs through kills, and compare every byte',
-    load: async () => (await import('./cli/demo.ts')).demoCommand(),
-  },
-  {
-    name: 'local',
-    summary: 'nats-server, shipper and receiver on this machine, to try it',
-    load: async () => (await import('./cli/local.ts')).localCommand(),
-  },
-  {
-    name: 'setup',
-    summary: 'create the stream and the buckets, or alter them',
-    load: async () => (await import('./cli/setup.ts')).setupCommand(),
-  },
-  {
-    name: 'ship',
-    summary: 'ship the log files of this host',
-    load: async () => (await import('./cli/ship.ts')).shipCommand(),
-  },
-  {
-    name: 'receive',
-    summary: 'write what hosts ship into files below a directory',
-    load: async () => (await import('./cli/receive.ts')).receiveCommand(),
-  },
-  {
-    name: 'segments',
-    summary: 'list which bytes of which source file lie where',
-    load: async () => (await import('./cli/segments.ts')).segmentsCommand(),
-  },
-  {
-    name: 'cat',
-    summary: 'write a source file again, joined from output directories',
-    load: async () => (await import('./cli/cat.ts')).catCommand(),
-  },
-];
 
 process.stdout.on('error', endQuietly);
 process.stderr.on('error', endQuietly);
@@ -52,21 +14,8 @@ process.on('uncaughtException', (error) => {
 process.exit(await main(process.argv.slice(2)));
 
 async function main(args: readonly string[]): Promise<number> {
-  const program = new Command('logferry')
-    .description('Ships log files through NATS JetStream: nothing lost, nothing twice, order kept per file.')
-    .usage('<command> [options]')
-    .version(packageVersion(), '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
-    .helpCommand('help [command]', 'print the help of a command')
-    .addHelpText('after', '\nlogferry <command> --help explains a command, with examples.')
-    .exitOverride()
-    .configureOutput({ outputError: () => undefined });
   const [wanted, asked] = args.filter((arg) => !arg.startsWith('-'));
-  for (const { name, summary, load } of COMMANDS) {
-    const isWanted = name === wanted || (wanted === 'help' && name === asked);
-    const command = isWanted ? await load() : new Command(name);
-    program.addCommand(command.summary(summary).copyInheritedSettings(program));
-  }
+  const program = await buildProgram((name) => name === (wanted === 'help' ? asked : wanted));
   try {
     await program.parseAsync(args, { from: 'user' });
     return 0;

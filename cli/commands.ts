@@ -1,0 +1,71 @@
+// The table of commands, and the program that they make up. Never does a command's work: each is a file of its own,
+// loaded when it is asked for.
+
+import { Command } from 'commander';
+
+import { packageVersion } from '../common/version.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'demo',
+    summary: 'see it ship generated logs through kills, and compare every byte',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+  {
+    name: 'local',
+    summary: 'nats-server, shipper and receiver on this machine, to try it',
+    load: async () => (await import('./local.ts')).localCommand(),
+  },
+  {
+    name: 'setup',
+    summary: 'create the stream and the buckets, or alter them',
+    load: async () => (await import('./setup.ts')).setupCommand(),
+  },
+  {
+    name: 'ship',
+    summary: 'ship the log files of this host',
+    load: async () => (await import('./ship.ts')).shipCommand(),
+  },
+  {
+    name: 'receive',
+    summary: 'write what hosts ship into files below a directory',
+    load: async () => (await import('./receive.ts')).receiveCommand(),
+  },
+  {
+    name: 'segments',
+    summary: 'list which bytes of which source file lie where',
+    load: async () => (await import('./segments.ts')).segmentsCommand(),
+  },
+  {
+    name: 'cat',
+    summary: 'write a source file again, joined from output directories',
+    load: async () => (await import('./cat.ts')).catCommand(),
+  },
+];
+
+/**
+ * `logferry` with all its commands; of those that are not wanted only the names and summaries. Parsing throws a
+ * CommanderError and prints nothing but help and version.
+ */
+export async function buildProgram(isWanted: (name: string) => boolean): Promise<Command> {
+  const program = new Command('logferry')
+    .description('Ships log files through NATS JetStream: nothing lost, nothing twice, order kept per file.')
+    .usage('<command> [options]')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .addHelpText('after', '\nlogferry <command> --help explains a command, with examples.')
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined });
+  for (const { name, summary, load } of COMMANDS) {
+    const command = isWanted(name) ? await load() : new Command(name);
+    program.addCommand(command.summary(summary).copyInheritedSettings(program));
+  }
+  return program;
+}
