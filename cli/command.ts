@@ -1,6 +1,6 @@
 // How a command is built from its flags, and how one that runs until it is stopped ends. Never knows what a command does.
 
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import type { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
@@ -8,10 +8,17 @@ import type { Logger } from '../common/log.ts';
 import { stopSignal } from '../common/run.ts';
 import { addFlags, readFlags } from './flag.ts';
 
+export interface ArgumentSpec {
+  /** As commander takes it: `<glob...>`. */
+  readonly name: string;
+  readonly help: string;
+  /** All that it takes, where that is a fixed set; the command refuses the rest. */
+  readonly words?: readonly string[];
+}
+
 export interface CommandSpec<S extends z.ZodObject> {
   readonly name: string;
-  /** What follows the name, as commander takes it: `<glob...>`. */
-  readonly arguments?: readonly { readonly name: string; readonly help: string }[];
+  readonly arguments?: readonly ArgumentSpec[];
   /** The usage line after the name. */
   readonly usage: string;
   readonly description: string;
@@ -25,7 +32,11 @@ export function buildCommand<S extends z.ZodObject>(spec: CommandSpec<S>): Comma
     .description(spec.description)
     .usage(spec.usage)
     .helpOption('-h, --help', 'print this help');
-  for (const { name, help } of spec.arguments ?? []) command.argument(name, help);
+  for (const { name, help, words } of spec.arguments ?? []) {
+    const argument = new Argument(name, help);
+    if (words !== undefined) argument.argChoices = [...words];
+    command.addArgument(argument);
+  }
   addFlags(command, spec.flags);
   const examples = spec.examples.map(({ does, line }) => `  # ${does}\n  ${line}`);
   command.addHelpText('after', `\nExamples:\n${examples.join('\n\n')}`);

@@ -18,11 +18,16 @@ export interface FlagText {
 }
 
 /** Makes the schema of a value; given the flag's name, for its messages. Throws `usage` for a wrong value. */
-export type Kind<S extends z.ZodType> = (name: string) => S;
+export interface Kind<S extends z.ZodType> {
+  (name: string): S;
+  /** All that it takes, where that is a fixed set. */
+  readonly words?: readonly string[];
+}
 
 interface Declared extends FlagText {
   readonly flags: string;
   readonly name: string;
+  readonly words: readonly string[];
   readonly repeats: boolean;
 }
 
@@ -37,21 +42,21 @@ export function flag(flags: string, text: FlagText, kind: Kind<z.ZodType>): z.Zo
   const name = flags.split(' ')[0] ?? flags;
   const value = kind(name);
   const schema = text.default === undefined && text.required !== true ? value.optional() : value;
-  declared.add(schema, { ...text, flags, name, repeats: false });
+  declared.add(schema, { ...text, flags, name, words: kind.words ?? [], repeats: false });
   return schema;
 }
 
 /** Declares a flag without a value. */
 export function toggle(flags: string, help: string): z.ZodDefault<z.ZodBoolean> {
   const schema = z.boolean().default(false);
-  declared.add(schema, { help, flags, name: flags, repeats: false });
+  declared.add(schema, { help, flags, name: flags, words: [], repeats: false });
   return schema;
 }
 
 /** Declares a flag without a value that switches off (`--no-…`) what is on without it. */
 export function switchOff(flags: `--no-${string}`, help: string): z.ZodDefault<z.ZodBoolean> {
   const schema = z.boolean().default(true);
-  declared.add(schema, { help, flags, name: flags, repeats: false });
+  declared.add(schema, { help, flags, name: flags, words: [], repeats: false });
   return schema;
 }
 
@@ -63,18 +68,27 @@ export function repeated<S extends z.ZodType>(
 ): z.ZodDefault<z.ZodArray<S>> {
   const name = flags.split(' ')[0] ?? flags;
   const schema = z.array(kind(name)).default([]);
-  declared.add(schema, { help, flags, name, repeats: true });
+  declared.add(schema, { help, flags, name, words: kind.words ?? [], repeats: true });
   return schema;
+}
+
+/** A flag as commander knows it, with what its declaration says beyond that. */
+export class FlagOption extends Option {
+  /** All values that it takes, where that is a fixed set; else none. */
+  readonly words: readonly string[];
+  readonly repeats: boolean;
+
+  constructor({ flags, help, words, repeats, ...given }: Declared) {
+    super(flags, `${help}${defaultText(given)}`);
+    this.words = words;
+    this.repeats = repeats;
+    if (repeats) this.argParser((one: string, before: string[] | undefined) => [...(before ?? []), one]);
+  }
 }
 
 /** Adds every flag of a schema to a command. */
 export function addFlags(command: Command, schema: z.ZodObject): void {
-  for (const value of Object.values(schema.shape)) {
-    const { flags, help, repeats, ...text } = declarationOf(value);
-    const option = new Option(flags, `${help}${defaultText(text)}`);
-    if (repeats) option.argParser((one: string, before: string[] | undefined) => [...(before ?? []), one]);
-    command.addOption(option);
-  }
+  for (const value of Object.values(schema.shape)) command.addOption(new FlagOption(declarationOf(value)));
 }
 
 function defaultText(text: Omit<FlagText, 'help'>): string {
@@ -143,11 +157,12 @@ export function parsed<T>(
 
 /** One of these words. */
 export function oneOf<const T extends string>(...words: readonly T[]): ReturnType<typeof parsed<T>> {
-  return parsed((value, name) => {
+  const kind = parsed((value, name) => {
     const found = words.find((word) => word === value);
     if (found === undefined) throw wrongValue(name, value, words.join(' or '));
     return found;
   });
+  return Object.assign(kind, { words });
 }
 
 export function integer(least: number, most: number): ReturnType<typeof parsed<number>> {
@@ -181,5 +196,6 @@ export function size(least: number): ReturnType<typeof parsed<number>> {
 
 /** `off` for undefined. */
 export function orOff<T>(kind: Kind<z.ZodType<T, string>>): ReturnType<typeof parsed<T | undefined>> {
-  return parsed((value, name) => (value === 'off' ? undefined : kind(name).parse(value)));
+  const either = parsed((value, name) => (value === 'off' ? undefined : kind(name).parse(value)));
+  return kind.words === undefined ? either : Object.assign(either, { words: [...kind.words, 'off'] });
 }
