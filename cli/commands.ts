@@ -47,6 +47,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'write a source file again, joined from output directories',
     load: async () => (await import('./cat.ts')).catCommand(),
   },
+  {
+    name: 'completion',
+    summary: 'print what makes bash, zsh or fish complete logferry',
+    load: async () => (await import('./completion.ts')).completionCommand(() => buildProgram(() => true)),
+  },
 ];
 
 /**
