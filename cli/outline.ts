@@ -37,11 +37,10 @@ export interface ValueOutline {
 }
 
 /** The help calls paths of this machine by these names; a `<path>` may be another machine's. */
-const PATHS: Readonly<Record<string, 'files' | 'directories'>> = {
-  dir: 'directories',
-  file: 'files',
-  glob: 'files',
-};
+const PATHS: ReadonlyMap<string, 'files' | 'directories'> = new Map([
+  ['dir', 'directories'],
+  ['file', 'files'],
+]);
 
 /** The outline of a program whose commands are all loaded. What the help hides is not in it. */
 export function outlineOf(program: Command): Outline {
@@ -76,11 +75,13 @@ function flagOutline(option: Option): FlagOutline {
 }
 
 function argumentOutline(argument: Argument): ValueOutline {
-  return valueOutline(argument.name(), argument.argChoices ?? [], argument.variadic);
+  const outline = valueOutline(argument.name(), argument.argChoices ?? [], argument.variadic);
+  // Globs of a flag select among names from anywhere; those that a command is given are for files of this machine.
+  return outline.name === 'glob' ? { ...outline, from: 'files' } : outline;
 }
 
 function valueOutline(name: string, words: readonly string[], many: boolean): ValueOutline {
-  return { name, from: words.length > 0 ? words : (PATHS[name] ?? 'anything'), many };
+  return { name, from: words.length > 0 ? words : (PATHS.get(name) ?? 'anything'), many };
 }
 
 function oneLine(help: string): string {

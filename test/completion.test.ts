@@ -90,6 +90,7 @@ describe('completion', () => {
         'help ': commands.toSorted(),
         // What nobody but the user knows.
         'ship --host m': [],
+        'ship --exclude m': [],
         'ship --server nats://m': [],
         'setup m': [],
         'cat m': [],
