@@ -5,6 +5,7 @@ import { glob } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../common/errors.ts';
+import { hasWildcard, nameTest } from '../common/globs.ts';
 
 /**
  * What no glob ships unless it is asked to: compressed files, what editors and downloads leave for a while, and the
@@ -65,10 +66,6 @@ async function matchesOf(absolute: string): Promise<string[]> {
   return [...found].toSorted();
 }
 
-export function hasWildcard(pattern: string): boolean {
-  return /[*?[\]{}()!]/.test(pattern);
-}
-
 /** A dangling link is something too. */
 function exists(file: string): boolean {
   try {
@@ -86,31 +83,14 @@ function anyOf(patterns: readonly string[]): (file: string) => boolean {
 
 /** A pattern without a slash is for the base name. */
 function excluder(pattern: string): (file: string) => boolean {
-  if (!pattern.includes('/')) return nameTest([pattern]);
+  if (!pattern.includes('/')) return baseNameTest([pattern]);
   const absolute = path.resolve(pattern);
   return (file) => path.matchesGlob(file, absolute);
 }
 
-const isDefaultExclude = nameTest(DEFAULT_EXCLUDES);
+const isDefaultExclude = baseNameTest(DEFAULT_EXCLUDES);
 
-/** Plain patterns become one expression: tens of thousands of names are asked about in each sweep. */
-function nameTest(patterns: readonly string[]): (file: string) => boolean {
-  const isPlain = (pattern: string): boolean => !/[[\]{}()!+@\\]/.test(pattern);
-  const plain = patterns.filter((pattern) => isPlain(pattern));
-  const others = patterns.filter((pattern) => !isPlain(pattern));
-  const expression = new RegExp(`^(?:${plain.map(expressionOf).join('|')})$`, 's');
-  return (file) => {
-    const name = path.basename(file);
-    return (
-      (plain.length > 0 && expression.test(name)) || others.some((pattern) => path.matchesGlob(name, pattern))
-    );
-  };
-}
-
-/** Of a pattern whose only specials are `*` and `?`; unlike in a glob they match a leading dot as well. */
-function expressionOf(pattern: string): string {
-  return pattern
-    .replaceAll(/[$^.|]/g, String.raw`\$&`)
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
+function baseNameTest(patterns: readonly string[]): (file: string) => boolean {
+  const test = nameTest(patterns);
+  return (file) => test(path.basename(file));
 }
