@@ -114,7 +114,8 @@ export async function streamInfo(link: Link, stream: string): Promise<StreamInfo
   }
 }
 
-function topologyOf(names: { stream: string; prefix: string }, config: StreamConfig): Topology {
+/** How an existing stream is cut. Throws `conflict` when its subjects are not ours. */
+export function topologyOf(names: { stream: string; prefix: string }, config: StreamConfig): Topology {
   const partitions = partitionsOfTransform(names.prefix, config.subject_transform?.dest ?? '');
   const wanted = publishedSubjects(names.prefix);
   if (partitions === undefined || config.subjects.length !== 1 || config.subjects[0] !== wanted)

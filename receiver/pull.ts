@@ -13,7 +13,7 @@ export interface Delivery {
   /** '' when there is no such header. */
   readonly header: (name: string) => string;
   readonly data: Uint8Array;
-  /** Where the acknowledgement goes. */
+  /** Where the acknowledgement goes; says more: see storedAt. */
   readonly reply: string;
 }
 
@@ -161,7 +161,7 @@ export class Puller {
   }
 
   #deliver(message: Msg): void {
-    const seq = streamSequence(message.reply ?? '');
+    const seq = acknowledgement(message.reply ?? '')?.seq;
     if (seq === undefined || message.reply === undefined) return;
     this.#least = 0;
     const [oldest] = this.#pulls;
@@ -192,14 +192,26 @@ function messageBytes(message: Msg): number {
   return message.subject.length + (message.reply?.length ?? 0) + headerBytes(message) + message.data.length;
 }
 
+/** When the stream stored a message, in milliseconds since 1970. */
+export function storedAt({ reply }: Pick<Delivery, 'reply'>): number {
+  return Math.trunc((acknowledgement(reply)?.nanos ?? Number.NaN) / NANOS);
+}
+
+/** How many messages behind this one the consumer was still to deliver, when it was sent. */
+export function pendingAfter({ reply }: Pick<Delivery, 'reply'>): number {
+  return acknowledgement(reply)?.pending ?? Number.NaN;
+}
+
 /**
- * The stream sequence in an acknowledgement subject:
+ * What an acknowledgement subject says:
  * `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, with domain and account
  * before the stream (and a token behind) in the longer form (ADR-15).
  */
-function streamSequence(reply: string): number | undefined {
+function acknowledgement(reply: string): { seq: number; nanos: number; pending: number } | undefined {
   const tokens = reply.split('.');
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK' || tokens.length < 9) return undefined;
-  const seq = Number(tokens[tokens.length >= 11 ? 7 : 5]);
-  return Number.isSafeInteger(seq) ? seq : undefined;
+  const at = tokens.length >= 11 ? 7 : 5;
+  const seq = Number(tokens[at]);
+  if (!Number.isSafeInteger(seq)) return undefined;
+  return { seq, nanos: Number(tokens[at + 2]), pending: Number(tokens[at + 3]) };
 }

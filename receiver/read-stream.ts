@@ -8,7 +8,7 @@ import { LogferryError } from '../common/errors.ts';
 import type { Link } from '../common/nats.ts';
 import { sleep, untilAnswered } from '../common/run.ts';
 import { streamInfo } from '../common/stream.ts';
-import { type Delivery, Puller } from './pull.ts';
+import { type Delivery, pendingAfter, Puller } from './pull.ts';
 
 export interface ReadOptions {
   readonly stream: string;
@@ -54,11 +54,13 @@ export async function* readStream(
     ({ created } = info);
     if (typeof from === 'number' && from > until) return;
     const start = from;
-    const ask = async (): Promise<string> => await createConsumer(link, options, start);
-    const consumer = await untilAnswered(ask, isUnanswered, signal, RETRY_MS);
-    if (consumer === undefined) return;
+    const ask = async (): Promise<Created> => await createConsumer(link, options, start);
+    const made = await untilAnswered(ask, isUnanswered, signal, RETRY_MS);
+    if (made === undefined) return;
+    const consumer = made.name;
     const puller = new Puller(link, stream, consumer);
     try {
+      if (options.until !== undefined && made.pending === 0) return;
       let isAtEnd = false;
       while (!signal.aborted && puller.failure === undefined && link.epoch() === epoch) {
         const deliveries = await puller.next(ASK_MS, bytes, signal);
@@ -67,6 +69,10 @@ export async function* readStream(
         if (last !== undefined) from = last.seq + 1;
         if (wanted.length > 0) yield wanted;
         if (wanted.length < deliveries.length || (typeof from === 'number' && from > until)) return;
+        if (options.until !== undefined && last !== undefined && pendingAfter(last) === 0) {
+          if (await hasNoMore(link, stream, consumer)) return;
+          continue;
+        }
         // What was on its way when the server was asked has come since.
         if (deliveries.length === 0 && isAtEnd) return;
         isAtEnd =
@@ -80,7 +86,13 @@ export async function* readStream(
   }
 }
 
-async function createConsumer(link: Link, options: ReadOptions, from: ReadOptions['from']): Promise<string> {
+interface Created {
+  readonly name: string;
+  /** What there is to be delivered. */
+  readonly pending: number;
+}
+
+async function createConsumer(link: Link, options: ReadOptions, from: ReadOptions['from']): Promise<Created> {
   const config: Partial<ConsumerConfig> = {
     filter_subjects: [...options.subjects],
     ...startOf(from),
@@ -89,8 +101,8 @@ async function createConsumer(link: Link, options: ReadOptions, from: ReadOption
     num_replicas: 1,
     mem_storage: true,
   };
-  const { name } = await link.ask(async () => await link.jsm.consumers.add(options.stream, config));
-  return name;
+  const made = await link.ask(async () => await link.jsm.consumers.add(options.stream, config));
+  return { name: made.name, pending: made.num_pending };
 }
 
 function startOf(from: ReadOptions['from']): Partial<ConsumerConfig> {

@@ -10,8 +10,8 @@ import type { Logger, Throttle } from '../common/log.ts';
 import { chunkDone, giveBack } from '../common/memory.ts';
 import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
-import { decompressFrame } from '../common/zstd.ts';
 import { accept } from './accept.ts';
+import { decode } from './decode.ts';
 import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
@@ -539,16 +539,4 @@ function emptyGroup(): Group {
     touched: new Map(),
     bytes: 0,
   };
-}
-
-/** The source bytes of a chunk; undefined when the payload is not what its headers say. Never makes more room than the range. */
-async function decode(chunk: DataChunk, payload: Uint8Array): Promise<Uint8Array | undefined> {
-  if (crc32(payload) !== chunk.crc32) return undefined;
-  if (chunk.encoding === 'none') return payload;
-  try {
-    return await decompressFrame(payload, chunk.end - chunk.start);
-  } catch (error) {
-    if (error instanceof Error) return undefined;
-    throw error;
-  }
 }
