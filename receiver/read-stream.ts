@@ -1,7 +1,7 @@
 // Reads what lies in a stream, in its order, beside everybody else: nothing is acknowledged, no consumer but its own is
 // touched. Goes on behind the last message after a lost connection, so each message comes once.
 
-import type { ConsumerConfig } from '@nats-io/jetstream';
+import { type ConsumerConfig, JetStreamApiError } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
@@ -28,6 +28,8 @@ const RETRY_MS = 300;
 /** With an end: when nothing came for so long, the server is asked whether anything is left. */
 const ASK_MS = 500;
 const NANOS = 1_000_000;
+/** JetStream API error code. */
+const CONSUMER_NOT_FOUND = 10_014;
 
 /**
  * Batches of messages, never empty. Ends at `until` or when the signal fires. When the stream is made anew meanwhile,
@@ -135,7 +137,7 @@ async function hasNoMore(link: Link, stream: string, consumer: string): Promise<
     const { num_pending } = await link.ask(async () => await link.jsm.consumers.info(stream, consumer));
     return num_pending === 0;
   } catch (error) {
-    if (isUnanswered(error)) return false;
+    if (isUnanswered(error) || isConsumerGone(error)) return false;
     throw error;
   }
 }
@@ -145,6 +147,11 @@ async function deleteConsumer(link: Link, stream: string, consumer: string): Pro
   try {
     await link.ask(async () => await link.jsm.consumers.delete(stream, consumer));
   } catch (error) {
-    if (!isUnanswered(error)) throw error;
+    if (!isUnanswered(error) && !isConsumerGone(error)) throw error;
   }
+}
+
+/** It is kept in memory: a server that was started anew does not know it, nor one that was not pulled from for long. */
+function isConsumerGone(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === CONSUMER_NOT_FOUND;
 }
