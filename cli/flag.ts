@@ -39,7 +39,7 @@ type Given = FlagText & ({ readonly default: string } | { readonly required: tru
 export function flag<S extends z.ZodType>(flags: string, text: Given, kind: Kind<S>): S;
 export function flag<S extends z.ZodType>(flags: string, text: FlagText, kind: Kind<S>): z.ZodOptional<S>;
 export function flag(flags: string, text: FlagText, kind: Kind<z.ZodType>): z.ZodType {
-  const name = flags.split(' ')[0] ?? flags;
+  const name = longName(flags);
   const value = kind(name);
   const schema = text.default === undefined && text.required !== true ? value.optional() : value;
   declared.add(schema, { ...text, flags, name, words: kind.words ?? [], repeats: false });
@@ -49,7 +49,7 @@ export function flag(flags: string, text: FlagText, kind: Kind<z.ZodType>): z.Zo
 /** Declares a flag without a value. */
 export function toggle(flags: string, help: string): z.ZodDefault<z.ZodBoolean> {
   const schema = z.boolean().default(false);
-  declared.add(schema, { help, flags, name: flags, words: [], repeats: false });
+  declared.add(schema, { help, flags, name: longName(flags), words: [], repeats: false });
   return schema;
 }
 
@@ -66,10 +66,15 @@ export function repeated<S extends z.ZodType>(
   help: string,
   kind: Kind<S>,
 ): z.ZodDefault<z.ZodArray<S>> {
-  const name = flags.split(' ')[0] ?? flags;
+  const name = longName(flags);
   const schema = z.array(kind(name)).default([]);
   declared.add(schema, { help, flags, name, words: kind.words ?? [], repeats: true });
   return schema;
+}
+
+/** `--lines` of `-n, --lines <N>`. */
+function longName(flags: string): string {
+  return /--\S+/.exec(flags)?.[0] ?? flags;
 }
 
 /** A flag as commander knows it, with what its declaration says beyond that. */
@@ -88,7 +93,12 @@ export class FlagOption extends Option {
 
 /** Adds every flag of a schema to a command. */
 export function addFlags(command: Command, schema: z.ZodObject): void {
-  for (const value of Object.values(schema.shape)) command.addOption(new FlagOption(declarationOf(value)));
+  for (const [key, value] of Object.entries(schema.shape)) {
+    const option = new FlagOption(declarationOf(value));
+    // A toggle called `--no-…` beside another flag of that name is no opposite of it.
+    if (option.attributeName() !== key) option.negate = false;
+    command.addOption(option);
+  }
 }
 
 function defaultText(text: Omit<FlagText, 'help'>): string {
