@@ -11,6 +11,7 @@ import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
 import { nearest } from './nearest.ts';
 import { printable } from './printable.ts';
+import { writeOut } from './write-out.ts';
 
 /** How many known names an error shows. */
 const SHOWN = 5;
@@ -74,7 +75,7 @@ async function run(options: z.output<typeof flags>, args: readonly string[]): Pr
     warn(`${name}: ${inWords(removed)}${more} are left out: retention removed them`);
   }
   for (const one of source.holes) warn(`${name}: ${inWords(one)} are left out`);
-  for await (const bytes of readPieces(source.pieces)) await write(bytes);
+  for await (const bytes of readPieces(source.pieces)) await writeOut(bytes);
 }
 
 function inWords({ file, start, end }: Hole): string {
@@ -83,16 +84,6 @@ function inWords({ file, start, end }: Hole): string {
 
 function warn(line: string): void {
   process.stderr.write(`logferry: ${line}\n`);
-}
-
-/** Waits until the bytes are taken: a slow reader holds us back. */
-async function write(bytes: Uint8Array): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    process.stdout.write(bytes, (error) => {
-      if (error === null || error === undefined) resolve();
-      else reject(error);
-    });
-  });
 }
 
 function unknown(contents: Contents, host: string, path: string, outs: readonly string[]): LogferryError {
