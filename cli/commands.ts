@@ -48,6 +48,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./cat.ts')).catCommand(),
   },
   {
+    name: 'tail',
+    summary: 'print the lines of all hosts as they come',
+    load: async () => (await import('./tail.ts')).tailCommand(),
+  },
+  {
     name: 'completion',
     summary: 'print what makes bash, zsh or fish complete logferry',
     load: async () => (await import('./completion.ts')).completionCommand(() => buildProgram(() => true)),
