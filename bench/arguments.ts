@@ -14,10 +14,11 @@ npm run bench -- rotations [--seconds 180 --per-minute 100 --rate 50MB --json --
 npm run bench -- compare [--size 512MiB --lines access --runs 3 --peers DIR --json --keep]
 npm run bench -- quick [--peers DIR --json]
 npm run bench -- scale [--size 1GiB --hosts 200 --rounds 10 --json --keep --profile DIR]
+npm run bench -- tail [--size 1GiB --lines access --runs 1 --json --keep --profile DIR]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
-  --size     how much to drain
-  --lines    drain, compare: access (205 bytes), short (90) or json (450)
+  --size     how much to drain, or to print
+  --lines    drain, compare, tail: access (205 bytes), short (90) or json (450)
   --servers  drain: 1, or a cluster of 3 with as many replicas
   --backlog  latency: while 1 GiB of another file is drained
   --format   drain: how the receiver writes, plain or zstd
@@ -30,10 +31,10 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
   --rounds   scale: how often a receiver is killed, started, stopped; many: chunks of each file
   --json     one object instead of tables
   --keep     leave the scratch directory
-  --profile  V8 CPU profiles of shipper and receiver, one pair a run, into DIR
+  --profile  V8 CPU profiles of shipper and receiver (tail: of the last tail too), one pair a run, into DIR
 `;
 
-const MODES = ['drain', 'latency', 'idle', 'rotations', 'compare', 'quick', 'scale', 'many'] as const;
+const MODES = ['drain', 'latency', 'idle', 'rotations', 'compare', 'quick', 'scale', 'many', 'tail'] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface Options {
@@ -82,6 +83,7 @@ const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   quick: ['peers'],
   scale: ['size', 'hosts', 'rounds'],
   many: ['hosts', 'files', 'rounds'],
+  tail: ['size', 'lines', 'runs'],
 };
 
 /** What is not asked for otherwise. */

@@ -1,5 +1,5 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- latency`, `idle`, `rotations`, `scale` and `many`. See bench/README.md.
+// `npm run bench -- latency`, `idle`, `rotations`, `scale`, `many` and `tail`. See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -32,6 +32,7 @@ import { scale } from './scale.ts';
 import { findPeers, PEERS } from './peers.ts';
 import { rotations } from './rotations.ts';
 import { makeSource } from './source.ts';
+import { tail, tailText } from './tail.ts';
 import { idleText, rotationsText } from './tailing-report.ts';
 import type { WorldOptions } from './world.ts';
 
@@ -55,6 +56,7 @@ const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   quick: quickRun,
   scale: scaleRun,
   many: manyRun,
+  tail: tailRuns,
 };
 
 /** Contenders that take no longer than that. */
@@ -218,6 +220,18 @@ async function manyRun({ options, machine: on, worldOf, say }: Setting): Promise
   });
   say('central files: identical\n');
   return { date: today(), machine: on, worlds };
+}
+
+async function tailRuns({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const { source } = await makeSource(options.lines, options.bytes, 1, signal, () => {});
+  say(sourceText(source));
+  const rounds = [];
+  for (let run = 1; run <= options.runs; run += 1) {
+    const runs = await tail({ ...worldOf(run), source });
+    say(tailText(runs));
+    rounds.push(runs);
+  }
+  return { date: today(), machine: on, source, rounds };
 }
 
 /** Shows how far it is on one line of a terminal, and nowhere else. */

@@ -22,17 +22,19 @@ export class LogferryProcess {
   /**
    * @param nodeFlags go before the program: a profiler's, say
    * @param mostDescriptors `ulimit -n` for it
+   * @param stdout its output goes to the log file as well, or nowhere
    */
   constructor(
     args: readonly string[],
     logFile: string,
     nodeFlags: readonly string[] = [],
     mostDescriptors?: number,
+    stdout: 'log' | 'nowhere' = 'log',
   ) {
     this.#logFile = logFile;
     const log = openSync(logFile, 'a');
     const [program = '', ...rest] = [...limited(mostDescriptors), ...nodeFlags, ENTRY, ...args];
-    this.#child = spawn(program, rest, { stdio: ['ignore', log, log] });
+    this.#child = spawn(program, rest, { stdio: ['ignore', stdout === 'log' ? log : 'ignore', log] });
     closeSync(log);
     this.pid = this.#child.pid ?? 0;
     running.add(this.#child);

@@ -78,6 +78,13 @@ export class World {
     return new LogferryProcess(args, path.join(this.dir, 'ship.log'), flags);
   }
 
+  /** Prints to nowhere. */
+  tail(extra: readonly string[]): LogferryProcess {
+    const flags = profiler(this.#options, 'tail');
+    const args = ['tail', '--server', this.#urls, ...extra];
+    return new LogferryProcess(args, path.join(this.dir, 'tail.log'), flags, undefined, 'nowhere');
+  }
+
   get #urls(): string {
     return this.#servers.map(({ url }) => url).join(',');
   }
