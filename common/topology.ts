@@ -1,6 +1,6 @@
 // The names that everything derives from the stream's: subjects, buckets, keys, consumers. Pure.
 
-import { encodeToken, keyToken } from './subjects.ts';
+import { decodeKeyToken, encodeToken, keyToken } from './subjects.ts';
 
 /** Which stream, under which subjects, cut into how many partitions. */
 export interface Topology {
@@ -84,4 +84,22 @@ export function committedSubject(prefix: string, host: string): string {
 /** Where he tells it how far he has come, committed or not, when a backlog passes; `token` is the host's in subjects. */
 export function receivedSubject(prefix: string, token: string): string {
   return `logferry.received.${prefix}.${token}`;
+}
+
+/** Where a daemon answers what it is asked: `kind` is whose name follows. */
+export function endpointSubject(
+  endpoint: string,
+  prefix: string,
+  kind: 'shipper' | 'receiver',
+  name: string,
+): string {
+  return `logferry.${endpoint}.${prefix}.${kind}.${encodeToken(name)}`;
+}
+
+/** Which host's or receiver's key of the members bucket this is; undefined for any other key. */
+export function memberOfKey(key: string): { kind: 'shipper' | 'receiver'; name: string } | undefined {
+  const [kind, token, ...rest] = key.split('.');
+  if ((kind !== 'shipper' && kind !== 'receiver') || token === undefined || rest.length > 0) return undefined;
+  const name = decodeKeyToken(token);
+  return name === undefined ? undefined : { kind, name };
 }

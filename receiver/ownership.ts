@@ -45,6 +45,8 @@ export interface OwnershipOptions {
   readonly self: Self;
   readonly bell: Bell;
   readonly heartbeatMs: number;
+  /** Called when everything is handed over, before the name is. */
+  readonly onReleasing?: () => void;
 }
 
 /** What this receiver says of itself with its heartbeat. */
@@ -113,8 +115,16 @@ export class Ownership {
       await inParallel([...this.#running.keys()], HANDED_OVER_AT_ONCE, async (number) => {
         await this.#handOver(number);
       });
+      this.#options.onReleasing?.();
       await registration.release();
     }
+  }
+
+  /** Files that wait for missing bytes, in all partitions. */
+  get waitingFiles(): number {
+    let files = 0;
+    for (const { partition } of this.#running.values()) files += partition.waitingFiles;
+    return files;
   }
 
   #listenForReleases(): () => void {

@@ -30,6 +30,7 @@ import { announce, type Held, makeDurable, refresh, setRecord } from './commit.t
 import type { RotateOptions } from './destination.ts';
 import { claimsOf, reclaimStuck, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
+import type { LostBytes } from './lost.ts';
 import type { OpenDestinations } from './open-destinations.ts';
 import type { Output } from './output.ts';
 import { Passing } from './passing.ts';
@@ -51,6 +52,8 @@ export interface ReceiverContext {
   /** What foreign clients do is said once, not once a partition. */
   readonly throttle: Throttle;
   readonly stats: ReceiverStats;
+  /** What was recorded as gone for good. */
+  readonly lost: LostBytes;
   readonly memory: PullMemory;
   readonly room: RoomWatch;
   /** Bytes that stay missing for this long are given up. */
@@ -183,6 +186,11 @@ export class Partition {
   /** When a commit last worked, which says that the record is mine. */
   get committedAt(): number {
     return this.#committedAt;
+  }
+
+  /** Files that wait for missing bytes. */
+  get waitingFiles(): number {
+    return this.#writer.waitingFiles;
   }
 
   /** The stream sequence up to which everything is committed, and of which stream. */
@@ -356,6 +364,7 @@ export class Partition {
     this.#lastCommit = performance.now();
     if (isEmpty(group)) return;
     await this.#commitGroup(group);
+    for (const [host, bytes] of group.lost) this.#context.lost.add(host, bytes);
     this.#committedAt = performance.now();
     this.#commitMs = this.#committedAt - this.#lastCommit;
     this.#committedSince = true;

@@ -14,6 +14,7 @@ import { membersBucket, partitionFilter, receiverKey, type Topology } from '../c
 import { formatBytes } from '../common/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
+import { LostBytes } from './lost.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
 import { Ownership, type Self } from './ownership.ts';
@@ -22,6 +23,7 @@ import { PullMemory } from './pull.ts';
 import { RoomWatch } from './room-watch.ts';
 import { Roster } from './roster.ts';
 import { isThere } from './segments.ts';
+import { serveReceiver } from './service.ts';
 import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep.ts';
 import type { ReceiverStats } from './writer.ts';
 
@@ -66,6 +68,7 @@ const NO_ROOM_WAIT_MS = 5_000;
 /** Receives until the signal fires (or, with `once`, until all is committed). */
 export async function receive(options: ReceiveOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
+  const started = new Date().toISOString();
   const isNew = await workIn(options.out, '--out', async () => !(await isThere(options.out)));
   const output = await openOutput(options.out, options.id, log);
   try {
@@ -92,12 +95,13 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         log,
         throttle: new Throttle(),
         stats,
+        lost: new LostBytes(),
         giveUpAfterMs: options.giveUpAfterMs ?? defaultGiveUp(report.wishes.maxAgeMs),
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
         room: roomWatch(options, output),
         restoreVanished,
       };
-      await whileRegistered(options, context, rotations, signal);
+      await whileRegistered(options, context, rotations, started, signal);
       const { bytes, duplicates, foreign } = stats;
       log.info(
         { ...stats },
@@ -116,6 +120,7 @@ async function whileRegistered(
   options: ReceiveOptions,
   context: ReceiverContext,
   rotations: Bell,
+  started: string,
   signal: AbortSignal,
 ): Promise<void> {
   const { log } = options;
@@ -131,7 +136,21 @@ async function whileRegistered(
     const self: Self = { id: output.id, owned: [], fixed, stays: true, hasRoom };
     const registration = await register(options, output, bucket, () => self, signal);
     if (registration === undefined) return;
-    if (!(await recover(output, log, signal))) {
+    let ownership: Ownership | undefined;
+    let isRecovered = false;
+    // From now on, whatever it has to wait for: a disk that is full at the start is to be seen.
+    const stopServing = serveReceiver({
+      context,
+      started,
+      now: () => ({
+        partitions: [...self.owned],
+        hasRoom: isRecovered && context.room.hasRoom,
+        waitingFiles: ownership?.waitingFiles ?? 0,
+      }),
+    });
+    isRecovered = await recover(output, log, signal);
+    if (!isRecovered) {
+      stopServing();
       await registration.release();
       return;
     }
@@ -144,7 +163,10 @@ async function whileRegistered(
       bell.ring();
     });
     const heartbeatMs = Math.min(1_000, options.leaseMs / 4);
-    const ownership = new Ownership({ context, registration, roster, self, bell, heartbeatMs });
+    ownership = new Ownership({
+      ...{ context, registration, roster, self, bell, heartbeatMs },
+      onReleasing: stopServing,
+    });
     const watching = options.once ? watchOnce(context, upkeep, done, stop) : undefined;
     const keeping = options.once ? undefined : keepUp(upkeep, rotations, stop);
     const watchingRoom = context.room.run(stop);
@@ -155,6 +177,7 @@ async function whileRegistered(
       if (!(error instanceof LogferryError) || error.code !== 'lost') throw error;
       log.error(error.message);
     } finally {
+      stopServing();
       done.abort();
       await watching;
       await keeping;

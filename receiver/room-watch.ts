@@ -141,7 +141,7 @@ export class RoomWatch {
 }
 
 /** Undefined when the file system does not say. */
-async function spaceOf(directory: string): Promise<Space | undefined> {
+export async function spaceOf(directory: string): Promise<Space | undefined> {
   try {
     const { bavail, blocks, bsize } = await statfs(directory);
     return { free: bavail * bsize, total: blocks * bsize };

@@ -39,6 +39,8 @@ export interface Group {
   readonly destinations: Set<Destination>;
   /** By host: the file ids whose shipper wants to know. */
   readonly touched: Map<string, Set<string>>;
+  /** By host: bytes that are gone for good. */
+  readonly lost: Map<string, number>;
   bytes: number;
 }
 
@@ -236,6 +238,7 @@ export class Writer {
       `${host}: ${path}: bytes ${start} to ${end} are lost (${reason})`,
     );
     await this.#flushSource(source);
+    this.#group.lost.set(host, (this.#group.lost.get(host) ?? 0) + end - start);
     this.#waiting.delete(file);
     this.#pending.set(file, { offset: end, after });
     this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
@@ -255,6 +258,11 @@ export class Writer {
     const offset = this.#offsetOf(file)?.offset ?? item.chunk.begin;
     if (item.chunk.end > offset && !this.#waiting.has(file))
       this.#waiting.set(file, { source: item.source, since: performance.now() });
+  }
+
+  /** Files that wait for missing bytes. */
+  get waitingFiles(): number {
+    return this.#waiting.size;
   }
 
   /** Sources whose next bytes have been missing for so long. */
@@ -537,6 +545,7 @@ function emptyGroup(): Group {
     lastLines: new Map(),
     destinations: new Set(),
     touched: new Map(),
+    lost: new Map(),
     bytes: 0,
   };
 }

@@ -38,6 +38,8 @@ export interface ShipperContext {
   readonly buffers: Buffers;
   /** Undefined when nothing is compressed. */
   readonly packers: Packers | undefined;
+  /** What it reports as gone. */
+  readonly lost: Lost;
   /** Whether publishing must wait: the stream is about to drop uncommitted data. */
   readonly isHeld: () => boolean;
   /** How far old bytes run ahead of the receiver. */
@@ -60,6 +62,11 @@ export interface ShipperContext {
   readonly nameOf: (file: string) => string;
   /** What is at a path that is shipped: undefined when there is no regular file. Says what else is there, once. */
   readonly look: (file: string) => Promise<Found | undefined>;
+}
+
+/** Source bytes that were reported as gone since the shipper started. */
+export interface Lost {
+  bytes: number;
 }
 
 /** What a generation asks of its source. */
@@ -603,7 +610,10 @@ export class Generation {
       this.#error = undefined;
       this.#uncommitted.published(chunk.end, seq, since);
       if (chunk.kind === 'data') this.#positionTail = chunk.tail;
-      if (chunk.kind === 'gap') await this.#seek(undefined);
+      if (chunk.kind === 'gap') {
+        this.#context.lost.bytes += chunk.end - chunk.start;
+        await this.#seek(undefined);
+      }
       if (chunk.kind === 'end') state.touch();
     } catch (error) {
       // The payload may still be on its way: its buffer is not used again.

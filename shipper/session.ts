@@ -11,10 +11,11 @@ import type { Registration } from '../common/members.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { Backlog } from './backlog.ts';
+import type { ShipperStatus } from '../common/daemon-status.ts';
 import { Buffers } from './buffers.ts';
 import { inspect, lookNow } from './discover.ts';
 import { FileSystems, isRemotePath } from './file-systems.ts';
-import type { Generation, ShipperContext } from './generation.ts';
+import type { Generation, Lost, ShipperContext } from './generation.ts';
 import type { Host, HostView, Notice } from './host.ts';
 import { KnownFiles } from './known-files.ts';
 import { Listings } from './listings.ts';
@@ -28,6 +29,7 @@ import type { Known } from './search.ts';
 import { type AnySource, Sources } from './sources.ts';
 import type { Spool } from './spool.ts';
 import type { State } from './state.ts';
+import { sumUp } from './status.ts';
 import { baseOfGlob, watchPaths, whyNotWatched } from './watch.ts';
 
 /** Source bytes of one chunk; the server's max_payload bounds it too. */
@@ -51,6 +53,13 @@ const EVENT_MS = 20;
 const LOOKS_AT_ONCE = 100;
 const SAY_EVERY_MS = 10_000;
 
+/** What outlives a session: the name may be lost, and had again. */
+export interface ShipperRun {
+  /** ISO 8601. */
+  readonly started: string;
+  readonly lost: Lost;
+}
+
 export class Session {
   readonly #options: ShipOptions;
   readonly #state: State;
@@ -58,6 +67,7 @@ export class Session {
   readonly #restore: () => Promise<void>;
   readonly #registration: Registration;
   readonly #spool: Spool | undefined;
+  readonly #run: ShipperRun;
   readonly #context: ShipperContext;
   readonly #starter: Sources;
   readonly #sources: ReadonlyMap<string, AnySource>;
@@ -80,6 +90,7 @@ export class Session {
     restore: () => Promise<void>,
     registration: Registration,
     spool: Spool | undefined,
+    run: ShipperRun,
   ) {
     this.#options = options;
     this.#state = state;
@@ -87,6 +98,7 @@ export class Session {
     this.#restore = restore;
     this.#registration = registration;
     this.#spool = spool;
+    this.#run = run;
     const skipped = new Skipped(options.log);
     this.#context = {
       host,
@@ -95,6 +107,7 @@ export class Session {
       throttle: new Throttle(),
       buffers: new Buffers(CHUNK_BYTES, BUFFERS),
       packers: options.compression === 'zstd' ? new Packers() : undefined,
+      lost: run.lost,
       isHeld: () => this.#held,
       backlog: new Backlog(),
       holdBacklog: async (signal) => await this.#holdBacklog(signal),
@@ -364,6 +377,22 @@ export class Session {
   /** Where each generation of each file is. */
   files(): FileProgress[] {
     return this.#generations().map((generation) => generation.progress());
+  }
+
+  /** What it answers when it is asked how far it is. */
+  status(): ShipperStatus {
+    return {
+      started: this.#run.started,
+      files: this.#sources.size,
+      ...sumUp(this.#eachProgress()),
+      lostBytes: this.#run.lost.bytes,
+      held: this.#held,
+    };
+  }
+
+  *#eachProgress(): Generator<FileProgress, void> {
+    for (const source of this.#sources.values())
+      for (const generation of source.generations) yield generation.progress();
   }
 
   get #progress(): ShipProgress {

@@ -8,7 +8,8 @@ import { openLink } from '../common/nats.ts';
 import { membersBucket, shipperKey } from '../common/topology.ts';
 import { Host } from './host.ts';
 import type { ShipOptions } from './options.ts';
-import { Session } from './session.ts';
+import { serveShipper } from './service.ts';
+import { Session, type ShipperRun } from './session.ts';
 import { sayLeftInSpool, Spool } from './spool.ts';
 import { State } from './state.ts';
 
@@ -19,6 +20,7 @@ const ONCE_GIVE_UP_MS = 30_000;
 /** Ships until the signal fires (or, with `once` and standard input, until all is committed). */
 export async function ship(options: ShipOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
+  const run: ShipperRun = { started: new Date().toISOString(), lost: { bytes: 0 } };
   const state = await State.open(options.state, options.host, log);
   let spool: Spool | undefined;
   try {
@@ -40,7 +42,7 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       const { report, store, restoreVanished: restore } = begun;
       const host = new Host(link, report.topology, store, options.host);
       while (!signal.aborted)
-        if (await shipWhileRegistered(options, state, host, restore, spool, signal)) break;
+        if (await shipWhileRegistered(options, state, host, restore, spool, run, signal)) break;
     } finally {
       await link.close();
     }
@@ -57,6 +59,7 @@ async function shipWhileRegistered(
   host: Host,
   restore: () => Promise<void>,
   spool: Spool | undefined,
+  run: ShipperRun,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { log } = options;
@@ -74,18 +77,22 @@ async function shipWhileRegistered(
     signal,
   );
   if (registration === undefined) return true;
-  const session = new Session(options, state, host, restore, registration, spool);
+  const session = new Session(options, state, host, restore, registration, spool, run);
+  const stopServing = serveShipper(host, () => session.status());
   try {
     await session.run(signal);
     return true;
   } catch (error) {
     if (!(error instanceof LogferryError) || error.code !== 'lost') throw error;
+    // Another answers under this name now.
+    stopServing();
     log.error(error.message);
     return false;
   } finally {
     try {
       await session.stop();
     } finally {
+      stopServing();
       await registration.release();
     }
   }
