@@ -48,6 +48,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./cat.ts')).catCommand(),
   },
   {
+    name: 'status',
+    summary: 'how far everybody is, and what is at risk',
+    load: async () => (await import('./status.ts')).statusCommand(),
+  },
+  {
     name: 'tail',
     summary: 'print the lines of all hosts as they come',
     load: async () => (await import('./tail.ts')).tailCommand(),

@@ -10,7 +10,8 @@ export type ErrorCode =
   | 'refused' // the server said no (credentials, permissions, JetStream off)
   | 'newer' // written by a newer version: never rebuilt, never guessed at
   | 'corrupt' // does not parse or does not match its checksum
-  | 'lost'; // a term that was ours is another's now
+  | 'lost' // a term that was ours is another's now
+  | 'risk'; // a command was to look, and data is at risk: exit 3
 
 /** An error that a person can act on: what failed and where, and a hint what to do now. */
 export class LogferryError extends Error {
@@ -27,7 +28,8 @@ export class LogferryError extends Error {
 
 /** 0 done, 1 failed, 2 wrong usage or configuration, 3 data at risk (design §6). */
 export function exitCodeOf(error: unknown): number {
-  return error instanceof LogferryError && error.code === 'usage' ? 2 : 1;
+  if (!(error instanceof LogferryError)) return 1;
+  return error.code === 'usage' ? 2 : error.code === 'risk' ? 3 : 1;
 }
 
 /** One line for a terminal: the message, then the hint. Never a stack trace. */

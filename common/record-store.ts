@@ -81,7 +81,7 @@ export class RecordStore {
       if (data === undefined) return { record: undefined, revision, epoch };
       try {
         const what = `the record ${key} in bucket ${this.bucket.name}`;
-        const record = decodeRecord(unpack(data), what);
+        const record = decodeRecord(unpackRecord(data), what);
         const archived = await this.#readArchives(partition, record.archives);
         return { record: withFiles(record, archived.files, record.files), revision, epoch };
       } catch (error) {
@@ -109,7 +109,7 @@ export class RecordStore {
     const key = archiveKey(partition, token);
     const { data } = await this.bucket.read(key);
     if (data === undefined) throw new ArchiveMissing('corrupt', `its archive ${key} is missing`);
-    return decodeArchive(unpack(data), `the archive ${key} in bucket ${this.bucket.name}`);
+    return decodeArchive(unpackRecord(data), `the archive ${key} in bucket ${this.bucket.name}`);
   }
 
   #remember(partition: number, parts: Archived['parts']): Archived {
@@ -294,7 +294,8 @@ function pack(text: string): Uint8Array {
   return zstdCompressSync(text, { params: ZSTD_LEVEL });
 }
 
-function unpack(data: Uint8Array): string {
+/** The text of a record or an archive. Throws what zlib throws for what is none. */
+export function unpackRecord(data: Uint8Array): string {
   const plain =
     data[0] === ZSTD_MAGIC ? zstdDecompressSync(data, { maxOutputLength: MAX_RECORD_BYTES }) : data;
   return new TextDecoder('utf-8', { fatal: true }).decode(plain);

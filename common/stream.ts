@@ -114,7 +114,7 @@ export async function streamInfo(link: Link, stream: string): Promise<StreamInfo
   }
 }
 
-/** How an existing stream is cut. Throws `conflict` when its subjects are not ours. */
+/** What a stream's configuration says. Throws `conflict` when it is not one of logferry. */
 export function topologyOf(names: { stream: string; prefix: string }, config: StreamConfig): Topology {
   const partitions = partitionsOfTransform(names.prefix, config.subject_transform?.dest ?? '');
   const wanted = publishedSubjects(names.prefix);
