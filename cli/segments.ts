@@ -8,12 +8,21 @@ import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
 import { printable } from './printable.ts';
+import { type Column, table } from './table.ts';
 
-const HEADER = ['HOST', 'PATH', 'FILE', 'START', 'END', 'DISK', 'FROM', 'TO'];
+const COLUMNS: readonly Column[] = [
+  { heading: 'HOST' },
+  { heading: 'PATH' },
+  { heading: 'FILE' },
+  { heading: 'START', isNumber: true },
+  { heading: 'END', isNumber: true },
+  { heading: 'DISK' },
+  { heading: 'FROM', isNumber: true },
+  { heading: 'TO', isNumber: true },
+];
 /** Only where something is compressed, or written as frames. */
-const ENCODING = 'ENCODING';
+const ENCODING: Column = { heading: 'ENCODING' };
 const FRAMES = 'zstd frames';
-const NUMBERS = new Set([3, 4, 6, 7]);
 
 const flags = z.strictObject({
   out: directoriesFlag,
@@ -40,25 +49,17 @@ export function segmentsCommand(): Command {
       const { runs, known } = await readContents(options.out);
       const rows = listRuns(runs, known);
       process.stdout.write(
-        options.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : table(rows),
+        options.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : inColumns(rows),
       );
     },
   });
 }
 
-function table(rows: readonly Listed[]): string {
+function inColumns(rows: readonly Listed[]): string {
   const isPlain = rows.every(({ encoding, format }) => encoding === undefined && format === undefined);
-  const header = isPlain ? HEADER : [...HEADER, ENCODING];
-  const lines = [header, ...rows.map(cells)];
-  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  return lines
-    .map((line) => {
-      const padded = line.map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return NUMBERS.has(column) ? cell.padStart(width) : cell.padEnd(width);
-      });
-      return `${padded.join('  ').trimEnd()}\n`;
-    })
+  const columns = isPlain ? COLUMNS : [...COLUMNS, ENCODING];
+  return table(columns, rows.map(cells))
+    .map((line) => `${line}\n`)
     .join('');
 }
 
