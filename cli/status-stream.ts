@@ -4,7 +4,7 @@
 import type { StreamInfo } from '@nats-io/jetstream';
 
 import { LogferryError } from '../common/errors.ts';
-import type { Link } from '../common/nats.ts';
+import { type Link, withoutSecrets } from '../common/nats.ts';
 import { streamPosition } from '../common/record.ts';
 import { type RecordHead, RecordHeads } from '../common/record-heads.ts';
 import { inParallel } from '../common/run.ts';
@@ -58,7 +58,7 @@ export async function lookAtStream(
   if (info === undefined)
     throw new LogferryError(
       'failed',
-      `there is no stream ${names.stream}`,
+      `there is no stream ${names.stream} on nats-server at ${withoutSecrets(link.nc.getServer())}`,
       'start a shipper or a receiver, run logferry setup, or give --stream',
     );
   const topology = topologyOf(names, info.config);

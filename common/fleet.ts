@@ -129,6 +129,8 @@ class Gathering {
   readonly #names: FleetNames;
   readonly #bell = new Bell();
   readonly #askedAt = performance.now();
+  readonly #link: Link;
+  readonly #subjects: readonly string[];
   readonly #unsubscribe: () => void;
   #missing: Set<string> | undefined;
   #heard = 0;
@@ -136,6 +138,8 @@ class Gathering {
 
   constructor(link: Link, names: FleetNames, services: readonly string[]) {
     this.#names = names;
+    this.#link = link;
+    this.#subjects = services.map((service) => `${SERVICE_PREFIX}.STATS.${service}`);
     if (!link.isConnected()) throw new LogferryError('unreachable', 'the connection to nats-server was lost');
     const inbox = createInbox();
     const subscription = link.nc.subscribe(inbox, {
@@ -146,8 +150,7 @@ class Gathering {
     this.#unsubscribe = () => {
       subscription.unsubscribe();
     };
-    for (const service of services)
-      link.nc.publish(`${SERVICE_PREFIX}.STATS.${service}`, '', { reply: inbox });
+    for (const subject of this.#subjects) link.nc.publish(subject, '', { reply: inbox });
   }
 
   #take(message: Msg): void {
@@ -164,15 +167,22 @@ class Gathering {
     if (this.#missing?.size === 0) this.#bell.ring();
   }
 
-  /** Until all of these have answered, or the time since the question is over and no more answers come. */
+  /**
+   * Until all of these have answered, or the time since the question is over and no more answers come. Throws the
+   * server's error where this user may not ask: nobody is silent then.
+   */
   async until(expected: readonly string[], waitMs: number): Promise<void> {
     this.#missing = new Set(expected.filter((key) => !this.answers.has(key)));
     while (this.#missing.size > 0) {
       const now = performance.now();
       const end = Math.max(this.#askedAt + waitMs, this.#heardAt + QUIET_MS);
       const left = Math.min(end, this.#askedAt + LONGEST_MS) - now;
-      if (left <= 0) return;
+      if (left <= 0) break;
       await this.#bell.wait(left);
+    }
+    for (const subject of this.#subjects) {
+      const violation = this.#link.violation(subject);
+      if (violation !== undefined) throw violation;
     }
   }
 

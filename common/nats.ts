@@ -37,6 +37,8 @@ export const UNAVAILABLE = 503;
 
 const DRAIN_MS = 2_000;
 const SAY_EVERY_MS = 5_000;
+/** Inboxes have a subject each. */
+const MAX_VIOLATIONS = 100;
 
 /** A connection with JetStream on it. */
 export interface Link {
@@ -53,6 +55,8 @@ export interface Link {
   readonly ask: <T>(request: () => Promise<T>) => Promise<T>;
   /** The server's limit for headers and payload together, as of the last (re)connect. */
   readonly maxPayload: () => number;
+  /** What the server said last to a publish or a subscription on this subject that this user may not make. */
+  readonly violation: (subject: string) => PermissionViolationError | undefined;
   /** Drains what is on its way and closes. */
   readonly close: () => Promise<void>;
 }
@@ -113,6 +117,11 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
   const unanswered = new Set<(error: LogferryError) => void>();
   const disconnected = (): LogferryError =>
     new LogferryError('unreachable', 'the connection to nats-server was lost');
+  const violations = new Map<string, PermissionViolationError>();
+  const note = (violation: PermissionViolationError): void => {
+    if (violations.size >= MAX_VIOLATIONS) violations.clear();
+    violations.set(violation.subject, violation);
+  };
   const watch = async (): Promise<void> => {
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') {
@@ -125,7 +134,10 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
         connected = true;
         options.log.info({ server: withoutSecrets(status.server) }, 'reconnected to nats-server');
         options.onReconnect?.();
-      } else if (status.type === 'error') options.log.warn(`nats-server: ${messageOf(status.error)}`);
+      } else if (status.type === 'error') {
+        if (status.error instanceof errors.PermissionViolationError) note(status.error);
+        options.log.warn(`nats-server: ${messageOf(status.error)}`);
+      }
     }
   };
   void watch();
@@ -146,6 +158,7 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
         unanswered.delete(reject);
       }
     },
+    violation: (subject) => violations.get(subject),
     maxPayload: () => nc.info?.max_payload ?? 1_048_576,
     close: async () => {
       closing = true;

@@ -89,7 +89,7 @@ test('--help lists the commands on stdout', async () => {
   const { code, stderr } = await logferry(['--help']);
   assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
   const names = await commandNames();
-  for (const name of ['local', 'setup', 'ship', 'receive', 'segments', 'cat', 'help'])
+  for (const name of ['local', 'setup', 'ship', 'receive', 'status', 'segments', 'cat', 'help'])
     assert.ok(names.includes(name), name);
 });
 
