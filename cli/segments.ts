@@ -8,6 +8,7 @@ import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
 import { printable } from './printable.ts';
+import { writeOut } from './write-out.ts';
 import { type Column, table } from './table.ts';
 
 const COLUMNS: readonly Column[] = [
@@ -48,9 +49,7 @@ export function segmentsCommand(): Command {
     run: async (options) => {
       const { runs, known } = await readContents(options.out);
       const rows = listRuns(runs, known);
-      process.stdout.write(
-        options.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : inColumns(rows),
-      );
+      await writeOut(options.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : inColumns(rows));
     },
   });
 }

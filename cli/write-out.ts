@@ -1,9 +1,10 @@
-// Data on stdout, no faster than it is read there. Never anything else: what is said goes to stderr.
+// Data on stdout, no faster than it is read there. Never returns before it is taken: the process may end right after, and
+// what a pipe has not taken by then is lost.
 
-/** Waits until the bytes are taken: a slow reader holds us back. */
-export async function writeOut(bytes: Uint8Array): Promise<void> {
+/** Waits until the data is taken: a slow reader holds us back. */
+export async function writeOut(data: string | Uint8Array): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    process.stdout.write(bytes, (error) => {
+    process.stdout.write(data, (error) => {
       if (error === null || error === undefined) resolve();
       else reject(error);
     });
