@@ -23,6 +23,7 @@ import type { Listings } from './listings.ts';
 import type { OpenFiles } from './open-files.ts';
 import type { FileProgress } from './options.ts';
 import type { Packers } from './packers.ts';
+import type { FileSums } from './status.ts';
 import { Uncommitted } from './progress.ts';
 import { afterLook, committedOffset, decideRepair, type Published, type Repair } from './repair.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from './siblings.ts';
@@ -195,6 +196,14 @@ export class Generation {
       lagMs: since === undefined ? 0 : performance.now() - since,
       error: this.#error,
     };
+  }
+
+  /** Adds where it is to what is said of all files. */
+  addTo(files: FileSums, nowMs: number): void {
+    const since = this.#uncommitted.since ?? this.#unsentSince;
+    const lagMs = since === undefined ? 0 : Math.max(0, nowMs - since);
+    const hasError = this.#error !== undefined;
+    files.add(this.entry.size, this.#position, this.#committed, lagMs, hasError, this);
   }
 
   get isOpen(): boolean {

@@ -29,7 +29,7 @@ import type { Known } from './search.ts';
 import { type AnySource, Sources } from './sources.ts';
 import type { Spool } from './spool.ts';
 import type { State } from './state.ts';
-import { sumUp } from './status.ts';
+import { FileSums } from './status.ts';
 import { baseOfGlob, watchPaths, whyNotWatched } from './watch.ts';
 
 /** Source bytes of one chunk; the server's max_payload bounds it too. */
@@ -381,18 +381,17 @@ export class Session {
 
   /** What it answers when it is asked how far it is. */
   status(): ShipperStatus {
+    const files = new FileSums();
+    const now = performance.now();
+    for (const source of this.#sources.values())
+      for (const generation of source.generations) generation.addTo(files, now);
     return {
       started: this.#run.started,
       files: this.#sources.size,
-      ...sumUp(this.#eachProgress()),
+      ...files.sums,
       lostBytes: this.#run.lost.bytes,
       held: this.#held,
     };
-  }
-
-  *#eachProgress(): Generator<FileProgress, void> {
-    for (const source of this.#sources.values())
-      for (const generation of source.generations) yield generation.progress();
   }
 
   get #progress(): ShipProgress {

@@ -1,4 +1,5 @@
-// What a shipper says of all its files in an answer of bounded length: sums, and those that are worst. Pure.
+// What a shipper says of all its files in an answer of bounded length: sums, and those that are worst. Pure. Tens of
+// thousands are added up within milliseconds: nothing is made for a file but for the few that are worst.
 
 import {
   type FileStatus,
@@ -14,39 +15,73 @@ const MAX_ERROR_LENGTH = 300;
 
 type Sums = Omit<ShipperStatus, 'started' | 'files' | 'lostBytes' | 'held'>;
 
-/** One pass, however many generations there are. */
-export function sumUp(each: Iterable<FileProgress>): Sums {
-  const sums = { sizeBytes: 0, publishedBytes: 0, committedBytes: 0, lagBytes: 0, lagMs: 0 };
-  let errors = 0;
-  let errorLagBytes = 0;
-  const worst: FileProgress[] = [];
-  for (const one of each) {
-    sums.sizeBytes += one.size;
-    sums.publishedBytes += one.published;
-    sums.committedBytes += one.committed;
-    sums.lagBytes += one.lagBytes;
-    if (one.lagMs > sums.lagMs) sums.lagMs = one.lagMs;
-    if (one.error !== undefined) {
-      errors += 1;
-      errorLagBytes += one.lagBytes;
+export class FileSums {
+  #size = 0;
+  #published = 0;
+  #committed = 0;
+  #lagBytes = 0;
+  #lagMs = 0;
+  #errors = 0;
+  #errorLagBytes = 0;
+  /** In order, the worst first. */
+  readonly #worst: FileProgress[] = [];
+
+  /**
+   * Adds one generation of a file, in bytes and milliseconds.
+   *
+   * @param one asked what is said of it, where it is among the worst
+   */
+  add(
+    size: number,
+    published: number,
+    committed: number,
+    lagMs: number,
+    hasError: boolean,
+    one: { progress(): FileProgress },
+  ): void {
+    const lagBytes = Math.max(0, size - committed);
+    this.#size += size;
+    this.#published += published;
+    this.#committed += committed;
+    this.#lagBytes += lagBytes;
+    if (lagMs > this.#lagMs) this.#lagMs = lagMs;
+    if (hasError) {
+      this.#errors += 1;
+      this.#errorLagBytes += lagBytes;
     }
-    const last = worst.at(-1);
-    if (worst.length < MAX_WORST_FILES || (last !== undefined && byNeed(one, last) < 0)) {
-      worst.push(one);
-      worst.sort(byNeed);
-      if (worst.length > MAX_WORST_FILES) worst.pop();
-    }
+    const last = this.#worst[MAX_WORST_FILES - 1];
+    if (last === undefined || isWorse(hasError, lagBytes, lagMs, last)) this.#keep(one.progress());
   }
-  return { ...sums, lagMs: Math.round(sums.lagMs), errors, errorLagBytes, worst: thatFit(worst) };
+
+  #keep(one: FileProgress): void {
+    const { error, lagBytes, lagMs } = one;
+    let at = this.#worst.length;
+    for (let above = this.#worst[at - 1]; above !== undefined; above = this.#worst[at - 1]) {
+      if (!isWorse(error !== undefined, lagBytes, lagMs, above)) break;
+      at -= 1;
+    }
+    this.#worst.splice(at, 0, one);
+    if (this.#worst.length > MAX_WORST_FILES) this.#worst.pop();
+  }
+
+  get sums(): Sums {
+    return {
+      sizeBytes: this.#size,
+      publishedBytes: this.#published,
+      committedBytes: this.#committed,
+      lagBytes: this.#lagBytes,
+      lagMs: Math.round(this.#lagMs),
+      errors: this.#errors,
+      errorLagBytes: this.#errorLagBytes,
+      worst: thatFit(this.#worst),
+    };
+  }
 }
 
 /** First what has an error, then what is furthest behind. */
-function byNeed(a: FileProgress, b: FileProgress): number {
-  return (
-    Number(b.error !== undefined) - Number(a.error !== undefined) ||
-    b.lagBytes - a.lagBytes ||
-    b.lagMs - a.lagMs
-  );
+function isWorse(hasError: boolean, lagBytes: number, lagMs: number, than: FileProgress): boolean {
+  if (hasError !== (than.error !== undefined)) return hasError;
+  return lagBytes === than.lagBytes ? lagMs > than.lagMs : lagBytes > than.lagBytes;
 }
 
 /** Paths may be long: those that there is room for. */
