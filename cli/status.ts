@@ -19,6 +19,7 @@ import { forgetHost } from './status-forget.ts';
 import { risksOf } from './status-risks.ts';
 import { screenOf } from './status-screen.ts';
 import type { Status } from './status-types.ts';
+import { writeOut } from './stdout.ts';
 
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 2_000;
@@ -71,7 +72,7 @@ async function run(options: Flags): Promise<void> {
     try {
       if (forget !== undefined) {
         await inClearWords(server, forgetHost(link, names, forget));
-        process.stdout.write(`forgot host ${printable(forget)}\n`);
+        await writeOut(`forgot host ${printable(forget)}\n`);
       } else if (watch) await keepLooking(link, names, server, json, signal);
       else await lookOnce(link, names, server, json, signal);
     } finally {
@@ -93,7 +94,7 @@ async function lookOnce(
   const { width, height } = sizeOf(process.stdout);
   // The prompt, and the line about a risk, follow.
   const lines = json ? [JSON.stringify(status)] : linesOf(status, { width, height: height - 2 });
-  process.stdout.write(`${lines.join('\n')}\n`);
+  await writeOut(`${lines.join('\n')}\n`);
   const [risk, ...more] = risksOf(status);
   if (risk === undefined) return;
   const others = more.length === 0 ? '' : ` (and ${more.length} more)`;
@@ -122,7 +123,7 @@ async function keepLooking(
         trouble = oneLine(error);
       }
       if (signal.aborted) return;
-      show(screen, last, trouble, json);
+      await show(screen, last, trouble, json);
       await sleep(Math.max(0, began + WATCH_MS - performance.now()), signal);
     }
   } finally {
@@ -135,10 +136,15 @@ function passes(error: unknown): boolean {
   return isUnanswered(error) || (error instanceof LogferryError && error.code === 'failed');
 }
 
-function show(screen: LiveScreen, status: Status, trouble: string | undefined, json: boolean): void {
+async function show(
+  screen: LiveScreen,
+  status: Status,
+  trouble: string | undefined,
+  json: boolean,
+): Promise<void> {
   if (trouble !== undefined && (json || !process.stdout.isTTY))
     process.stderr.write(`logferry: ${trouble}\n`);
-  else if (json) process.stdout.write(`${JSON.stringify(status)}\n`);
+  else if (json) await writeOut(`${JSON.stringify(status)}\n`);
   else
     screen.draw((size) => {
       const notes = trouble === undefined ? [] : [`as it was last: ${trouble}`.slice(0, size.width)];
