@@ -15,6 +15,7 @@ npm run bench -- compare [--size 512MiB --lines access --runs 3 --peers DIR --js
 npm run bench -- quick [--peers DIR --json]
 npm run bench -- scale [--size 1GiB --hosts 200 --rounds 10 --json --keep --profile DIR]
 npm run bench -- tail [--size 1GiB --lines access --runs 1 --json --keep --profile DIR]
+npm run bench -- status [--hosts 1000 --files 20 --runs 5 --json --keep]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
   --size     how much to drain, or to print
@@ -23,8 +24,9 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
   --backlog  latency: while 1 GiB of another file is drained
   --format   drain: how the receiver writes, plain or zstd
   --runs     how often; of several the medians come last
-  --hosts    scale, many: how many hosts are simulated
-  --files    drain: in how many files; idle: how many; many: how many files the host has that is alone
+  --hosts    scale, many, status: how many hosts are simulated
+  --files    drain: in how many files; idle: how many; many: how many files the host has that is alone; status: how
+             many files each host names
   --peers    compare: a directory into which packages of other shippers were unpacked
   --seconds, --per-minute, --rate
              rotations: how long, how often, and the most that is written a second
@@ -34,7 +36,18 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
   --profile  V8 CPU profiles of shipper and receiver (tail: of the last tail too), one pair a run, into DIR
 `;
 
-const MODES = ['drain', 'latency', 'idle', 'rotations', 'compare', 'quick', 'scale', 'many', 'tail'] as const;
+const MODES = [
+  'drain',
+  'latency',
+  'idle',
+  'rotations',
+  'compare',
+  'quick',
+  'scale',
+  'many',
+  'status',
+  'tail',
+] as const;
 export type Mode = (typeof MODES)[number];
 
 export interface Options {
@@ -84,11 +97,14 @@ const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   scale: ['size', 'hosts', 'rounds'],
   many: ['hosts', 'files', 'rounds'],
   tail: ['size', 'lines', 'runs'],
+  status: ['hosts', 'files', 'runs'],
 };
 
 /** What is not asked for otherwise. */
 const SIZES: Partial<Record<Mode, string>> = { compare: '512MiB', quick: '128MiB' };
-const FILES: Partial<Record<Mode, number>> = { idle: 2_000, many: 50_000 };
+const FILES: Partial<Record<Mode, number>> = { idle: 2_000, many: 50_000, status: 20 };
+const HOSTS: Partial<Record<Mode, string>> = { many: '5000', status: '1000' };
+const RUNS: Partial<Record<Mode, string>> = { compare: '3', status: '5' };
 
 /** Undefined when help was asked for. Throws `usage`. */
 export function readArguments(args: readonly string[]): Options | undefined {
@@ -115,8 +131,8 @@ export function readArguments(args: readonly string[]): Options | undefined {
     lines,
     servers,
     backlog: values.backlog ?? false,
-    runs: count('--runs', values.runs ?? (mode === 'compare' ? '3' : '1')),
-    hosts: count('--hosts', values.hosts ?? (mode === 'many' ? '5000' : '200')),
+    runs: count('--runs', values.runs ?? RUNS[mode] ?? '1'),
+    hosts: count('--hosts', values.hosts ?? HOSTS[mode] ?? '200'),
     files: count('--files', values.files ?? String(FILES[mode] ?? 1)),
     rounds: count('--rounds', values.rounds ?? (mode === 'many' ? '3' : '10')),
     seconds: count('--seconds', values.seconds ?? '180'),

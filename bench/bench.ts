@@ -1,5 +1,5 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- latency`, `idle`, `rotations`, `scale`, `many` and `tail`. See bench/README.md.
+// `npm run bench -- latency`, `idle`, `rotations`, `scale`, `many`, `status` and `tail`. See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -33,6 +33,7 @@ import { findPeers, PEERS } from './peers.ts';
 import { rotations } from './rotations.ts';
 import { makeSource } from './source.ts';
 import { tail, tailText } from './tail.ts';
+import { statusOf, statusText } from './status.ts';
 import { idleText, rotationsText } from './tailing-report.ts';
 import type { WorldOptions } from './world.ts';
 
@@ -57,6 +58,7 @@ const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   scale: scaleRun,
   many: manyRun,
   tail: tailRuns,
+  status: statusRun,
 };
 
 /** Contenders that take no longer than that. */
@@ -232,6 +234,12 @@ async function tailRuns({ options, machine: on, worldOf, say }: Setting): Promis
     rounds.push(runs);
   }
   return { date: today(), machine: on, source, rounds };
+}
+
+async function statusRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const result = await statusOf(worldOf(1), options);
+  say(statusText(result));
+  return { date: today(), machine: on, ...result };
 }
 
 /** Shows how far it is on one line of a terminal, and nowhere else. */
