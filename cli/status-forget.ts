@@ -3,7 +3,8 @@
 
 import { Bucket } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
-import { answersAs, type FleetNames } from '../common/fleet.ts';
+import { ANSWER_MS, answersAs, type FleetNames } from '../common/fleet.ts';
+import { parseMember } from '../common/members.ts';
 import type { Link } from '../common/nats.ts';
 import { memberOfKey, membersBucket, shipperKey } from '../common/topology.ts';
 import { nearest } from './nearest.ts';
@@ -11,6 +12,8 @@ import { printable } from './printable.ts';
 
 /** How many known names an error shows. */
 const SHOWN = 5;
+/** One that is only slow must not be forgotten; who has let go of its name is not waited for. */
+const LONG_MS = 3_000;
 
 /** Throws `failed` when there is no such host, and when it answers. */
 export async function forgetHost(link: Link, names: FleetNames, host: string): Promise<void> {
@@ -26,7 +29,11 @@ export async function forgetHost(link: Link, names: FleetNames, host: string): P
       hosts.length === 0 ? 'no shipper has ever registered there' : `there is ${some}${more}`,
     );
   }
-  if (await answersAs(link, names, host))
+  const key = shipperKey(host);
+  const before = await bucket.read(key);
+  const waitMs = parseMember(before.data) === undefined ? ANSWER_MS : LONG_MS;
+  const answers = await answersAs(link, names, host, waitMs);
+  if (answers || (await bucket.read(key)).revision !== before.revision)
     throw new LogferryError('failed', `host ${printable(host)} answers`, 'stop its shipper first');
-  await bucket.erase(shipperKey(host));
+  await bucket.erase(key);
 }

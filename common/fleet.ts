@@ -67,12 +67,17 @@ export async function lookAtFleet(link: Link, names: FleetNames, waitMs = ANSWER
   }
 }
 
-/** Whether anybody answers as this shipper now. */
-export async function answersAs(link: Link, names: FleetNames, host: string): Promise<boolean> {
+/** Whether anybody answers as this shipper within the time. */
+export async function answersAs(
+  link: Link,
+  names: FleetNames,
+  host: string,
+  waitMs: number,
+): Promise<boolean> {
   const gathering = new Gathering(link, names, [SHIPPER_SERVICE]);
   try {
     const key = answerKey('shipper', host);
-    await gathering.until([key], ANSWER_MS);
+    await gathering.until([key], waitMs);
     return gathering.answers.has(key);
   } finally {
     gathering.stop();
