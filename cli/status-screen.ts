@@ -19,6 +19,8 @@ export interface ScreenOptions {
 
 /** A table of a few lines is worth showing. */
 const LEAST_ROWS = 2;
+/** Narrower, there is no room for the time beside how long ago it was. */
+const WIDE = 110;
 const SECOND_MS = 1_000;
 
 const RECEIVER_COLUMNS: readonly Column[] = [
@@ -66,7 +68,7 @@ export function screenOf(status: Status, options: ScreenOptions): string[] {
     lines.push(
       ...table(
         RECEIVER_COLUMNS,
-        shown.rows.map((row) => receiverCells(row, now)),
+        shown.rows.map((row) => receiverCells(row, now, width)),
         width,
       ),
     );
@@ -80,7 +82,7 @@ export function screenOf(status: Status, options: ScreenOptions): string[] {
     lines.push(
       ...table(
         HOST_COLUMNS,
-        shown.rows.map((row) => hostCells(row, now)),
+        shown.rows.map((row) => hostCells(row, now, width)),
         width,
       ),
     );
@@ -169,7 +171,7 @@ function waiting({ messages, oldest, dropsInSeconds }: StreamRow['uncommitted'],
   return `${count(messages, 'message')}, oldest ${ago(oldest, now)}${drops}`;
 }
 
-function receiverCells(row: ReceiverRow, now: number): string[] {
+function receiverCells(row: ReceiverRow, now: number, width: number): string[] {
   const { id, machine, partitions, uncommittedMessages, bytesPerSecond, disk } = row;
   const free =
     disk === null || disk.total === 0 ? '-' : `${formatBytes(disk.free)} (${percent(disk.free, disk.total)})`;
@@ -180,11 +182,11 @@ function receiverCells(row: ReceiverRow, now: number): string[] {
     uncommittedMessages === null ? '-' : number(uncommittedMessages),
     bytesPerSecond === null ? '-' : rate(bytesPerSecond),
     row.hasRoom === false ? `no room: ${free}` : free,
-    seen(row, now),
+    seen(row, now, width),
   ];
 }
 
-function hostCells(row: HostRow, now: number): string[] {
+function hostCells(row: HostRow, now: number, width: number): string[] {
   const { host, files, lagBytes, lagSeconds, bytesPerSecond, errors, lostBytes } = row;
   const behind = lagBytes === null || lagBytes === 0;
   return [
@@ -195,12 +197,13 @@ function hostCells(row: HostRow, now: number): string[] {
     bytesPerSecond === null ? '-' : rate(bytesPerSecond),
     errors === null ? '-' : number(errors),
     lostBytes === null ? '-' : formatBytes(lostBytes),
-    seen(row, now),
+    seen(row, now, width),
   ];
 }
 
-function seen({ state, lastSeen }: Pick<HostRow, 'state' | 'lastSeen'>, now: number): string {
+function seen({ state, lastSeen }: Pick<HostRow, 'state' | 'lastSeen'>, now: number, width: number): string {
   if (state === 'answers') return 'now';
+  if (width < WIDE && lastSeen !== null) return `${state} ${ago(lastSeen, now)}`;
   const what = state === 'silent' ? 'silent since' : 'stopped';
   if (lastSeen === null) return what;
   return `${what} ${lastSeen.slice(0, 19)}Z (${ago(lastSeen, now)})`;

@@ -216,6 +216,10 @@ test('the screen fits the terminal, worst first, with what is left out counted',
   assert.equal(lines[1], '  host gone is silent');
   assert.ok(lines.includes('1,000 hosts: 999 answer, 1 silent'), lines.join('\n'));
   assert.match(lines.at(-1) ?? '', /^… and 98\d more hosts, all within 2s$/);
+  assert.ok(
+    lines.some((line) => /^gone .* silent 1m40s$/.test(line)),
+    lines.join('\n'),
+  );
   const names = lines
     .slice(lines.findIndex((line) => line.startsWith('HOST')) + 1, -1)
     .map((line) => line.split(' ')[0]);
