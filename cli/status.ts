@@ -19,7 +19,7 @@ import { forgetHost } from './status-forget.ts';
 import { risksOf } from './status-risks.ts';
 import { screenOf } from './status-screen.ts';
 import type { Status } from './status-types.ts';
-import { writeOut } from './stdout.ts';
+import { writeOut } from './write-out.ts';
 
 const GIVE_UP_MS = 3_000;
 const WATCH_MS = 2_000;
