@@ -4,6 +4,7 @@
 import { z } from 'zod';
 
 import type { After } from '../common/chunk.ts';
+import { hex32, parse32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
 import { copyMap } from '../common/layered-map.ts';
 import {
@@ -19,9 +20,10 @@ import {
 } from '../common/record.ts';
 import { addKnown, type Known, rememberRun, siblingKey } from './known.ts';
 import { activeName, type Encoding, type Format, FORMATS } from './names.ts';
+import { addSum, cutSums, stretchesOf, type Sum } from './sums.ts';
 
 /** Source bytes [start, end) lie at [from, to) of one file on disk, written under `term`. */
-export interface Run {
+interface Range {
   term: string;
   /** fileKey(host, file id). */
   readonly file: string;
@@ -45,8 +47,14 @@ export interface Run {
   readonly before?: Readonly<Record<string, number>> | undefined;
 }
 
-/** CRC-32 of exactly the bytes of one line, as they lie on disk, as 8 hex digits. */
-export interface RunLine extends Readonly<Run> {
+/** What lines that follow each other add up to. */
+export interface Run extends Range {
+  /** Of all its bytes, in order. */
+  sums: Sum[];
+}
+
+export interface RunLine extends Readonly<Range> {
+  /** CRC-32 of exactly the bytes of this line, as they lie on disk, as 8 hex digits; empty when it is not known. */
   readonly checksum: string;
 }
 
@@ -134,7 +142,9 @@ function openDestination(ledger: Ledger, destination: string, format: Format = '
 }
 
 function addRun(ledger: Ledger, line: RunLine): void {
-  const { checksum: _, ...run } = line;
+  const { checksum, ...range } = line;
+  const sum = { end: range.end, to: range.to, crc: parse32(checksum) };
+  const run: Run = { ...range, sums: [sum] };
   // The line that opened it may be lost.
   const name = activeName(run.destination, run.format ?? 'plain');
   if (run.encoding === undefined && !ledger.actives.has(name)) ledger.actives.set(name, run.destination);
@@ -152,8 +162,10 @@ function addRun(ledger: Ledger, line: RunLine): void {
     last.inode === run.inode &&
     last.end === run.start &&
     last.to === run.from;
-  if (goesOn) Object.assign(last, { end: run.end, to: run.to, tail: run.tail });
-  else runs.push(run);
+  if (goesOn) {
+    Object.assign(last, { end: run.end, to: run.to, tail: run.tail });
+    addSum(last.sums, last.from, sum);
+  } else runs.push(run);
 }
 
 function cutRuns(ledger: Ledger, { cut, inode, to, end }: Extract<LedgerLine, { cut: string }>): void {
@@ -194,7 +206,7 @@ function setRuns(ledger: Ledger, destination: string, runs: Run[]): void {
 
 /** The tail at the new end is not known; an empty one never matches, which only means that it is looked up. */
 function shortened(run: Run, end: number, to: number): Run {
-  return { ...run, end, to, tail: '' };
+  return { ...run, end, to, tail: '', sums: cutSums(run.sums, end, to) };
 }
 
 export function* allRuns(ledger: Ledger): Generator<Run> {
@@ -447,7 +459,7 @@ export function relabelLines(relabels: readonly Relabel[], term: string): Ledger
   return relabels.map(({ file, start }) => ({ relabel: file, start, term }));
 }
 
-/** The shortest list of lines that says the same: what a ledger is compacted to. Joined runs have no checksum. */
+/** The shortest list of lines that says the same: what a ledger is compacted to. One line for each checksum. */
 export function compactLines(ledger: Ledger): LedgerLine[] {
   const { version, directory, partition, bucket, damaged, opened, actives } = ledger;
   const lines: LedgerLine[] = [{ version, directory, partition }];
@@ -459,8 +471,17 @@ export function compactLines(ledger: Ledger): LedgerLine[] {
       lines.push({ open: destination, format: 'zstd' });
   }
   for (const known of ledger.known.values()) lines.push({ known });
-  for (const run of allRuns(ledger)) lines.push({ ...run, checksum: '' });
+  for (const run of allRuns(ledger)) lines.push(...linesOf(run));
   return lines;
+}
+
+function linesOf({ sums, before, tail, ...run }: Run): RunLine[] {
+  return stretchesOf({ ...run, sums }).map(({ start, end, from, to, crc }) => ({
+    ...{ ...run, start, end, from, to },
+    tail: end === run.end ? tail : '',
+    checksum: crc === undefined ? '' : hex32(crc),
+    ...(start === run.start && before !== undefined ? { before } : {}),
+  }));
 }
 
 const offset = z.int().min(0);

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 
+import { crc32, hex32 } from '../common/digest.ts';
 import { silentLogger } from '../common/log.ts';
 import { fileKey } from '../common/subjects.ts';
 import { openLines, type RunLine } from '../receiver/ledger.ts';
@@ -89,7 +90,7 @@ export class Central {
       from: Number(stats.size) - bytes.length,
       to: Number(stats.size),
       tail: '',
-      checksum: '00000000',
+      checksum: hex32(crc32(bytes)),
       ...links,
     };
     await this.ledger.append([...openLines(this.ledger.ledger, destination, format), line]);

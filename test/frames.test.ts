@@ -137,7 +137,7 @@ async function fileOf(
   const end = 100 + parts.reduce((sum, part) => sum + part.length, 0);
   const run = {
     ...{ term: 'here.1', file: 'web1/g-0', path: '/a.log', destination: 'web1/a.log', inode: 'i', tail: '' },
-    ...{ format: 'zstd' as const, start: 100, end, from: first.length, to: at },
+    ...{ format: 'zstd' as const, start: 100, end, from: first.length, to: at, sums: [] },
   };
   return { file, run, frames };
 }

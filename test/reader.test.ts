@@ -425,7 +425,7 @@ test('law: every byte that is there comes once and in order, every other one bel
       const present = made.map(({ generation, start, length, lost }): PresentRun => {
         const end = start + length;
         const after = generation === 0 ? {} : { after: { file: 'g0', size: 25 } };
-        const place = { destination: 'd', inode: 'i', from: start, to: end, tail: '', term: 't' };
+        const place = { destination: 'd', inode: 'i', from: start, to: end, tail: '', term: 't', sums: [] };
         const run = { file: `h/g${generation}`, path: '/p', start, end, ...place, ...after };
         return { run, there: Math.max(start, end - lost) };
       });
