@@ -66,6 +66,24 @@ export function joinRuns<R extends PresentRun>(runs: readonly R[], known: readon
   return { ...joined, begin: begin ?? 0 };
 }
 
+/** Source bytes [start, end) of one generation from its runs, each byte once. */
+export function coverRange<R extends PresentRun>(
+  file: string,
+  runs: readonly R[],
+  start: number,
+  end: number,
+): Pick<Joined<R>, 'pieces' | 'holes'> {
+  const { pieces, holes } = joinGeneration(file, runs, { start, end });
+  return {
+    pieces: pieces
+      .filter((piece) => piece.start < end)
+      .map((piece) => ({ ...piece, end: Math.min(piece.end, end) })),
+    holes: holes
+      .filter((hole) => hole.start < end)
+      .map((hole) => ({ ...hole, end: Math.min(hole.end, end) })),
+  };
+}
+
 /** The generations, oldest first; what retention removed is older than what is there. */
 export function generationsOf(runs: readonly PresentRun[], known: readonly Known[]): string[] {
   const files = new Set([...known.map(({ file }) => file), ...runs.map(({ run }) => run.file)]);

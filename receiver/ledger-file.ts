@@ -17,7 +17,7 @@ import {
   type LedgerLine,
 } from './ledger.ts';
 import { STATE_DIRECTORY } from './names.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../common/turns.ts';
 
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
 const COMPACT_TIMES = 4;

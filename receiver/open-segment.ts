@@ -15,6 +15,10 @@ import type { Encoding } from './names.ts';
 export interface OpenSegment {
   /** The source bytes [start, end) of a run, decompressed; fewer when the file ends before. Fastest in the order of the file. */
   read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array>;
+  /** The bytes [from, to) that a run's `from` and `to` count, as its checksums do; fewer when the file ends before. */
+  readPlace(from: number, to: number): AsyncGenerator<Uint8Array>;
+  /** Where the source bytes [start, end) of a run lie, as its `from` and `to` say it; undefined when nobody can tell. */
+  place(run: Run, start: number, end: number): Promise<{ from: number; to: number } | undefined>;
   close(): Promise<void>;
 }
 
@@ -35,6 +39,16 @@ function placeOf(run: Run, at: number): number {
   return run.from + (at - run.start);
 }
 
+async function* readBytes(handle: FileHandle, from: number, to: number): AsyncGenerator<Uint8Array> {
+  for (let at = from; at < to;) {
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, to - at));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
+    at += bytesRead;
+  }
+}
+
 class Plain implements OpenSegment {
   readonly #handle: FileHandle;
 
@@ -43,14 +57,15 @@ class Plain implements OpenSegment {
   }
 
   async *read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array> {
-    const to = placeOf(run, end);
-    for (let at = placeOf(run, start); at < to;) {
-      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, to - at));
-      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, at);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-      at += bytesRead;
-    }
+    yield* readBytes(this.#handle, placeOf(run, start), placeOf(run, end));
+  }
+
+  async *readPlace(from: number, to: number): AsyncGenerator<Uint8Array> {
+    yield* readBytes(this.#handle, from, to);
+  }
+
+  async place(run: Run, start: number, end: number): Promise<{ from: number; to: number }> {
+    return await Promise.resolve({ from: placeOf(run, start), to: placeOf(run, end) });
   }
 
   async close(): Promise<void> {
@@ -73,7 +88,7 @@ class Frames implements OpenSegment {
     for await (const frame of framesIn(this.#handle, run.from, run.to)) {
       const next = at + frame.content;
       if (next > start) {
-        const data = await this.#decompress(frame);
+        const data = await this.#decompress(frame, at);
         yield data.subarray(Math.max(0, start - at), Math.min(frame.content, end - at));
       }
       at = next;
@@ -87,18 +102,47 @@ class Frames implements OpenSegment {
       );
   }
 
-  async #decompress({ from, to, content }: Frame): Promise<Uint8Array> {
+  async *readPlace(from: number, to: number): AsyncGenerator<Uint8Array> {
+    yield* readBytes(this.#handle, from, to);
+  }
+
+  async place(run: Run, start: number, end: number): Promise<{ from: number; to: number } | undefined> {
+    let at = run.start;
+    let from: number | undefined;
+    for await (const frame of framesIn(this.#handle, run.from, run.to)) {
+      at += frame.content;
+      if (at > start) from ??= frame.from;
+      if (from !== undefined && at >= end) return { from, to: frame.to };
+    }
+    return undefined;
+  }
+
+  /** @param start its first source byte */
+  async #decompress({ from, to, content }: Frame, start: number): Promise<Uint8Array> {
     const packed = Buffer.allocUnsafe(to - from);
     const { bytesRead } = await this.#handle.read(packed, 0, packed.length, from);
     try {
       return await decompressFrame(packed.subarray(0, bytesRead), content);
     } catch (error) {
-      throw damaged(this.#name, `frame from ${from} to ${to}: ${messageOf(error)}`, error);
+      const what = `frame from ${from} to ${to}: ${messageOf(error)}`;
+      throw new DamagedFrame(damaged(this.#name, what, error), start, start + content);
     }
   }
 
   async close(): Promise<void> {
     await this.#handle.close();
+  }
+}
+
+/** One frame does not decompress, which holds the source bytes [start, end). Those around it may. */
+export class DamagedFrame extends LogferryError {
+  readonly start: number;
+  readonly end: number;
+
+  constructor({ code, message, hint, cause }: LogferryError, start: number, end: number) {
+    super(code, message, hint, { cause });
+    this.start = start;
+    this.end = end;
   }
 }
 
@@ -129,7 +173,14 @@ class Compressed implements OpenSegment {
   }
 
   async *read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array> {
-    const [from, to] = [placeOf(run, start), placeOf(run, end)];
+    yield* this.readPlace(placeOf(run, start), placeOf(run, end));
+  }
+
+  async place(run: Run, start: number, end: number): Promise<{ from: number; to: number }> {
+    return await Promise.resolve({ from: placeOf(run, start), to: placeOf(run, end) });
+  }
+
+  async *readPlace(from: number, to: number): AsyncGenerator<Uint8Array> {
     if (from < this.#at) this.#end();
     for (let at = from; at < to;) {
       if (at >= this.#at + this.#piece.length) {

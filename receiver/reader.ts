@@ -218,32 +218,58 @@ export function joinSource(
  * was when it was listed, or does not decompress.
  */
 export async function* readPieces(pieces: Iterable<SourcePiece>): AsyncGenerator<Uint8Array> {
-  let opened: Opened | undefined;
+  const reader = new PieceReader();
   try {
-    for (const { from: placed, start, end } of pieces) {
-      const { run, out } = placed;
-      if (opened === undefined || opened.out !== out || !opened.inodes.has(run.inode)) {
-        await opened?.segment.close();
-        opened = undefined;
-        opened = await openRun(placed);
-      }
-      let at = start;
-      for await (const bytes of opened.segment.read(run, start, end)) {
-        yield bytes;
-        at += bytes.length;
-      }
-      if (at < end) throw gone(placed, `ends with byte ${at} of the source, before ${end}`);
-    }
+    for (const piece of pieces) yield* reader.read(piece);
   } finally {
-    await opened?.segment.close();
+    await reader.close();
   }
 }
 
 /** An open file, and every inode whose runs lie in it: its own, and the one that it was before it was compressed. */
-interface Opened {
+export interface Opened {
   readonly out: string;
   readonly inodes: ReadonlySet<string>;
   readonly segment: OpenSegment;
+  /** Where it was when it was opened. */
+  readonly disk: string;
+  readonly encoding: Encoding | undefined;
+}
+
+/** Reads pieces one after the other; the file of the last one stays open for the next. */
+export class PieceReader {
+  #opened: Opened | undefined;
+
+  /** The file of the last piece. */
+  get opened(): Opened | undefined {
+    return this.#opened;
+  }
+
+  /** Throws as readPieces does. */
+  async *read({ from: placed, start, end }: SourcePiece): AsyncGenerator<Uint8Array> {
+    const { segment } = await this.open(placed);
+    let at = start;
+    for await (const bytes of segment.read(placed.run, start, end)) {
+      yield bytes;
+      at += bytes.length;
+    }
+    if (at < end) throw gone(placed, `ends with byte ${at} of the source, before ${end}`);
+  }
+
+  /** The file that the run lies in; open until another one is asked for. Throws `failed` when it is gone. */
+  async open(placed: PlacedRun): Promise<Opened> {
+    const { run, out } = placed;
+    if (this.#opened?.out === out && this.#opened.inodes.has(run.inode)) return this.#opened;
+    await this.close();
+    this.#opened = await openRun(placed);
+    return this.#opened;
+  }
+
+  async close(): Promise<void> {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.segment.close();
+  }
 }
 
 /** Opens the file that the run lies in, whatever it is called by now, and whether or not it was compressed since. */
@@ -257,7 +283,7 @@ async function openRun(placed: PlacedRun): Promise<Opened> {
       const handle = await openIfThere(file);
       if (handle !== undefined) {
         if (inodeOf(await handle.stat({ bigint: true })) === run.inode)
-          return { out, inodes, segment: openSegment(handle, run, file) };
+          return { out, inodes, segment: openSegment(handle, run, file), disk: file, encoding: run.encoding };
         await handle.close();
       }
     }
@@ -298,7 +324,11 @@ async function openIfThere(file: string): Promise<FileHandle | undefined> {
   }
 }
 
-function gone({ out, run, name }: PlacedRun, what: string): LogferryError {
-  const file = path.join(out, name ?? run.destination);
-  return new LogferryError('failed', `${file} ${what}, while it was read`, 'run it again');
+/** The name of the file that a run lies in, as far as it is known without looking. */
+export function centralFile({ out, run, name }: PlacedRun): string {
+  return path.join(out, name ?? run.destination);
+}
+
+function gone(placed: PlacedRun, what: string): LogferryError {
+  return new LogferryError('failed', `${centralFile(placed)} ${what}, while it was read`, 'run it again');
 }

@@ -25,6 +25,7 @@ import { Roster } from './roster.ts';
 import { isThere } from './segments.ts';
 import { serveReceiver } from './service.ts';
 import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep.ts';
+import { verifyEndpoint } from './verify.ts';
 import type { ReceiverStats } from './writer.ts';
 
 export interface ReceiveOptions {
@@ -138,6 +139,7 @@ async function whileRegistered(
     if (registration === undefined) return;
     let ownership: Ownership | undefined;
     let isRecovered = false;
+    const verifying = verifyEndpoint(context, () => isRecovered);
     // From now on, whatever it has to wait for: a disk that is full at the start is to be seen.
     const stopServing = serveReceiver({
       context,
@@ -147,10 +149,12 @@ async function whileRegistered(
         hasRoom: isRecovered && context.room.hasRoom,
         waitingFiles: ownership?.waitingFiles ?? 0,
       }),
+      endpoints: [verifying.endpoint],
     });
     isRecovered = await recover(output, log, signal);
     if (!isRecovered) {
       stopServing();
+      await verifying.close();
       await registration.release();
       return;
     }
@@ -179,6 +183,7 @@ async function whileRegistered(
     } finally {
       stopServing();
       done.abort();
+      await verifying.close();
       await watching;
       await keeping;
       await watchingRoom;

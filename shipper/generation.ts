@@ -17,7 +17,7 @@ import type { Buffers, Slot } from './buffers.ts';
 import type { Found } from './discover.ts';
 import type { FileSystems } from './file-systems.ts';
 import { type Host, type HostView, observedOf } from './host.ts';
-import { headOf } from './identity.ts';
+import { headOf, isSameFile } from './identity.ts';
 import type { KnownFiles } from './known-files.ts';
 import type { Listings } from './listings.ts';
 import type { OpenFiles } from './open-files.ts';
@@ -270,6 +270,19 @@ export class Generation {
   async openAgain(): Promise<Opened | undefined> {
     const { handle } = this.#tailer;
     return handle === undefined ? undefined : await openAgain(handle, this.source);
+  }
+
+  /** The same of a file that has all its bytes: its own, or its copy. */
+  async openWhole(): Promise<FileHandle | undefined> {
+    if (this.#from > 0 || this.#move !== undefined) return undefined;
+    const opened = await this.openAgain();
+    if (opened === undefined) return undefined;
+    const { stamp } = opened.found;
+    const { copy } = this.entry;
+    // Closed meanwhile, its number may be another file's; and what was unpacked is not what is on the host.
+    if (isSameFile(this.entry, stamp) || (copy !== null && isSameFile(copy, stamp))) return opened.handle;
+    await opened.handle.close();
+    return undefined;
   }
 
   /** There may be more of it than was seen, in a file that is not ready: looked for before it counts as finished. */

@@ -37,6 +37,19 @@ export function splitFileId(file: string): { base: string; number: number } | un
   return match?.[1] === undefined ? undefined : { base: match[1], number: Number(match[2]) };
 }
 
+/** The file that a file id names; undefined where its first part is random. */
+export function stampOf(file: string): FileStamp | undefined {
+  const [ino, birth, ...rest] = splitFileId(file)?.base.split('-') ?? [];
+  if (ino === undefined || birth === undefined || rest.length > 0) return undefined;
+  return { ino: String(fromBase36(ino)), birth: String(fromBase36(birth)) };
+}
+
+function fromBase36(digits: string): bigint {
+  let number = 0n;
+  for (const digit of digits) number = number * 36n + BigInt(Number.parseInt(digit, 36));
+  return number;
+}
+
 /** Birth times are compared where both are known: a device number may change with a reboot, an inode is used again. */
 export function isSameFile(a: FileStamp, b: FileStamp): boolean {
   return a.ino === b.ino && a.birth === b.birth;

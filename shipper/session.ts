@@ -180,6 +180,11 @@ export class Session {
     await this.#state.save();
   }
 
+  /** What is shipped; undefined before all files were looked at for the first time. */
+  sources(): Iterable<AnySource> | undefined {
+    return this.#hasSwept || this.#spool !== undefined ? this.#sources.values() : undefined;
+  }
+
   // --- files ----------------------------------------------------------------------------------------------------
 
   async #firstSweep(): Promise<void> {

@@ -12,6 +12,7 @@ import { serveShipper } from './service.ts';
 import { Session, type ShipperRun } from './session.ts';
 import { sayLeftInSpool, Spool } from './spool.ts';
 import { State } from './state.ts';
+import { verifyEndpoint } from './verify.ts';
 
 export type { ShipOptions, ShipProgress } from './options.ts';
 
@@ -78,7 +79,8 @@ async function shipWhileRegistered(
   );
   if (registration === undefined) return true;
   const session = new Session(options, state, host, restore, registration, spool, run);
-  const stopServing = serveShipper(host, () => session.status());
+  const verify = verifyEndpoint(host.topology.prefix, host.name, () => session.sources());
+  const stopServing = serveShipper(host, () => session.status(), [verify]);
   try {
     await session.run(signal);
     return true;
@@ -89,6 +91,7 @@ async function shipWhileRegistered(
     log.error(error.message);
     return false;
   } finally {
+    stopServing();
     try {
       await session.stop();
     } finally {

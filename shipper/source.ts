@@ -8,7 +8,7 @@ import { Bell, sleep } from '../common/run.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Found, nanosOf, now } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
-import { fileIdOf, type FileStamp, headOf, isSameFile } from './identity.ts';
+import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from './identity.ts';
 import { Lineage } from './lineage.ts';
 import { type Known, Search } from './search.ts';
 import {
@@ -19,6 +19,7 @@ import {
   type Opened,
   openStill,
 } from './siblings.ts';
+import type { Kept } from './sources.ts';
 import type { GenerationState } from './state.ts';
 
 /** A deleted file is finished when nobody has written to it for this long. */
@@ -638,6 +639,22 @@ export class Source {
   async #mayComeBack(generation: Generation): Promise<boolean> {
     if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.current !== generation) return false;
     return (await this.#context.look(this.path)) === undefined && !(await this.#search.hasRotated());
+  }
+
+  /** See AnySource. */
+  async openWhole(file: string): Promise<Kept | undefined> {
+    const generation = this.generations.find((each) => each.entry.file === file);
+    const entry = generation?.entry ?? this.#lineage.entries.find((each) => each.file === file);
+    const open = await generation?.openWhole();
+    if (open !== undefined) return { handle: open, entry, generation };
+    // Truncated in place, the file is a later generation's.
+    const isOver = entry?.closed === 'truncated' || generation?.closing === 'truncated';
+    const own = isOver ? undefined : (entry ?? stampOf(file));
+    for (const stamp of [own, entry?.copy ?? undefined]) {
+      const opened = stamp === undefined ? undefined : await this.#search.file(stamp);
+      if (opened !== undefined) return { handle: opened.handle, entry, generation };
+    }
+    return undefined;
   }
 }
 

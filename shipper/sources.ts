@@ -1,6 +1,7 @@
 // The sources of a shipper: which of the paths that the globs match become one, under which name, and where it begins.
 // Never looks again at one that has begun: session.ts does.
 
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
 import { LogferryError, oneLine } from '../common/errors.ts';
@@ -19,6 +20,7 @@ import type { Known } from './search.ts';
 import { type Fresh, Source } from './source.ts';
 import { SpoolSource } from './spool-source.ts';
 import type { Spool } from './spool.ts';
+import type { GenerationState } from './state.ts';
 
 const FILES_AT_ONCE = 16;
 /** A rotation creates the new file soon after it has renamed the old one. */
@@ -27,9 +29,19 @@ const VANISHED_NS = 60_000_000_000n;
 /** Where a path begins that nothing is known of. */
 type Begin = Pick<Fresh, 'at' | 'since'>;
 
+/** A generation, open to be read by somebody else. */
+export interface Kept {
+  readonly handle: FileHandle;
+  /** Undefined where nothing is kept of it: it ended long ago. */
+  readonly entry: GenerationState | undefined;
+  readonly generation: Generation | undefined;
+}
+
 /** What is shipped as one path. */
 export interface AnySource {
   readonly path: string;
+  /** The path under which it is shipped. */
+  readonly name: string;
   readonly generations: readonly Generation[];
   readonly current: Generation | undefined;
   readonly isUnreadable: boolean;
@@ -38,6 +50,11 @@ export interface AnySource {
   readonly device: bigint | undefined;
   readonly isAsSeen: (found: Found) => boolean;
   readonly foundElsewhere: (found: Found) => Promise<void>;
+  /**
+   * All bytes of a generation through a descriptor of its own, wherever they are now; undefined when they are nowhere, or
+   * only compressed. Whether the file is still what was read is for the caller to see, who closes it.
+   */
+  readonly openWhole: (file: string) => Promise<Kept | undefined>;
   readonly wake: () => void;
   readonly look: () => Promise<void>;
   readonly stop: () => Promise<void>;

@@ -7,7 +7,7 @@ import { foundOf } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
 import { headOf } from './identity.ts';
 import { type Elsewhere, openIfThere } from './siblings.ts';
-import type { AnySource } from './sources.ts';
+import type { AnySource, Kept } from './sources.ts';
 import type { Segment, Spool } from './spool.ts';
 import type { GenerationState } from './state.ts';
 
@@ -46,8 +46,21 @@ export class SpoolSource implements AnySource {
     return this.generations.at(-1);
   }
 
+  get name(): string {
+    return this.path;
+  }
+
   get isCommitted(): boolean {
     return this.#spool.isDone;
+  }
+
+  /** What is committed is deleted soon. */
+  async openWhole(file: string): Promise<Kept | undefined> {
+    const generation = this.generations.find(({ entry }) => entry.file === file);
+    const handle = await generation?.openWhole();
+    return generation === undefined || handle === undefined
+      ? undefined
+      : { handle, entry: generation.entry, generation };
   }
 
   wake(): void {
