@@ -58,6 +58,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./tail.ts')).tailCommand(),
   },
   {
+    name: 'verify',
+    summary: 'prove that central files hold what their sources do',
+    load: async () => (await import('./verify.ts')).verifyCommand(),
+  },
+  {
     name: 'completion',
     summary: 'print what makes bash, zsh or fish complete logferry',
     load: async () => (await import('./completion.ts')).completionCommand(() => buildProgram(() => true)),
