@@ -48,6 +48,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./cat.ts')).catCommand(),
   },
   {
+    name: 'replay',
+    summary: 'write what the stream still holds into a fresh directory',
+    load: async () => (await import('./replay.ts')).replayCommand(),
+  },
+  {
     name: 'status',
     summary: 'how far everybody is, and what is at risk',
     load: async () => (await import('./status.ts')).statusCommand(),

@@ -71,21 +71,28 @@ type SegmentFlags = z.output<typeof schema>;
 
 /** What a receiver does with these flags. */
 export function segmentOptions(flags: SegmentFlags): { rotate: RotateOptions; upkeep: UpkeepOptions } {
-  const { rotateSize, rotateInterval, format, compress, keepAge, keepCount, keepSize, keepTotal } = flags;
+  const { format, compress, keepAge, keepCount, keepSize, keepTotal } = flags;
   if (format === 'zstd' && compress !== undefined)
     throw new LogferryError(
       'usage',
       `--compress ${compress} and --format zstd contradict each other: such segments are compressed already`,
       'give only one of them',
     );
-  const access: Access = { mode: flags.fileMode, owner: flags.fileOwner };
   return {
-    rotate: { format, sizeBytes: rotateSize, interval: rotateInterval, access },
+    rotate: rotateOptions(flags),
     upkeep: {
       compress,
       keep: { ageMs: keepAge, count: keepCount, sizeBytes: keepSize, totalBytes: keepTotal },
     },
   };
+}
+
+/** How central files are written. */
+export function rotateOptions(
+  flags: Pick<SegmentFlags, 'rotateSize' | 'rotateInterval' | 'format' | 'fileMode' | 'fileOwner'>,
+): RotateOptions {
+  const access: Access = { mode: flags.fileMode, owner: flags.fileOwner };
+  return { format: flags.format, sizeBytes: flags.rotateSize, interval: flags.rotateInterval, access };
 }
 
 /** The same flags again, for a receiver in a process of its own. */

@@ -20,6 +20,8 @@ export interface ReadOptions {
   readonly until: number | undefined;
   /** Bytes that may be on their way or waiting here. */
   readonly bytes: number;
+  /** Without what the messages hold: `Nats-Msg-Size` says how much that is. */
+  readonly headersOnly?: boolean;
 }
 
 /** The server forgets a consumer that nobody pulls from. */
@@ -102,6 +104,7 @@ async function createConsumer(link: Link, options: ReadOptions, from: ReadOption
     inactive_threshold: CONSUMER_IDLE_MS * NANOS,
     num_replicas: 1,
     mem_storage: true,
+    ...(options.headersOnly === true ? { headers_only: true } : {}),
   };
   const made = await link.ask(async () => await link.jsm.consumers.add(options.stream, config));
   return { name: made.name, pending: made.num_pending };

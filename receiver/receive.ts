@@ -20,6 +20,7 @@ import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } fro
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
 import { PullMemory } from './pull.ts';
+import { refusePassedOver } from './replay-state.ts';
 import { RoomWatch } from './room-watch.ts';
 import { Roster } from './roster.ts';
 import { isThere } from './segments.ts';
@@ -73,6 +74,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
   const isNew = await workIn(options.out, '--out', async () => !(await isThere(options.out)));
   const output = await openOutput(options.out, options.id, log);
   try {
+    await refusePassedOver(output.out);
     await prepareOutput(output.out, options.rotate.access ?? {}, isNew);
     const link = await openLink(options.server, {
       name: `logferry receiver ${output.id}`,

@@ -10,7 +10,7 @@ import type { Logger, Throttle } from '../common/log.ts';
 import { chunkDone, giveBack } from '../common/memory.ts';
 import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
-import { accept } from './accept.ts';
+import { accept, type Verdict } from './accept.ts';
 import { decode } from './decode.ts';
 import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from './ledger.ts';
@@ -52,6 +52,33 @@ export interface ReceiverStats {
   foreign: number;
 }
 
+/** A message before which bytes are missing. */
+export interface Unwritten {
+  readonly source: SourceName;
+  readonly chunk: Chunk;
+  /** The offset of its generation, undefined when nothing of it is here; and that of the one before. */
+  readonly offset: number | undefined;
+  readonly before: number | undefined;
+  /** Bytes of the path are here, of whichever generation. */
+  readonly isBegun: boolean;
+}
+
+/** How a message is written all the same. */
+export interface Resolution {
+  /** What it passes over, of its own generation or the one before. */
+  readonly lost: readonly { readonly file: string; readonly from: number; readonly to: number }[];
+  /** The path begins with its generation: which one came before is no matter. */
+  readonly isFirst: boolean;
+}
+
+/** Decides about missing bytes where nobody will send them again: a receiver has none, and waits. */
+export interface Resolver {
+  /** Undefined: it is not to be written now. */
+  resolve(message: Unwritten): Promise<Resolution | undefined>;
+  /** A payload is not what its header says, and never will be. */
+  damaged(source: SourceName, chunk: Chunk, seq: number): void;
+}
+
 export interface WriterOptions {
   readonly out: string;
   readonly prefix: string;
@@ -61,6 +88,7 @@ export interface WriterOptions {
   readonly log: Logger;
   readonly throttle: Throttle;
   readonly stats: ReceiverStats;
+  readonly resolver?: Resolver;
 }
 
 /** A message that parsed; `data` settles to undefined when the payload is not what its header says. */
@@ -166,13 +194,15 @@ export class Writer {
   }
 
   async #apply(item: Parsed): Promise<void> {
-    const { chunk, source, delivery } = item;
-    const { stats, log } = this.#options;
+    const { source, delivery } = item;
+    const { stats, log, resolver } = this.#options;
     const file = fileKey(source.host, source.file);
-    const known = this.#offsetOf(file)?.offset;
-    const before =
-      chunk.after === undefined ? undefined : this.#offsetOf(fileKey(source.host, chunk.after.file))?.offset;
-    const verdict = accept(chunk, known, before);
+    let { chunk } = item;
+    let { known, before, verdict } = this.#judge(source, chunk);
+    if (verdict.kind === 'missing' && resolver !== undefined) {
+      chunk = await this.#resolve(source, chunk, known, before, resolver);
+      ({ known, before, verdict } = this.#judge(source, chunk));
+    }
     const after = chunk.after?.file ?? null;
     switch (verdict.kind) {
       case 'duplicate':
@@ -215,12 +245,57 @@ export class Writer {
               'a chunk does not match its checksum; waiting for it to be sent again',
             );
           });
+          resolver?.damaged(source, chunk, delivery.seq);
           this.#missing(source, chunk, known);
           return;
         }
         await this.#join(source, file, chunk, verdict.from, data, delivery.data);
       }
     }
+  }
+
+  #judge(
+    source: SourceName,
+    chunk: Chunk,
+  ): { known: number | undefined; before: number | undefined; verdict: Verdict } {
+    const known = this.#offsetOf(fileKey(source.host, source.file))?.offset;
+    const before =
+      chunk.after === undefined ? undefined : this.#offsetOf(fileKey(source.host, chunk.after.file))?.offset;
+    return { known, before, verdict: accept(chunk, known, before) };
+  }
+
+  /** Passes over what is lost; the chunk as it is to be judged then. */
+  async #resolve(
+    source: SourceName,
+    chunk: Chunk,
+    offset: number | undefined,
+    before: number | undefined,
+    resolver: Resolver,
+  ): Promise<Chunk> {
+    const isBegun = this.#isBegun(source);
+    const resolution = await resolver.resolve({ source, chunk, offset, before, isBegun });
+    if (resolution === undefined) return chunk;
+    const resolved = resolution.isFirst ? { ...chunk, after: undefined } : chunk;
+    for (const { file: id, from, to } of resolution.lost) {
+      await this.#flushSource(source);
+      const file = fileKey(source.host, id);
+      const after =
+        id === source.file ? (resolved.after?.file ?? null) : (this.#offsetOf(file)?.after ?? null);
+      this.#pending.set(file, { offset: to, after });
+      const { path } = source;
+      this.#change(file, { start: from, end: to, path, tail: null, after, final: null, gap: true });
+    }
+    return resolved;
+  }
+
+  #isBegun({ host, path }: SourceName): boolean {
+    const { ledger } = this.#options.ledgerFile;
+    return (
+      this.#joined.has(JSON.stringify([host, path])) ||
+      [destinationOf(host, path), flatDestinationOf(host, path)].some(
+        (name) => ledger.destinations.has(name) || this.#group.lastLines.has(name),
+      )
+    );
   }
 
   /** Bytes that are gone for good: said loudly, held by nobody, and the file goes on behind them. */
