@@ -8,6 +8,7 @@ import { type Format, FORMATS } from '../receiver/names.ts';
 import { LINES, type Lines } from './generate.ts';
 
 export const HELP = `npm run bench [-- --size 1GiB --files 1 --lines access --format plain --servers 1 --runs 1 --json --keep --profile DIR]
+npm run bench -- replay [--size 1GiB --files 1 --lines access --runs 1 --json --keep --profile DIR]
 npm run bench -- latency [--backlog --runs 1 --json --keep --profile DIR]
 npm run bench -- idle [--files 2000 --json --keep --profile DIR]
 npm run bench -- rotations [--seconds 180 --per-minute 100 --rate 50MB --json --keep --profile DIR]
@@ -19,13 +20,13 @@ npm run bench -- status [--hosts 1000 --files 20 --runs 5 --json --keep]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
   --size     how much to drain, or to print
-  --lines    drain, compare, tail: access (205 bytes), short (90) or json (450)
+  --lines    drain, replay, compare, tail: access (205 bytes), short (90) or json (450)
   --servers  drain: 1, or a cluster of 3 with as many replicas
   --backlog  latency: while 1 GiB of another file is drained
   --format   drain: how the receiver writes, plain or zstd
   --runs     how often; of several the medians come last
   --hosts    scale, many, status: how many hosts are simulated
-  --files    drain: in how many files; idle: how many; many: how many files the host has that is alone; status: how
+  --files    drain, replay: in how many files; idle: how many; many: how many files the host has that is alone; status: how
              many files each host names
   --peers    compare: a directory into which packages of other shippers were unpacked
   --seconds, --per-minute, --rate
@@ -38,6 +39,7 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
 
 const MODES = [
   'drain',
+  'replay',
   'latency',
   'idle',
   'rotations',
@@ -89,6 +91,7 @@ const SOME = [
 ] as const;
 const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   drain: ['size', 'files', 'lines', 'format', 'servers', 'runs'],
+  replay: ['size', 'files', 'lines', 'runs'],
   latency: ['backlog', 'runs'],
   idle: ['files'],
   rotations: ['seconds', 'per-minute', 'rate'],

@@ -1,5 +1,5 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- latency`, `idle`, `rotations`, `scale`, `many`, `status` and `tail`. See bench/README.md.
+// `npm run bench -- replay`, `latency`, `idle`, `rotations`, `scale`, `many`, `status` and `tail`. See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -31,6 +31,7 @@ import { handOverText, manyText, scaleDrainText, takeOverText } from './scale-re
 import { scale } from './scale.ts';
 import { findPeers, PEERS } from './peers.ts';
 import { rotations } from './rotations.ts';
+import { replayAgain, type Replayed, type ReplayRun, replayText } from './replay.ts';
 import { makeSource } from './source.ts';
 import { tail, tailText } from './tail.ts';
 import { statusOf, statusText } from './status.ts';
@@ -50,6 +51,7 @@ interface Setting {
 
 const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   drain: drainRuns,
+  replay: replayRuns,
   latency: latencyRuns,
   idle: idleRun,
   rotations: rotationsRun,
@@ -138,6 +140,33 @@ async function drainRuns({ options, machine: on, scratch, worldOf, say }: Settin
     say(drainText(`median of ${runs.length}`, runs[0]?.zstdBy ?? '', medians, options.files));
   say('central files: identical\n');
   return { date: today(), machine: on, source, runs, figures, medians };
+}
+
+/** A drain, then what it has left in the stream is replayed, while its receiver is idle. */
+async function replayRuns({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const { source, empty } = await makeSource(options.lines, options.bytes, options.files, signal, () => {});
+  say(sourceText(source));
+  const runs: ReplayRun[] = [];
+  for (let run = 1; run <= options.runs; run += 1) {
+    const world = worldOf(run);
+    let replayed: Replayed | undefined;
+    const drained = await drain({
+      ...world,
+      source,
+      empty,
+      onProgress: undefined,
+      afterwards: async (left) => {
+        replayed = await replayAgain(left, source, signal);
+      },
+    });
+    if (!options.keep) await rm(world.dir, { recursive: true });
+    if (replayed === undefined) throw new Error('BUG: a drain that left nothing');
+    const result = { drained, replayed };
+    runs.push(result);
+    say(replayText(`run ${run} of ${options.runs}`, source, result));
+  }
+  say('central files: identical\n');
+  return { date: today(), machine: on, source, runs };
 }
 
 async function latencyRuns({ options, machine: on, worldOf, say }: Setting): Promise<object> {

@@ -36,6 +36,8 @@ export async function drain(
     source: Source;
     empty: string;
     onProgress: ((done: number) => void) | undefined;
+    /** Done with what the drain has left, while the server and the receiver still run. */
+    afterwards?: (world: World) => Promise<void>;
   },
 ): Promise<Drain> {
   const { source, empty, signal } = options;
@@ -54,6 +56,8 @@ export async function drain(
       peakBytes: after[of].peakBytes,
     });
     const [server, receiver] = [since('server'), since('receiver')];
+    const diskBytes = await centralBytes(world, source);
+    await options.afterwards?.(world);
     const ours = shipped.usage.cpuMs + server.cpuMs + receiver.cpuMs;
     const emptyCpuMs = median(empties.map(({ usage }) => usage.cpuMs));
     return {
@@ -63,7 +67,7 @@ export async function drain(
       server,
       receiver,
       othersCpuMs: Math.max(0, after.machine - before.machine - ours),
-      diskBytes: await centralBytes(world, source),
+      diskBytes,
       wireBytes: after.wire - before.wire,
     };
   } finally {

@@ -58,9 +58,8 @@ export class World {
     const receiver = new LogferryProcess(args, path.join(dir, 'receive.log'), profiler(options, 'receiver'));
     const world = new World(options, servers, receiver);
     try {
-      const first = path.join(dir, 'first.log');
-      await writeFile(first, 'a first line\n');
-      await world.ship(first, ['--once']).done(signal);
+      await writeFile(world.first, 'a first line\n');
+      await world.ship(world.first, ['--once']).done(signal);
     } catch (error) {
       await world.stop();
       throw error;
@@ -72,7 +71,7 @@ export class World {
   ship(file: string, extra: readonly string[], profile = false): LogferryProcess {
     this.#ships += 1;
     const state = path.join(this.dir, `state-${this.#ships}`);
-    const usual = ['--host', HOST, '--state', state, '--server', this.#urls];
+    const usual = ['--host', HOST, '--state', state, '--server', this.urls];
     const args = ['ship', file, ...usual, ...(this.#options.shipFlags ?? []), ...extra];
     const flags = profile ? profiler(this.#options, 'shipper') : [];
     return new LogferryProcess(args, path.join(this.dir, 'ship.log'), flags);
@@ -81,17 +80,27 @@ export class World {
   /** Prints to nowhere. */
   tail(extra: readonly string[]): LogferryProcess {
     const flags = profiler(this.#options, 'tail');
-    const args = ['tail', '--server', this.#urls, ...extra];
+    const args = ['tail', '--server', this.urls, ...extra];
     return new LogferryProcess(args, path.join(this.dir, 'tail.log'), flags, undefined, 'nowhere');
   }
 
-  get #urls(): string {
+  get urls(): string {
     return this.#servers.map(({ url }) => url).join(',');
   }
 
   /** The one central file of a source that is not rotated there. */
   destination(file: string): string {
     return path.join(this.dir, 'out', destinationOf(HOST, file));
+  }
+
+  /** A file of one line that was shipped before anything else. */
+  get first(): string {
+    return path.join(this.dir, 'first.log');
+  }
+
+  /** Flags of Node for one more process that is to be profiled. */
+  profiler(name: string): string[] {
+    return profiler(this.#options, name);
   }
 
   get format(): Format {
