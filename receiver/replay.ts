@@ -76,7 +76,7 @@ export interface ReplayReport extends ReplayTotals {
 
 const GIVE_UP_MS = 30_000;
 /** On their way, or waiting here. */
-const READ_BYTES = 8 * 1024 * 1024;
+const READ_BYTES = 3 * 1024 * 1024;
 const SAVE_EVERY_MS = 1_000;
 /** More generations are picked out of all that was asked for. */
 const MOST_FILTERS = 64;
@@ -184,15 +184,17 @@ async function into(
   try {
     await prepareOutput(output.out, rotate.access ?? {}, isNew);
     await openLedgers(output, log);
-    await workIn(output.out, '--out', async () => await saveState(output.out, begun.state));
-    const { topology, state } = begun;
+    // Another start may have gone on until the lock was had.
+    const state = (await replayIn(output.out)) ?? begun.state;
+    await workIn(output.out, '--out', async () => await saveState(output.out, state));
+    const { topology } = begun;
     const range = { first: state.first, last: state.last };
     const store = new RecordStore(link, topology.stream, log);
     const gaps = new Gaps({ link, topology, store, selection, range, signal }, state);
     const { created } = state.stream;
     const written = await ReplayOutput.open({ output, topology, created, rotate, resolver: gaps, log });
     try {
-      return await new Replay(link, options, selection, begun, written, gaps).run(signal);
+      return await new Replay(link, options, selection, { ...begun, state }, written, gaps).run(signal);
     } finally {
       await written.close();
     }
@@ -298,7 +300,7 @@ class Replay {
   async #readWaiting(signal: AbortSignal): Promise<readonly Waiting[]> {
     for (;;) {
       const waiting = this.#gaps.stillWaiting((host, file) => this.#written.offsetOf(host, file));
-      if (waiting.length === 0 || signal.aborted) return waiting;
+      if (waiting.length === 0 || this.#state.done || signal.aborted) return waiting;
       const before = this.#written.stats.bytes + this.#gaps.passed;
       const keys = new Set(waiting.map(({ host, file }) => fileKey(host, file)));
       const subjects =
@@ -326,12 +328,14 @@ class Replay {
   }
 
   #matches(subject: string): boolean {
-    const known = this.#isSelected.get(subject);
+    // The same for all generations of a path.
+    const key = subject.slice(0, subject.lastIndexOf('.'));
+    const known = this.#isSelected.get(key);
     if (known !== undefined) return known;
     const source = parseStoredSubject(this.#topology.prefix, subject);
     // What is not logferry's is counted, and said, where it is to be written.
     const matches = source === undefined || this.#selection.matches(source.host, source.path);
-    this.#isSelected.set(subject, matches);
+    if (source !== undefined) this.#isSelected.set(key, matches);
     return matches;
   }
 

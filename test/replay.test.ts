@@ -13,6 +13,7 @@ import { type Generation, generation, joinedOf, publish, replayed, setUp, startR
 import { assertShared, baseSeed, bytesIn, Hosts, random, World, type Written } from './harness.ts';
 import { Proxy } from './proxy.ts';
 import { ended, fails, stops } from './said.ts';
+import { SmallDisk } from './small-disk.ts';
 
 const SOON_MS = 5_000;
 
@@ -242,6 +243,37 @@ test('a connection that is cut in the middle', async () => {
         (await readFile(path.join(out, destinationOf(one.host, one.path)))).equals(one.data),
         one.host,
       );
+  });
+});
+
+test('a disk that gets full: one line, and with room it goes on', async (context) => {
+  await World.run('replay-full', async (world) => {
+    const disk = SmallDisk.mount(path.join(world.dir, 'out'));
+    if (disk === undefined) {
+      context.skip('nothing can be mounted here');
+      return;
+    }
+    try {
+      await setUp(world);
+      const files = await publishMuch(world, 2, 8 * 1024 * 1024);
+      await disk.leave(6 * 1024 * 1024);
+      const full = await replayed(world, 'out');
+      assert.equal(full.code, 1);
+      assert.match(
+        full.stderr,
+        /^logferry: cannot write below \S+: ENOSPC.*run it again: it goes on where it stopped$/m,
+      );
+      await disk.empty();
+      const { code, stderr, out } = await replayed(world, 'out');
+      assert.equal(code, 0, stderr);
+      for (const one of files)
+        assert.ok(
+          (await readFile(path.join(out, destinationOf(one.host, one.path)))).equals(one.data),
+          one.host,
+        );
+    } finally {
+      await disk.unmount();
+    }
   });
 });
 
