@@ -2,7 +2,7 @@
 // what is not is named.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -29,6 +29,8 @@ describe('a stream that does not reach back', { concurrency: 2 }, () => {
       const one = generation('web1', 'aaa-0', 1_000);
       const [, , , fourth = 0] = await publishAll(world, one);
       await (await world.jsm()).streams.purge('LOGS', { seq: fourth });
+      // No records at all are records that know nothing.
+      await (await world.jsm()).streams.delete('KV_LOGS_partitions');
       const { code, stderr, stdout, out } = await replayed(world, 'out');
       assert.equal(code, 0, stderr);
       assert.match(
@@ -44,6 +46,33 @@ describe('a stream that does not reach back', { concurrency: 2 }, () => {
         receiver.stderr,
         /passed over bytes which no receiver has committed: give the receiver another/,
       );
+    });
+  });
+
+  test('to bytes that were committed: a receiver goes on behind the rest', async () => {
+    await World.run('replay-committed', async (world) => {
+      await setUp(world);
+      const one = generation('web1', 'aaa-0', 1_000);
+      const seqs: number[] = [];
+      for (let at = 0; at < 800; at += 100) seqs.push(await publish(world, one, at, at + 100));
+      const first = world.receive(['--once']);
+      assert.equal(await first.exited, 0, first.stderr);
+      await rm(world.out, { recursive: true });
+      const jsm = await world.jsm();
+      await jsm.streams.purge('LOGS', { seq: seqs[3]! });
+      await jsm.streams.deleteMessage('LOGS', seqs[5]!);
+      const { code, stderr, out } = await replayed(world, 'out');
+      assert.equal(code, 1);
+      assert.match(stderr, /reaches back to byte 300 of/);
+      assert.match(stderr, /bytes 500 to 600 of generation aaa-0 are not in the stream/);
+      assert.doesNotMatch(stderr, /refuses/);
+      for (let at = 800; at < 1_000; at += 100) await publish(world, one, at, at + 100);
+      const second = world.receive(['--once']);
+      assert.equal(await second.exited, 0, second.stderr);
+      const rest = Buffer.concat([one.data.subarray(300, 500), one.data.subarray(600)]);
+      const holes = [{ file: 'aaa-0', start: 500, end: 600 }];
+      assert.deepEqual(await joinedOf(out, one), { data: rest, holes, begin: 300 });
+      assert.deepEqual(await onDisk(out, one), rest);
     });
   });
 
