@@ -1,7 +1,7 @@
 // How far a replay is: one line that is drawn anew on a terminal, a line every few seconds anywhere else.
 
 import { formatBytes, formatDuration } from '../common/units.ts';
-import type { ReplayProgress } from '../receiver/replay.ts';
+import type { ReplayProgress } from '../receiver/replay-options.ts';
 
 interface Terminal {
   write(text: string): unknown;
