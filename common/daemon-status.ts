@@ -101,7 +101,7 @@ export type Answer =
 const statsSchema = z.object({
   name: z.string(),
   metadata: z.object({ stream: z.string(), prefix: z.string() }),
-  endpoints: z.array(z.object({ name: z.string(), data: z.unknown() })).max(100),
+  endpoints: z.array(z.object({ name: z.string(), data: z.unknown().optional() })).max(100),
 });
 
 /** What a STATS answer says; undefined for what is not one, or is of another stream. */
