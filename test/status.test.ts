@@ -49,13 +49,14 @@ function web1({ status }: Looked): HostRow | undefined {
   return status.hosts.find(({ host }) => host === 'web1');
 }
 
-/** A shipper and a receiver that have done their first lines. */
+/** A shipper and a receiver whose first lines are committed. */
 async function fleet(world: World): Promise<{ file: Written; shipper: Daemon; receiver: Daemon }> {
   const file = new Written(world, 'app.log');
   for (let line = 0; line < 100; line += 1) file.line();
   const receiver = world.receive(['--id', 'central-1']);
   const shipper = world.ship();
   await assertIdentical(world, [file]);
+  await looksUntil(world, (one) => web1(one)?.committedBytes === file.bytes);
   return { file, shipper, receiver };
 }
 
