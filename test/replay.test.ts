@@ -277,8 +277,15 @@ test('a disk that gets full: one line, and with room it goes on', async (context
   });
 });
 
+/** `logferry verify` finds every committed byte as it is in the source files. */
+async function verified(world: World, extra: readonly string[]): Promise<void> {
+  const verify = world.start('verify', ['verify', '--server', world.server.url, ...extra]);
+  assert.equal(await verify.exited, 0, `${verify.stdout}\n${verify.stderr}`);
+  assert.match(verify.stdout, /none differs/);
+}
+
 describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () => {
-  test("the drill: a receiver's directory is lost, replayed, and received into again", async () => {
+  test("the drill: a receiver's directory is lost, replayed, verified, and received into again", async () => {
     await World.run('replay-drill', async (world) => {
       const first = world.receive();
       const hosts = await filled(world);
@@ -298,6 +305,7 @@ describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () =>
       const { code, stderr } = await replayed(world, 'out');
       assert.equal(code, 0, stderr);
       await assertShared(hosts.files, [world.out], SOON_MS);
+      await verified(world, ['--out', world.out]);
       const second = world.receive();
       for (const file of hosts.files) {
         file.line();
@@ -305,6 +313,7 @@ describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () =>
         for (let line = 0; line < 50; line += 1) file.line();
       }
       await assertShared(hosts.files, [world.out]);
+      await verified(world, []);
       await stops(second);
     });
   });
