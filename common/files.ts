@@ -200,3 +200,12 @@ async function answers(address: string): Promise<boolean> {
     });
   });
 }
+
+/** Somebody deleted a file that is open here: what is written to it nobody finds again. */
+export function deleted(file: string): LogferryError {
+  return new LogferryError(
+    'failed',
+    `${file} was deleted while it was written to`,
+    'nothing of it counts; when the whole directory is gone, stop this receiver and start it with a new one',
+  );
+}

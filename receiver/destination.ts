@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { syncDirectory, unlinkIfThere } from '../common/files.ts';
+import { deleted, syncDirectory, unlinkIfThere } from '../common/files.ts';
 import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
 import { activeName, compressedName, type Format, segmentName } from './names.ts';
 import { inodeOf, isStill, isThere, statIfThere } from './segments.ts';
@@ -254,6 +254,7 @@ export class Destination {
     await datasync(file.fd);
     await file.flushing;
     this.#throwFailure();
+    if (fstatSync(file.fd).nlink === 0) throw deleted(file.name);
   }
 
   /** What it fails with the next write or sync throws. */

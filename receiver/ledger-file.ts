@@ -4,7 +4,7 @@ import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 
 import { isDiskFull, LogferryError } from '../common/errors.ts';
-import { readIfThere, setAside, syncDirectory, writeBeside } from '../common/files.ts';
+import { deleted, readIfThere, setAside, syncDirectory, writeBeside } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { partitionKey } from '../common/topology.ts';
 import {
@@ -98,6 +98,7 @@ export class LedgerFile {
       // Before the lines: once they are on disk they count, whatever fails then.
       if (this.#size > Math.max(COMPACT_BYTES, this.#compactSize * COMPACT_TIMES)) await this.#compact();
       await this.#syncPlace();
+      if ((await this.#handle.stat()).nlink === 0) throw deleted(this.#file);
       const size = this.#size;
       await this.#write(lines);
       try {

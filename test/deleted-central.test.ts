@@ -1,0 +1,69 @@
+// Somebody deletes what a receiver is writing to: bytes that nobody could find again do not count as committed.
+
+import assert from 'node:assert/strict';
+import { readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+
+import { until } from '../common/run.ts';
+import { partitionOf } from '../common/subjects.ts';
+import { central, World, Written } from './harness.ts';
+
+/** Everything that is committed of the host's only file. */
+async function committed(world: World): Promise<number> {
+  const read = (await world.records()).read(partitionOf(world.host, 64));
+  // There is no bucket yet.
+  const { record } = await read.catch(() => ({ record: undefined }));
+  return [...(record?.files.values() ?? [])].reduce((sum, { offset }) => sum + offset, 0);
+}
+
+async function isCommitted(world: World, bytes: number): Promise<void> {
+  const isThere = async (): Promise<boolean> => (await committed(world)) === bytes;
+  assert.ok(
+    await until(isThere, { timeoutMs: 30_000, everyMs: 50 }),
+    `${await committed(world)} of ${bytes} are committed`,
+  );
+}
+
+describe('deleted while it is written to', { concurrency: true }, () => {
+  test('a central file: what comes then is in a new one', async () => {
+    await World.run('deleted-file', async (world) => {
+      const file = new Written(world, 'app.log');
+      for (let line = 0; line < 50; line += 1) file.line();
+      const receiver = world.receive();
+      world.ship();
+      await isCommitted(world, file.bytes);
+      const before = file.bytes;
+      await rm(path.join(world.out, world.host, file.file));
+      for (let line = 0; line < 50; line += 1) file.line();
+      await isCommitted(world, file.bytes);
+      const want = (await readFile(file.file)).subarray(before);
+      const got = await central(world.out, world.host, file.file);
+      assert.ok(got.equals(want), `${got.length} bytes, not ${want.length}`);
+      assert.match(receiver.stderr, /app\.log was deleted while it was written to/);
+    });
+  });
+
+  test('the whole directory: nothing is committed there any more, and a receiver elsewhere goes on', async () => {
+    await World.run('deleted-directory', async (world) => {
+      const file = new Written(world, 'app.log');
+      for (let line = 0; line < 50; line += 1) file.line();
+      const receiver = world.receive();
+      world.ship();
+      await isCommitted(world, file.bytes);
+      const before = file.bytes;
+      // The receiver may be making a file in it at this moment.
+      await rm(world.out, { recursive: true, maxRetries: 20 });
+      for (let line = 0; line < 50; line += 1) file.line();
+      const isSaid = (): boolean => /was deleted while it was written to/.test(receiver.stderr);
+      assert.ok(await until(isSaid, { timeoutMs: 30_000 }), receiver.stderr);
+      assert.equal(await committed(world), before);
+      await receiver.kill();
+      const elsewhere = path.join(world.dir, 'elsewhere');
+      world.receive([], elsewhere);
+      await isCommitted(world, file.bytes);
+      const want = (await readFile(file.file)).subarray(before);
+      assert.ok((await central(elsewhere, world.host, file.file)).equals(want));
+    });
+  });
+});
