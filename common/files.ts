@@ -1,7 +1,7 @@
 // Durable things on a local disk: whole files, directories, and the lock that proves that a predecessor is dead.
 
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 
@@ -129,9 +129,9 @@ export async function lockDirectory(directory: string, name: string): Promise<Lo
     for (let tries = 0; tries < 10; tries += 1) {
       const server = await tryListen(address);
       if (server !== undefined) {
-        const mine = (await stat(socket)).ino;
+        const mine = await ownersAlone(socket);
         await sleep(SETTLE_MS);
-        if ((await inodeAt(socket)) === mine)
+        if (mine !== undefined && (await inodeAt(socket)) === mine)
           return {
             release: async () => {
               await new Promise((resolve) => server.close(resolve));
@@ -152,6 +152,16 @@ export async function lockDirectory(directory: string, name: string): Promise<Lo
     await handle.close();
     throw error;
   }
+}
+
+/** Node makes a socket as the umask says. Returns its inode; undefined when a rival has removed it. */
+async function ownersAlone(socket: string): Promise<number | undefined> {
+  try {
+    await chmod(socket, 0o600);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+  return await inodeAt(socket);
 }
 
 async function inodeAt(file: string): Promise<number | undefined> {

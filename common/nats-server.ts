@@ -56,13 +56,14 @@ export async function startNatsServer(options: StartOptions): Promise<NatsServer
   const { say = sayOnStderr, signal } = options;
   const binary = options.binary ?? (await findNatsServer({ say, signal })).path;
   const directory = resolve(options.dir);
-  await mkdir(directory, { recursive: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const configFile = join(directory, 'nats-server.conf');
   const logFile = resolve(options.logFile ?? join(directory, 'nats-server.log'));
   await clearLeftover(directory, configFile, say);
 
   const start = async (port: number): Promise<NatsServer> => {
-    await writeFile(configFile, configuration(directory, port, options.config));
+    // Users and their passwords may be in it.
+    await writeFile(configFile, configuration(directory, port, options.config), { mode: 0o600 });
     return launch({ binary, directory, configFile, logFile, port, signal });
   };
   if (options.port !== undefined && options.port !== 0) {
