@@ -6,7 +6,7 @@ import { LogferryError, messageOf } from '../common/errors.ts';
 import { createLogger, type Logger } from '../common/log.ts';
 import { DEFAULT_SERVER, type ServerOptions } from '../common/nats.ts';
 import { DEFAULT_STREAM } from '../common/topology.ts';
-import { flag, oneOf, parsed, text, wrongValue } from './flag.ts';
+import { flag, oneOf, parsed, text, toggle, wrongValue } from './flag.ts';
 import { readServers } from './servers.ts';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -29,14 +29,35 @@ export const serverFlags = {
     },
     parsed(readServers),
   ),
-  creds: flag('--creds <file>', { help: 'log in with a credentials file' }, file),
-  nkey: flag('--nkey <file>', { help: 'log in with an NKey seed file' }, file),
-  user: flag('--user <name>', { help: 'log in with a user name' }, text('a user name')),
-  password: flag('--password <text>', { help: 'and its password' }, text('a password')),
-  token: flag('--token <text>', { help: 'log in with a token' }, text('a token')),
-  tlsCa: flag('--tls-ca <file>', { help: "trust servers by this authority's certificate" }, file),
-  tlsCert: flag('--tls-cert <file>', { help: 'show this certificate to the server' }, file),
-  tlsKey: flag('--tls-key <file>', { help: 'and this is its key' }, file),
+  creds: flag('--creds <file>', { help: 'log in with a credentials file', env: 'NATS_CREDS' }, file),
+  nkey: flag('--nkey <file>', { help: 'log in with an NKey seed file', env: 'NATS_NKEY' }, file),
+  user: flag('--user <name>', { help: 'log in with a user name', env: 'NATS_USER' }, text('a user name')),
+  password: flag(
+    '--password <text>',
+    { help: 'and its password; in the variable ps does not show it', env: 'NATS_PASSWORD' },
+    text('a password'),
+  ),
+  token: flag(
+    '--token <text>',
+    { help: 'log in with a token; in the variable ps does not show it', env: 'NATS_TOKEN' },
+    text('a token'),
+  ),
+  tlsCa: flag(
+    '--tls-ca <file>',
+    { help: "trust servers by this authority's certificate", env: 'NATS_CA' },
+    file,
+  ),
+  tlsCert: flag('--tls-cert <file>', { help: 'show this certificate to the server', env: 'NATS_CERT' }, file),
+  tlsKey: flag('--tls-key <file>', { help: 'and this is its key', env: 'NATS_KEY' }, file),
+  tlsFirst: toggle('--tls-first', 'encrypt before the server says anything, for servers set up so'),
+  inboxPrefix: flag(
+    '--inbox-prefix <subject>',
+    {
+      help: 'what the subjects of answers begin with',
+      otherwise: 'ship: _INBOX_ship_<host>, receive: _INBOX_receive, else _INBOX',
+    },
+    parsed(readInbox),
+  ),
 };
 
 export const streamFlags = {
@@ -79,7 +100,11 @@ export function serverOptions(flags: z.output<typeof serverSchema>): ServerOptio
   needBoth('--user', flags.user, '--password', flags.password);
   needBoth('--tls-cert', tlsCert, '--tls-key', tlsKey);
   const { user, password, token } = server.login ?? flags;
-  return { server: server.urls, creds, nkey, user, password, token, tlsCa, tlsCert, tlsKey };
+  const { tlsFirst, inboxPrefix } = flags;
+  return {
+    server: server.urls,
+    ...{ creds, nkey, user, password, token, tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix },
+  };
 }
 
 function needBoth(one: string, a: string | undefined, other: string, b: string | undefined): void {
@@ -99,10 +124,15 @@ function readStream(value: string, name: string): string {
   throw wrongValue(name, value, 'a name of letters, digits, _ and -, at most 200');
 }
 
+function readInbox(value: string, name: string): string {
+  if (value.length <= 200 && value.split('.').every((token) => PREFIX_TOKEN.test(token))) return value;
+  throw wrongValue(name, value, 'a subject without blanks, * and >, at most 200 bytes');
+}
+
 function readPrefix(value: string, name: string): string {
   const tokens = value.split('.');
   // The notices are logferry.committed.…: a stream over them would store its own.
-  const reserved = tokens[0] === 'logferry' || tokens[0]?.startsWith('$') === true || tokens[0] === '_INBOX';
+  const reserved = tokens[0] === 'logferry' || /^(\$|_INBOX)/.test(tokens[0] ?? '');
   if (reserved || value.length > 200 || !tokens.every((token) => PREFIX_TOKEN.test(token)))
     throw wrongValue(
       name,

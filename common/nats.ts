@@ -21,6 +21,8 @@ import { connectionOptions, RECONNECT_WAIT_MS, type ServerOptions } from './conn
 import { LogferryError, messageOf, systemCode } from './errors.ts';
 import type { Logger } from './log.ts';
 import { sleep } from './run.ts';
+import { tlsMeaning } from './tls-errors.ts';
+import { probeTls } from './tls-probe.ts';
 
 export type { ServerOptions } from './connection-options.ts';
 
@@ -72,8 +74,8 @@ export interface LinkOptions {
 
 /**
  * Connects, trying again until it works; says every few seconds what it tries to reach. Throws `refused` for
- * credentials that the server does not take, a server that is too old and one without JetStream, `usage` for
- * credentials that are none, `unreachable` when giveUpMs is over.
+ * credentials and certificates that one side does not take, a server that is too old and one without JetStream,
+ * `usage` for credentials that are none, `unreachable` when giveUpMs is over.
  */
 export async function openLink(server: ServerOptions, options: LinkOptions): Promise<Link> {
   const settings = connectionOptions(server, options.name);
@@ -83,7 +85,7 @@ export async function openLink(server: ServerOptions, options: LinkOptions): Pro
     try {
       return await connectOnce(settings, options);
     } catch (error) {
-      const clear = explain(error, server.server);
+      const clear = explain(await withTlsCode(error, settings), server.server);
       if (clear.code !== 'unreachable') throw clear;
       const now = performance.now();
       if (options.signal?.aborted === true || now - began >= (options.giveUpMs ?? Number.POSITIVE_INFINITY))
@@ -95,6 +97,13 @@ export async function openLink(server: ServerOptions, options: LinkOptions): Pro
       await sleep(RECONNECT_WAIT_MS, options.signal);
     }
   }
+}
+
+/** A client certificate that is refused looks like a time-out. */
+async function withTlsCode(error: unknown, settings: ConnectionOptions): Promise<unknown> {
+  if (!(error instanceof errors.TimeoutError)) return error;
+  const code = await probeTls(settings);
+  return tlsMeaning(code) === undefined ? error : Object.assign(new Error('TLS failed'), { code });
 }
 
 /** A connection counts when JetStream answers on it: a cluster without a leader does not, and will. */
@@ -216,7 +225,11 @@ export function explain(error: unknown, server: string): LogferryError {
       options,
     );
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  const why = systemCode(error) ?? systemCode(cause) ?? messageOf(error);
+  const code = systemCode(error) ?? systemCode(cause);
+  const tls = tlsMeaning(code);
+  if (tls !== undefined)
+    return new LogferryError('refused', `nats-server at ${where} ${tls.what} (${code})`, tls.hint, options);
+  const why = code ?? messageOf(error);
   return new LogferryError(
     'unreachable',
     `cannot reach nats-server at ${where} (${why})`,
