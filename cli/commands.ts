@@ -38,6 +38,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./receive.ts')).receiveCommand(),
   },
   {
+    name: 'permissions',
+    summary: 'print the least permissions of a shipper or a receiver',
+    load: async () => (await import('./permissions.ts')).permissionsCommand(),
+  },
+  {
     name: 'segments',
     summary: 'list which bytes of which source file lie where',
     load: async () => (await import('./segments.ts')).segmentsCommand(),

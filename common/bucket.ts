@@ -1,19 +1,21 @@
-// One KV bucket, as compare-and-set needs it: reads from the leader, never by direct get (which may be old), and a
-// set that is never buffered over a reconnect.
+// One KV bucket, as compare-and-set needs it: reads from the leader (see last-message.ts), and a set that is never
+// buffered over a reconnect.
 
 import { errors } from '@nats-io/transport-node';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { jserrors } from '@nats-io/jetstream/internal';
-import { Kvm } from '@nats-io/kv';
 
 import { LogferryError } from './errors.ts';
 import { headersOf } from './headers.ts';
+import { lastMessageOf } from './last-message.ts';
 import { type Link, permissionViolation, UNAVAILABLE } from './nats.ts';
 
 /** JetStream API error codes. */
 const NO_MESSAGE = 10_037;
 const STREAM_NOT_FOUND = 10_059;
 const WRONG_LAST_SEQUENCE = [10_071, 10_164];
+/** A stream of that name exists with another configuration. */
+export const NAME_IN_USE = 10_058;
 
 /** A value as it was read: `revision` is 0 when there is none (a deleted key keeps a revision). */
 export interface BucketValue {
@@ -32,6 +34,14 @@ export interface BucketInfo {
   readonly lastSeq: number;
 }
 
+/** Somebody else has to create it: a receiver, or `logferry setup`. */
+export class NotThere extends LogferryError {
+  constructor(what: string, cause: unknown) {
+    const hint = 'start a receiver that may, or run logferry setup as somebody who may';
+    super('unreachable', `${what} is not there, and this user may not create it`, hint, { cause });
+  }
+}
+
 export class Bucket {
   readonly name: string;
   readonly #link: Link;
@@ -41,11 +51,28 @@ export class Bucket {
     this.name = name;
   }
 
-  /** Creates the bucket where it is missing; true when it did. An existing one is left as it is. */
+  /**
+   * Creates the bucket where it is missing; true when it did. An existing one is left as it is. Throws `unreachable`
+   * (NotThere) when it is missing and this user may not create it.
+   */
   async ensure(replicas: number): Promise<boolean> {
     if ((await this.info()) !== undefined) return false;
-    await new Kvm(this.#link.js).create(this.name, { history: 1, replicas });
-    return true;
+    try {
+      await this.#link.jsm.streams.add({
+        name: this.#stream,
+        subjects: [this.#subject('>')],
+        ...{ max_msgs_per_subject: 1, discard: 'new', num_replicas: replicas },
+        ...{ allow_direct: true, deny_delete: true },
+        // Whoever may set one key could remove all others with a header.
+        allow_rollup_hdrs: false,
+      });
+      return true;
+    } catch (error) {
+      // Somebody else was faster, with other defaults.
+      if (error instanceof JetStreamApiError && error.code === NAME_IN_USE) return false;
+      if (permissionViolation(error) !== undefined) throw new NotThere(`bucket ${this.name}`, error);
+      throw error;
+    }
   }
 
   /** Undefined when there is no such bucket. */
@@ -61,11 +88,8 @@ export class Bucket {
 
   async read(key: string): Promise<BucketValue> {
     const epoch = this.#link.epoch();
-    const query = { last_by_subj: this.#subject(key) };
     try {
-      const message = await this.#link.ask(
-        async () => await this.#link.jsm.streams.getMessage(this.#stream, query),
-      );
+      const message = await lastMessageOf(this.#link, this.#stream, this.#subject(key));
       if (message === null) return { data: undefined, revision: 0, epoch };
       const deleted = (headersOf(message)?.get('KV-Operation') ?? '') !== '';
       return { data: deleted ? undefined : message.data, revision: message.seq, epoch };

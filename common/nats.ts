@@ -55,6 +55,10 @@ export interface Link {
    * answer comes: nothing is buffered over a reconnect, and nothing waits for a time-out in vain.
    */
   readonly ask: <T>(request: () => Promise<T>) => Promise<T>;
+  /** Subjects that this user may not be allowed to publish to, which whoever does looks after. */
+  readonly handled: Set<string>;
+  /** What the subjects of answers begin with. */
+  readonly inboxPrefix: string;
   /** The server's limit for headers and payload together, as of the last (re)connect. */
   readonly maxPayload: () => number;
   /** What the server said last to a publish or a subscription on this subject that this user may not make. */
@@ -111,17 +115,23 @@ async function connectOnce(settings: ConnectionOptions, options: LinkOptions): P
   const nc = await connect(settings);
   try {
     refuseOldServer(nc);
-    return follow(nc, await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS }), options);
+    return follow(nc, await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS }), settings, options);
   } catch (error) {
     await nc.close();
     throw error;
   }
 }
 
-function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions): Link {
+function follow(
+  nc: NatsConnection,
+  jsm: JetStreamManager,
+  settings: ConnectionOptions,
+  options: LinkOptions,
+): Link {
   let epoch = 0;
   let connected = true;
   let closing = false;
+  const handled = new Set<string>();
   // Not a race with one promise that stands for the connection: that would keep something of every request for ever.
   const unanswered = new Set<(error: LogferryError) => void>();
   const disconnected = (): LogferryError =>
@@ -145,7 +155,7 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
         options.onReconnect?.();
       } else if (status.type === 'error') {
         if (status.error instanceof errors.PermissionViolationError) note(status.error);
-        options.log.warn(`nats-server: ${messageOf(status.error)}`);
+        if (!isHandled(status.error, handled)) options.log.warn(`nats-server: ${messageOf(status.error)}`);
       }
     }
   };
@@ -155,6 +165,8 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
     jsm,
     js: jetstream(nc, { timeout: REQUEST_TIMEOUT_MS }),
     epoch: () => epoch,
+    handled,
+    inboxPrefix: settings.inboxPrefix ?? '_INBOX',
     isConnected: () => connected && !nc.isClosed(),
     ask: async <T>(request: () => Promise<T>) => {
       if (!connected || nc.isClosed()) throw disconnected();
@@ -177,6 +189,11 @@ function follow(nc: NatsConnection, jsm: JetStreamManager, options: LinkOptions)
       if (!nc.isClosed()) await nc.close();
     },
   };
+}
+
+function isHandled(error: Error, handled: ReadonlySet<string>): boolean {
+  const violation = permissionViolation(error);
+  return violation?.operation === 'publish' && handled.has(violation.subject);
 }
 
 function refuseOldServer(nc: NatsConnection): void {

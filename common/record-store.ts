@@ -9,7 +9,7 @@ import { Bucket, type BucketInfo, isUnanswered } from './bucket.ts';
 import { LogferryError, messageOf } from './errors.ts';
 import { LayeredMap, recentOf } from './layered-map.ts';
 import type { Logger } from './log.ts';
-import type { Link } from './nats.ts';
+import { type Link, permissionViolation } from './nats.ts';
 import {
   type Archive,
   decodeArchive,
@@ -19,6 +19,7 @@ import {
   type FileEntry,
   type PartitionRecord,
 } from './record.ts';
+import { partitionOf } from './subjects.ts';
 import { archiveKey, partitionKey, partitionOfKey, partitionsBucket, type Topology } from './topology.ts';
 import { ZSTD_LEVEL } from './zstd.ts';
 
@@ -57,6 +58,8 @@ interface Archived {
 export class RecordStore {
   readonly bucket: Bucket;
   readonly #log: Logger;
+  /** This user may not set anything aside: somebody else has to. */
+  #mayNot = false;
   /** The revisions that were set aside, by key: each is said once. */
   readonly #aside = new Map<string, number>();
   readonly #archived = new Map<number, Archived>();
@@ -122,12 +125,20 @@ export class RecordStore {
 
   /** Throws `unreachable` when it may not be there: nobody may overwrite the record then. */
   async #setAside(key: string, data: Uint8Array, revision: number, why: string): Promise<void> {
-    if (this.#aside.get(key) === revision) return;
+    const isKnown = this.#aside.get(key) === revision;
+    if (isKnown && this.#mayNot) throw new LogferryError('unreachable', `${key} does not parse`);
+    if (isKnown) return;
     // Whoever reads it at the same time need not do it too; and it is done again when it fails.
     this.#aside.set(key, revision);
     try {
       await this.#copyAside(key, data, revision, why);
     } catch (error) {
+      if (permissionViolation(error) !== undefined) {
+        this.#mayNot = true;
+        const what = `the record ${key} in bucket ${this.bucket.name} does not parse (${why})`;
+        this.#log.warn(`${what}; waiting until a receiver has set it aside`);
+        throw new LogferryError('unreachable', what, undefined, { cause: error });
+      }
       this.#aside.delete(key);
       throw error;
     }
@@ -272,12 +283,19 @@ function* inArchives(
 /**
  * Throws `conflict` when a record was made for another number of partitions than the stream has now: hosts would be
  * looked for in the wrong records.
+ *
+ * @param host whose record is looked at first, by a user who may not be allowed to read others
  */
-export async function refuseOtherPartitions(store: RecordStore, topology: Topology): Promise<void> {
-  for (const key of await store.bucket.keys('*')) {
-    const number = partitionOfKey(key);
-    if (number === undefined) continue;
-    const { record } = await store.read(number);
+export async function refuseOtherPartitions(
+  store: RecordStore,
+  topology: Topology,
+  host?: string,
+): Promise<void> {
+  const numbers = (await store.bucket.keys('*')).map(partitionOfKey).filter((number) => number !== undefined);
+  const own = host === undefined ? -1 : partitionOf(host, topology.partitions);
+  for (const number of numbers.toSorted((a, b) => Number(b === own) - Number(a === own))) {
+    const record = await readIfAllowed(store, number, host !== undefined);
+    if (record === 'forbidden') return;
     if (record === undefined) continue;
     if (record.partitions === topology.partitions) return;
     throw new LogferryError(
@@ -287,6 +305,19 @@ export async function refuseOtherPartitions(store: RecordStore, topology: Topolo
       `delete the stream and run logferry setup --partitions ${record.partitions}; for another number, ship into a ` +
         'new --stream and drain this one',
     );
+  }
+}
+
+async function readIfAllowed(
+  store: RecordStore,
+  partition: number,
+  mayBeForbidden: boolean,
+): Promise<PartitionRecord | 'forbidden' | undefined> {
+  try {
+    return (await store.read(partition)).record;
+  } catch (error) {
+    if (mayBeForbidden && permissionViolation(error) !== undefined) return 'forbidden';
+    throw error;
   }
 }
 

@@ -3,9 +3,9 @@
 
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 
-import { Bucket, isStreamMissing } from './bucket.ts';
-import { LogferryError, messageOf } from './errors.ts';
-import { explain, type Link } from './nats.ts';
+import { Bucket, isStreamMissing, NAME_IN_USE, NotThere } from './bucket.ts';
+import { LogferryError, messageOf, oneLine } from './errors.ts';
+import { explain, type Link, permissionViolation } from './nats.ts';
 import { formatBytes, formatDuration } from './units.ts';
 import {
   membersBucket,
@@ -35,8 +35,6 @@ const SHARE_OF_ACCOUNT = 0.8;
 const INSUFFICIENT_STORAGE = 10_047;
 /** Another stream has some of these subjects. */
 const SUBJECTS_OVERLAP = 10_065;
-/** A stream of that name exists with another configuration. */
-const NAME_IN_USE = 10_058;
 
 const NANOS = 1_000_000;
 
@@ -52,7 +50,8 @@ export interface SetupReport {
 
 /**
  * Makes sure that stream and buckets are there. Idempotent. Throws `conflict`, naming the fields, when the stream
- * differs from what was asked for and `alter` is not set, or when its subjects are not ours at all.
+ * differs from what was asked for and `alter` is not set, or when its subjects are not ours at all; `unreachable`
+ * (NotThere) when something is missing that this user may not create.
  */
 export async function ensureStream(
   link: Link,
@@ -86,19 +85,29 @@ export async function ensureStream(
   return { topology, created, altered, wishes: seen };
 }
 
-/** A function that creates the stream and the buckets again, as `report` saw them, when any of them has vanished. */
+/**
+ * A function that creates the stream and the buckets again, as `report` saw them, when any of them has vanished. Where
+ * this user may not, it says so once, and throws `unreachable` until somebody else has.
+ */
 export function restorer(link: Link, report: SetupReport, say: (line: string) => void): () => Promise<void> {
   const { topology, wishes } = report;
   const buckets = [partitionsBucket(topology.stream), membersBucket(topology.stream)];
+  let waits = false;
   return async () => {
     const infos = [
       streamInfo(link, topology.stream),
       ...buckets.map(async (name) => await new Bucket(link, name).info()),
     ];
-    if ((await Promise.all(infos)).every((info) => info !== undefined)) return;
-    const { created } = await ensureStream(link, topology, {
-      ...wishes,
-      defaultPartitions: topology.partitions,
+    if ((await Promise.all(infos)).every((info) => info !== undefined)) {
+      if (waits) say('what had vanished is there again');
+      waits = false;
+      return;
+    }
+    const all = { ...wishes, defaultPartitions: topology.partitions };
+    const { created } = await ensureStream(link, topology, all).catch((error: unknown) => {
+      if (error instanceof NotThere && !waits) say(`${oneLine(error)}; waiting for it`);
+      waits = error instanceof NotThere;
+      throw error;
     });
     if (created.length > 0) say(`created again what had vanished: ${created.join(', ')}`);
   };
@@ -151,6 +160,7 @@ async function create(
     try {
       return await link.jsm.streams.add({ ...config, max_bytes: maxBytes });
     } catch (error) {
+      if (permissionViolation(error) !== undefined) throw new NotThere(`stream ${names.stream}`, error);
       const code = error instanceof JetStreamApiError ? error.code : 0;
       if (code === NAME_IN_USE) return undefined;
       if (code === SUBJECTS_OVERLAP)

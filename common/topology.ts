@@ -103,3 +103,11 @@ export function memberOfKey(key: string): { kind: 'shipper' | 'receiver'; name: 
   const name = decodeKeyToken(token);
   return name === undefined ? undefined : { kind, name };
 }
+
+/** What the answers to a shipper's requests begin with: nobody else hears them where permissions are given by this. */
+export function shipperInbox(host: string): string {
+  return `_INBOX_ship_${encodeToken(host)}`;
+}
+
+/** The same for all receivers: what one may read, any may. */
+export const RECEIVER_INBOX = '_INBOX_receive';

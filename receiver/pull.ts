@@ -77,7 +77,7 @@ export class Puller {
   constructor(link: Link, stream: string, consumer: string) {
     this.#link = link;
     this.#nextSubject = `${link.js.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
-    this.#inbox = createInbox();
+    this.#inbox = createInbox(link.inboxPrefix);
     this.#subscription = link.nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error !== null) this.#fail(error.message);

@@ -10,7 +10,13 @@ import { openLink, type ServerOptions } from '../common/nats.ts';
 import type { PartitionRecord } from '../common/record.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream.ts';
-import { membersBucket, partitionFilter, receiverKey, type Topology } from '../common/topology.ts';
+import {
+  membersBucket,
+  partitionFilter,
+  RECEIVER_INBOX,
+  receiverKey,
+  type Topology,
+} from '../common/topology.ts';
 import { formatBytes } from '../common/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
@@ -76,12 +82,16 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
   try {
     await refusePassedOver(output.out);
     await prepareOutput(output.out, options.rotate.access ?? {}, isNew);
-    const link = await openLink(options.server, {
-      name: `logferry receiver ${output.id}`,
-      log,
-      signal,
-      giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
-    });
+    const inboxPrefix = options.server.inboxPrefix ?? RECEIVER_INBOX;
+    const link = await openLink(
+      { ...options.server, inboxPrefix },
+      {
+        name: `logferry receiver ${output.id}`,
+        log,
+        signal,
+        giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
+      },
+    );
     try {
       const begun = await begin(link, options, log, signal);
       if (begun === undefined) return;

@@ -8,6 +8,7 @@ import { type Chunk, parseChunk } from '../common/chunk.ts';
 import { crc32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
 import { headersOf } from '../common/headers.ts';
+import { lastMessageOf } from '../common/last-message.ts';
 import type { Link } from '../common/nats.ts';
 import { type FileEntry, parseJson, type StreamPosition } from '../common/record.ts';
 import type { RecordStore } from '../common/record-store.ts';
@@ -115,14 +116,11 @@ export class Host {
     return view;
   }
 
-  /** The newest message of a generation, from the stream's leader. Throws when there is no answer. */
+  /** The newest message of a generation. Throws when there is no answer. */
   async lastMessage(source: string, file: string): Promise<LastMessage> {
     const { topology, name } = this;
     const subject = storedSubject(topology.prefix, topology.partitions, { host: name, path: source, file });
-    const query = { last_by_subj: subject };
-    const message = await this.link.ask(
-      async () => await this.link.jsm.streams.getMessage(topology.stream, query),
-    );
+    const message = await lastMessageOf(this.link, topology.stream, subject);
     if (message === null) return { seq: 0, chunk: undefined, storedAt: undefined };
     const storedAt = message.time.getTime();
     const sent = headersOf(message);

@@ -5,7 +5,7 @@ import { Bucket } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
 import { Registration } from '../common/members.ts';
 import { openLink } from '../common/nats.ts';
-import { membersBucket, shipperKey } from '../common/topology.ts';
+import { membersBucket, shipperInbox, shipperKey } from '../common/topology.ts';
 import { Host } from './host.ts';
 import type { ShipOptions } from './options.ts';
 import { serveShipper } from './service.ts';
@@ -31,14 +31,18 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       // Before there is a connection: whoever writes to the pipe waits for the disk only.
       spool.read(process.stdin);
     }
-    const link = await openLink(options.server, {
-      name: `logferry shipper ${options.host}`,
-      log,
-      signal,
-      giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
-    });
+    const inboxPrefix = options.server.inboxPrefix ?? shipperInbox(options.host);
+    const link = await openLink(
+      { ...options.server, inboxPrefix },
+      {
+        name: `logferry shipper ${options.host}`,
+        log,
+        signal,
+        giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
+      },
+    );
     try {
-      const begun = await begin(link, options, log, signal);
+      const begun = await begin(link, options, log, signal, options.host);
       if (begun === undefined) return;
       const { report, store, restoreVanished: restore } = begun;
       const host = new Host(link, report.topology, store, options.host);

@@ -1,0 +1,153 @@
+// `logferry permissions`: the least that a shipper or a receiver needs, for nats-server's configuration, for nsc, or as
+// JSON. Never connects.
+
+import type { Command } from 'commander';
+import { z } from 'zod';
+
+import { LogferryError } from '../common/errors.ts';
+import {
+  type Imports,
+  type Permissions,
+  receiverPermissions,
+  shipperImports,
+  shipperInItsAccount,
+  shipperPermissions,
+} from '../common/permissions.ts';
+import { encodeToken } from '../common/subjects.ts';
+import { DEFAULT_PARTITIONS } from '../common/topology.ts';
+import { buildCommand } from './command.ts';
+import { flag, integer, text, toggle } from './flag.ts';
+import { streamFlags, streamNames } from './options.ts';
+
+const flags = z.strictObject({
+  host: flag('--host <name>', { help: 'of a shipper of this host' }, text('a host name')),
+  receiver: toggle('--receiver', 'of a receiver'),
+  account: toggle(
+    '--account',
+    'with --host: for a shipper in an account of its own, which cannot read what other hosts ship',
+  ),
+  partitions: flag(
+    '--partitions <n>',
+    { help: 'as the stream has them', default: String(DEFAULT_PARTITIONS) },
+    integer(1, 4_096),
+  ),
+  json: toggle('--json', 'print one JSON object'),
+  nsc: toggle('--nsc', 'print the arguments of nsc'),
+  ...streamFlags,
+});
+
+export function permissionsCommand(): Command {
+  return buildCommand({
+    name: 'permissions',
+    usage: '--host <name> | --receiver [options]',
+    description:
+      "Prints the least permissions of a shipper or a receiver as nats-server's configuration. A shipper may publish " +
+      'as its own host only, and change nothing of others; docs/security.md says what that protects from.',
+    examples: [
+      { does: 'for nats-server.conf', line: 'logferry permissions --host web1' },
+      { does: 'for a receiver', line: 'logferry permissions --receiver' },
+      {
+        does: 'make a user with nsc',
+        line: 'nsc add user --name web1 $(logferry permissions --host web1 --nsc)',
+      },
+      {
+        does: 'a host that is not trusted, in an account of its own',
+        line: 'logferry permissions --host web1 --account',
+      },
+    ],
+    flags,
+    run: async (options) => {
+      process.stdout.write(print(options));
+      await Promise.resolve();
+    },
+  });
+}
+
+function print(options: z.output<typeof flags>): string {
+  const { host, receiver, account, json, nsc } = options;
+  if ((host === undefined) === !receiver)
+    throw new LogferryError('usage', 'one of --host and --receiver is needed', 'give one of them');
+  if (json && nsc)
+    throw new LogferryError('usage', '--json and --nsc contradict each other', 'give one of them');
+  if (account && (host === undefined || nsc))
+    throw new LogferryError('usage', '--account is for --host, without --nsc', 'leave one of them out');
+  const topology = { ...streamNames(options), partitions: options.partitions };
+  if (host === undefined) return format(receiverPermissions(topology), json, nsc);
+  if (!account) return format(shipperPermissions(topology, host), json, nsc);
+  const imports = shipperImports(topology, host);
+  const permissions = shipperInItsAccount(topology, host);
+  if (json) return `${JSON.stringify({ permissions, imports })}\n`;
+  return inAccounts(encodeToken(host), topology.stream, imports, permissions);
+}
+
+function format(permissions: Permissions, json: boolean, nsc: boolean): string {
+  if (json) return `${JSON.stringify(permissions)}\n`;
+  return nsc ? asArguments(permissions) : `${asConfiguration(permissions).join('\n')}\n`;
+}
+
+function asArguments({ publish, subscribe }: Permissions): string {
+  const list = (name: string, subjects: readonly string[]): string[] =>
+    subjects.map((subject) => `--allow-${name} ${subject}`);
+  // To answer whoever asks how it is.
+  const answers = ['--allow-pub-response=1', '--response-ttl 1m'];
+  return `${[...list('pub', publish), ...list('sub', subscribe), ...answers].join('\n')}\n`;
+}
+
+function asConfiguration({ publish, subscribe }: Permissions): string[] {
+  return [
+    'permissions: {',
+    ...listed('publish', publish),
+    ...listed('subscribe', subscribe),
+    '  allow_responses: { max: 1, expires: "1m" }',
+    '}',
+  ];
+}
+
+function listed(name: string, subjects: readonly string[]): string[] {
+  return [`  ${name}: [`, ...subjects.map((subject) => `    ${JSON.stringify(subject)}`), '  ]'];
+}
+
+/** Both sides of what the two accounts share, with a user whose password is to be filled in. */
+function inAccounts(
+  host: string,
+  stream: string,
+  { services, streams }: Imports,
+  permissions: Permissions,
+): string {
+  const account = `SHIP_${host}`;
+  const shared = [
+    ...services.map((subject) => ['service', subject] as const),
+    ...streams.map((subject) => ['stream', subject] as const),
+  ];
+  const exported = shared.map(([kind, subject]) => {
+    // What names no host is the same for all of them.
+    const accounts = EVERYBODYS.test(subject) ? '' : `, accounts: [${JSON.stringify(account)}]`;
+    return `  { ${kind}: ${JSON.stringify(subject)}${accounts} }`;
+  });
+  const imported = shared.map(
+    ([kind, subject]) =>
+      `    { ${kind}: { account: ${JSON.stringify(stream)}, subject: ${JSON.stringify(subject)} } }`,
+  );
+  const open = (line: string): boolean => !line.includes('accounts: ');
+  return [
+    `# In the account of the stream and the receivers, called ${stream} here. Once for all hosts:`,
+    ...exported.filter(open),
+    '# For this host:',
+    ...exported.filter((line) => !open(line)),
+    '',
+    '# Beside it:',
+    `${JSON.stringify(account)}: {`,
+    '  imports: [',
+    ...imported,
+    '  ]',
+    '  users: [{',
+    `    user: ${JSON.stringify(host)}, password: "change me"`,
+    ...asConfiguration(permissions).map((line) => `    ${line}`),
+    '  }]',
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** Asking what the account has, and how a stream is. */
+const EVERYBODYS = /^\$JS\.API\.(INFO$|STREAM\.INFO\.)/;
