@@ -7,7 +7,8 @@ import { createLogger, type Logger } from '../common/log.ts';
 import { DEFAULT_SERVER, type ServerOptions } from '../common/nats.ts';
 import { DEFAULT_STREAM } from '../common/topology.ts';
 import { flag, oneOf, parsed, text, toggle, wrongValue } from './flag.ts';
-import { readServers } from './servers.ts';
+import { type NatsContext, readNatsContext } from './nats-context.ts';
+import { type Login, readServers } from './servers.ts';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -24,10 +25,19 @@ export const serverFlags = {
     '--server <url>',
     {
       help: 'where nats-server is, several separated by commas',
-      default: DEFAULT_SERVER,
+      otherwise: `what --context says, or ${DEFAULT_SERVER}`,
       env: 'NATS_URL',
     },
     parsed(readServers),
+  ),
+  context: flag(
+    '--context <name>',
+    {
+      help: 'server and login from this context of the nats CLI, where no other flag or variable gives them',
+      otherwise: 'none, also where nats has one selected',
+      env: 'NATS_CONTEXT',
+    },
+    text('a name'),
   ),
   creds: flag('--creds <file>', { help: 'log in with a credentials file', env: 'NATS_CREDS' }, file),
   nkey: flag('--nkey <file>', { help: 'log in with an NKey seed file', env: 'NATS_NKEY' }, file),
@@ -85,26 +95,56 @@ const serverSchema = z.strictObject(serverFlags);
 const streamSchema = z.strictObject(streamFlags);
 const logSchema = z.strictObject(logFlags);
 
-/** Throws `usage` for more than one way to log in, and for halves of one. */
-export function serverOptions(flags: z.output<typeof serverSchema>): ServerOptions {
-  const { server, creds, nkey, tlsCa, tlsCert, tlsKey } = flags;
-  const ways = [
-    server.login === undefined ? undefined : 'a user in --server (or NATS_URL)',
-    creds === undefined ? undefined : '--creds',
-    nkey === undefined ? undefined : '--nkey',
-    flags.user === undefined && flags.password === undefined ? undefined : '--user and --password',
-    flags.token === undefined ? undefined : '--token',
-  ].filter((way) => way !== undefined);
-  if (ways.length > 1)
-    throw new LogferryError('usage', `${ways.join(' and ')} contradict each other`, 'give only one of them');
+/**
+ * Throws `usage` for more than one way to log in, for halves of one, and for a context that cannot be used. A login in
+ * flags or variables replaces the context's as a whole.
+ */
+export function serverOptions(
+  given: z.output<typeof serverSchema>,
+  env: NodeJS.ProcessEnv = process.env,
+): ServerOptions {
+  const context = given.context === undefined ? undefined : readNatsContext(given.context, env);
+  const server = given.server ?? readServers(context?.url ?? DEFAULT_SERVER, '--context');
+  const own = waysOf(given.server?.login, given);
+  if (own.length > 1) throw contradict(own);
+  const { creds, nkey, ...flags } = own.length > 0 || context === undefined ? given : context;
+  const login = own.length > 0 ? given.server?.login : server.login;
+  const ways = waysOf(login, { ...flags, creds, nkey });
+  if (ways.length > 1) throw contradict(ways);
   needBoth('--user', flags.user, '--password', flags.password);
+  const pair = given.tlsCert === undefined && given.tlsKey === undefined ? (context ?? given) : given;
+  const { tlsCert, tlsKey } = pair;
   needBoth('--tls-cert', tlsCert, '--tls-key', tlsKey);
-  const { user, password, token } = server.login ?? flags;
-  const { tlsFirst, inboxPrefix } = flags;
+  const { user, password, token } = login ?? flags;
   return {
     server: server.urls,
-    ...{ creds, nkey, user, password, token, tlsCa, tlsCert, tlsKey, tlsFirst, inboxPrefix },
+    ...{ creds, nkey, user, password, token, tlsCert, tlsKey },
+    tlsCa: given.tlsCa ?? context?.tlsCa,
+    tlsFirst: given.tlsFirst || context?.tlsFirst === true,
+    inboxPrefix: given.inboxPrefix ?? inboxOf(context),
   };
+}
+
+function inboxOf(context: NatsContext | undefined): string | undefined {
+  const prefix = context?.inboxPrefix;
+  return prefix === undefined ? undefined : readInbox(prefix, 'inbox_prefix in --context');
+}
+
+/** The ways to log in that were given. */
+function waysOf(inUrl: Login | undefined, flags: Partial<z.output<typeof serverSchema>>): string[] {
+  const { creds, nkey, user, password, token } = flags;
+  return [
+    inUrl === undefined ? undefined : 'a user in --server (or NATS_URL)',
+    creds === undefined ? undefined : '--creds',
+    nkey === undefined ? undefined : '--nkey',
+    user === undefined && password === undefined ? undefined : '--user and --password',
+    token === undefined ? undefined : '--token',
+  ].filter((way) => way !== undefined);
+}
+
+function contradict(ways: readonly string[]): LogferryError {
+  const what = `${ways.join(' and ')} contradict each other`;
+  return new LogferryError('usage', what, 'give only one of them');
 }
 
 function needBoth(one: string, a: string | undefined, other: string, b: string | undefined): void {
