@@ -13,7 +13,7 @@ import { headers } from '@nats-io/transport-node';
 
 import { tailOf } from '../common/digest.ts';
 import { until } from '../common/run.ts';
-import { encodeToken, publishSubject } from '../common/subjects.ts';
+import { encodeToken, partitionOf, publishSubject } from '../common/subjects.ts';
 import { destinationOf, flatDestinationOf } from '../receiver/names.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { assertClear, ended, messages, stops, warns } from './said.ts';
@@ -316,6 +316,82 @@ describe('foreign messages', { concurrency: 2 }, () => {
       await assertIdentical(world, [file]);
       await stops(shipper);
       await stops(receiver);
+      file.close();
+    });
+  });
+
+  test("the server's answers, sent to keys and files of others, cost no byte", async () => {
+    await World.run('smuggled', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      const receiver = world.receive(['--id', 'r1']);
+      const shipper = world.ship();
+      await assertIdentical(world, [file]);
+      const { nc, jsm } = await world.connection();
+      const id = await fileIdOf(world, file);
+      const own = publishSubject('logs', { host: world.host, path: file.file, file: id });
+      const record = `$KV.LOGS_partitions.p${partitionOf(world.host, 64)}`;
+      const targets = [own, record, '$KV.LOGS_members.receiver.r1', '$KV.LOGS_members.shipper.web1'];
+      const isIntact = async (): Promise<boolean> => {
+        const message = await jsm.streams.getMessage('KV_LOGS_partitions', { last_by_subj: record });
+        return message !== null && !message.string().startsWith('{"stream"');
+      };
+      // As a host that may only publish as itself: it names where it wants the acknowledgement.
+      for (let round = 0; round < 5; round += 1) {
+        file.line();
+        for (const target of targets) nc.publish('logs.web2.x.y', TEXT, { reply: target });
+        await nc.flush();
+        assert.ok(await until(isIntact, { timeoutMs: 20_000 }), 'the record stays overwritten');
+        file.line();
+      }
+      await assertIdentical(world, [file]);
+      assert.match(
+        receiver.stderr,
+        /does not parse .* set aside as p32\.corrupt\.\d+, rebuilt from the ledgers/,
+      );
+      await stops(shipper);
+      await stops(receiver);
+      const once = world.ship(['--once', '--timeout', '30s']);
+      const again = world.receive(['--id', 'r1']);
+      assert.equal(await ended(once), 0, once.stderr);
+      await stops(again);
+      await assertIdentical(world, [file]);
+      file.close();
+    });
+  });
+
+  test('a host that makes up a thousand paths and generations stops nobody in its partition', async () => {
+    await World.run('made-up', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      const receiver = world.receive();
+      const shipper = world.ship();
+      await assertIdentical(world, [file]);
+      // In the same partition: what it cannot do as itself it tries with names, ranges and ends.
+      const evil = Array.from({ length: 10_000 }, (_, number) => `evil${number}`).find(
+        (host) => partitionOf(host, 64) === partitionOf(world.host, 64),
+      );
+      for (let number = 0; number < 1_000; number += 1) {
+        const subject = `logs.${evil}.${encodeToken(`/${'d/'.repeat(number % 50)}${number}`)}.f${number}`;
+        const kinds: readonly Fields[] = [
+          honest(TEXT),
+          { ...honest(TEXT), 'Logferry-Begin': HUGE },
+          { ...honest(TEXT), 'Logferry-After': `f${number} 0` },
+          { ...honest(TEXT), 'Logferry-After': `f${(number + 1) % 1_000} 15` },
+        ];
+        const fields = kinds[number % kinds.length];
+        if (fields !== undefined) await publish(world, subject, fields, TEXT);
+        const end = { 'Logferry-Range': '15-15', 'Logferry-Begin': '0', 'Logferry-End': 'rotated' };
+        await publish(world, subject, { ...end, 'Logferry-Crc32': '00000000' }, new Uint8Array());
+        if (number % 100 === 0) file.line();
+      }
+      file.line();
+      const central = path.join(world.out, world.host, file.file);
+      await until(async () => (await stat(central)).size === file.bytes, { timeoutMs: 40_000 });
+      assert.deepEqual(await readFile(central), await file.truth());
+      await stops(shipper);
+      await stops(receiver);
+      assert.equal(await ended(world.receive(['--once'])), 0);
       file.close();
     });
   });
