@@ -70,19 +70,37 @@ export function connectionOptions(server: ServerOptions, name: string): Connecti
   return options;
 }
 
+/** Reads the file with every login, so that renewed credentials count from the next connection on. */
 function authenticator(
   flag: string,
   file: string,
   make: (secret: Uint8Array) => Authenticator,
 ): Authenticator {
-  const made = make(secretIn(file, flag));
+  const read = (): Authenticator => {
+    const made = make(secretIn(file, flag));
+    try {
+      // Otherwise it is read at the first challenge.
+      made('challenge');
+    } catch (error) {
+      throw holdsNo(flag, file, 'credentials', error);
+    }
+    return made;
+  };
+  let last = read();
+  return (nonce) => {
+    last = orBefore(read, last);
+    return last(nonce);
+  };
+}
+
+/** What it holds now; while it is being replaced, what it held before. */
+function orBefore(read: () => Authenticator, before: Authenticator): Authenticator {
   try {
-    // Otherwise it is read at the first challenge.
-    made('challenge');
+    return read();
   } catch (error) {
-    throw holdsNo(flag, file, 'credentials', error);
+    if (error instanceof LogferryError && error.code === 'usage') return before;
+    throw error;
   }
-  return made;
 }
 
 function tlsOptions(server: ServerOptions): ConnectionOptions['tls'] | undefined {

@@ -11,7 +11,7 @@ import { createUser } from '@nats-io/nkeys';
 import { Authority, type Certificate, hasOpenssl } from './certificates.ts';
 import { Operator } from './credentials.ts';
 import { assertIdentical, World, Written } from './harness.ts';
-import { ended, fails, stops, warns } from './said.ts';
+import { ended, fails, logs, stops, warns } from './said.ts';
 
 const REFUSED = /^logferry: nats-server at \S+ refuses these credentials \(.*\): check --creds, --nkey, /;
 
@@ -146,6 +146,34 @@ describe('who may log in', { concurrency: 2 }, () => {
 });
 
 const withoutOpenssl = (await hasOpenssl()) ? false : 'there is no openssl here';
+
+describe('credentials that expire', () => {
+  test('are read again: a daemon goes on with those that have taken their place', async () => {
+    const operator = await Operator.create();
+    await World.run(
+      'login-expires',
+      async (world) => {
+        const soon = Math.floor(Date.now() / 1_000) + 8;
+        const file = await secret(world, 'me.creds', await operator.credentials('me', { expires: soon }));
+        const written = new Written(world, 'a.log');
+        written.line();
+        const receiver = world.receive(['--creds', file]);
+        const shipper = world.ship(['--creds', file]);
+        await assertIdentical(world, [written]);
+        // A daemon that logs in meanwhile finds nothing usable, and goes on with what it has.
+        await writeFile(file, '');
+        await writeFile(file, await operator.credentials('me'));
+        for (const daemon of [receiver, shipper]) await logs(daemon, /^reconnected to nats-server$/);
+        written.line();
+        await assertIdentical(world, [written]);
+        await stops(shipper);
+        await stops(receiver);
+        written.close();
+      },
+      operator.config,
+    );
+  });
+});
 
 describe('TLS', { concurrency: 2, skip: withoutOpenssl }, () => {
   /** A server's configuration. */
