@@ -68,6 +68,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./tail.ts')).tailCommand(),
   },
   {
+    name: 'dashboard',
+    summary: 'serve a page that shows the fleet',
+    load: async () => (await import('./dashboard.ts')).dashboardCommand(),
+  },
+  {
     name: 'verify',
     summary: 'prove that central files hold what their sources do',
     load: async () => (await import('./verify.ts')).verifyCommand(),
