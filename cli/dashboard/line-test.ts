@@ -3,7 +3,7 @@
 
 import { createContext, Script } from 'node:vm';
 
-import { LogferryError, messageOf, systemCode } from '../../common/errors.ts';
+import { LogferryError, messageOf } from '../../common/errors.ts';
 
 export interface Search {
   readonly grep: string;
@@ -42,10 +42,20 @@ export function lineTest({ grep, invert, ignoreCase }: Search): (lines: readonly
       const found: unknown = test.runInContext(context, { timeout: TIMEOUT_MS });
       return Array.isArray(found) ? found.map((one) => (one === true) !== invert) : [];
     } catch (error) {
-      if (systemCode(error) !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+      if (!isTimeout(error)) throw error;
       throw new LogferryError('failed', 'this expression takes too long', 'write a simpler one');
     } finally {
       variables['lines'] = [];
     }
   };
+}
+
+/** The error is made in the context, so it is no Error of ours. */
+function isTimeout(error: unknown): boolean {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT'
+  );
 }

@@ -104,14 +104,13 @@ async function answer(
   access: Access,
   open: { pages: number; tails: number },
 ): Promise<void> {
-  const target = URL.canParse(request.url ?? '', 'http://dashboard')
-    ? new URL(request.url ?? '', 'http://dashboard')
-    : undefined;
-  if (target === undefined || !ROUTES.includes(target.pathname)) {
+  // Not as a URL: `//events` would name a host.
+  const [route = '', ...queries] = (request.url ?? '').split('?');
+  const query = new URLSearchParams(queries.join('?'));
+  if (!ROUTES.includes(route)) {
     plain(response, 404, 'there is nothing here');
     return;
   }
-  const { pathname: route, searchParams: query } = target;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD');
     plain(response, 405, 'only GET and HEAD');

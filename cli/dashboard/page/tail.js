@@ -187,7 +187,11 @@ function showNote() {
   if (connection !== '') notes.push(connection);
   else if (isEmpty) notes.push('no lines yet; they come here as they are shipped');
   if (isPaused)
-    notes.push(waiting.length === 0 ? 'paused' : `paused, ${formatCount(waiting.length)} new lines wait`);
+    notes.push(
+      waiting.length === 0
+        ? 'paused'
+        : `paused, ${formatCount(waiting.length)} new ${waiting.length === 1 ? 'line waits' : 'lines wait'}`,
+    );
   if (missed.lines > 0) notes.push(`${formatCount(missed.lines)} lines left out: more come than can be read`);
   if (missed.messages > 0)
     notes.push(`${formatCount(missed.messages)} messages skipped: narrow host or path`);
