@@ -7,18 +7,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { Bucket } from '../common/bucket.ts';
 import type { ShipperStatus } from '../common/daemon-status.ts';
 import { silentLogger } from '../common/log.ts';
 import { findNatsServer } from '../common/nats-server-find.ts';
 import { type Link, openLink } from '../common/nats.ts';
 import { sleep, stopSignal } from '../common/run.ts';
-import { DEFAULT_STREAM, membersBucket, shipperKey } from '../common/topology.ts';
-import { Host } from '../shipper/host.ts';
-import { serveShipper } from '../shipper/service.ts';
+import { DEFAULT_STREAM } from '../common/topology.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
 import { usageOf } from './process-usage.ts';
 import { SimulatedHosts } from './simulated-hosts.ts';
+import { simulateShippers } from './simulated-shippers.ts';
 import { table } from './table.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
@@ -40,7 +38,9 @@ try {
   await fleet.settle();
   for (let count = 0; count < CONNECTIONS; count += 1)
     links.push(await openLink({ server: fleet.server.url }, { name: 'bench', log: silentLogger() }));
-  await simulate();
+  const topology = { stream: DEFAULT_STREAM, prefix: PREFIX, partitions: PARTITIONS };
+  const since = new Date().toISOString();
+  await simulateShippers([fleet.link, ...links], fleet.store, topology, hosts, () => statusNow(since));
   await measure();
 } finally {
   await Promise.all(links.map(async (link) => await link.close()));
@@ -48,20 +48,6 @@ try {
   await rm(dir, { recursive: true, force: true });
 }
 process.exit(0);
-
-async function simulate(): Promise<void> {
-  const topology = { stream: DEFAULT_STREAM, prefix: PREFIX, partitions: PARTITIONS };
-  const bucket = new Bucket(fleet.link, membersBucket(DEFAULT_STREAM));
-  const since = new Date().toISOString();
-  for (let number = 0; number < hosts; number += 1) {
-    const name = `host${number}`;
-    const [link = fleet.link] = links.slice(number % links.length);
-    const member = { directory: name, machine: name, pid: 1, boot: name, run: name, since, beats: 1 };
-    const absent = { revision: 0, epoch: bucket.epoch() };
-    await bucket.set(shipperKey(name), JSON.stringify(member), absent);
-    serveShipper(new Host(link, topology, fleet.store, name), () => statusNow(since));
-  }
-}
 
 /** As if a little were behind, another amount each time. */
 function statusNow(started: string): ShipperStatus {

@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 
+import { simulateShippers } from '../bench/simulated-shippers.ts';
+import { silentLogger } from '../common/log.ts';
+import { openLink } from '../common/nats.ts';
+import { until } from '../common/run.ts';
 import { Browser, findChromium } from './browser.ts';
 import { startDashboard } from './dashboard-world.ts';
 import { InProcessShipper, World, Written } from './harness.ts';
@@ -22,15 +27,18 @@ interface Stage {
   readonly world: World;
   readonly browser: Browser;
   readonly files: Readonly<Record<'hostile' | 'web1' | 'web2', Written>>;
+  /** By host. */
+  readonly shippers: ReadonlyMap<string, InProcessShipper>;
 }
 
 async function onStage(name: string, run: (stage: Stage) => Promise<void>): Promise<void> {
   await World.run(name, async (world) => {
     world.receive(['--id', 'central-1']);
+    const shippers = new Map<string, InProcessShipper>();
     const file = async (directory: string, base: string, host: string): Promise<Written> => {
       await mkdir(path.join(world.source, directory));
       const written = new Written(world, `${directory}/${base}`, host);
-      new InProcessShipper(world, host, path.join(world.source, directory, '*.log'));
+      shippers.set(host, new InProcessShipper(world, host, path.join(world.source, directory, '*.log')));
       return written;
     };
     const files = {
@@ -43,7 +51,7 @@ async function onStage(name: string, run: (stage: Stage) => Promise<void>): Prom
     files.web2.append('another good line\n');
     const browser = await Browser.start(chromium ?? '');
     try {
-      await run({ world, browser, files });
+      await run({ world, browser, files, shippers });
     } finally {
       await browser.close();
     }
@@ -181,6 +189,60 @@ test('it comes back by itself when the dashboard does, and with its token', { sk
     files.web1.append('after the restart\n');
     await page.locator('#tail .line', { hasText: 'after the restart' }).waitFor();
     assert.equal(await page.locator('#tail .line', { hasText: 'a good line' }).count(), 1, 'no line twice');
+  });
+});
+
+test('the order holds still while somebody reads', { skip }, async () => {
+  await onStage('page-order', async ({ world, browser: { page }, shippers }) => {
+    const { url } = await startDashboard(world);
+    await page.goto(url);
+    await page.locator('#hosts tr').nth(2).waitFor();
+    const names = async (): Promise<string[]> => await page.locator('#hosts button.name').allInnerTexts();
+    const before = [HOSTILE_HOST, 'web1', 'web2'];
+    const after = ['web1', 'web2', HOSTILE_HOST];
+    assert.ok(await until(async () => isDeepStrictEqual(await names(), before), { timeoutMs: 40_000 }));
+    await page.locator('#hosts tr').nth(1).hover();
+    await shippers.get(HOSTILE_HOST)?.stop();
+    await page.locator('#hosts tr', { hasText: 'stopped' }).waitFor();
+    await page.locator('#hosts-note', { hasText: 'order held' }).waitFor();
+    assert.deepEqual(await names(), before);
+    await page.mouse.move(5, 5);
+    assert.ok(await until(async () => isDeepStrictEqual(await names(), after), { timeoutMs: 40_000 }));
+  });
+});
+
+test('of many hosts some are shown, more when asked for, and any is found', { skip }, async () => {
+  await World.run('page-many', async (world) => {
+    const setup = world.start('setup', ['setup', '--server', world.server.url]);
+    assert.equal(await setup.exited, 0);
+    const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
+    world.atEnd(async () => {
+      await link.close();
+    });
+    const topology = { stream: 'LOGS', prefix: 'logs', partitions: 64 };
+    const status = {
+      ...{ started: new Date().toISOString(), files: 1, sizeBytes: 1, publishedBytes: 1, committedBytes: 1 },
+      ...{ lagBytes: 0, lagMs: 0, errors: 0, errorLagBytes: 0, lostBytes: 0, held: false, worst: [] },
+    };
+    await simulateShippers([link], await world.records(), topology, 200, () => status);
+    const { url } = await startDashboard(world);
+    const browser = await Browser.start(chromium ?? '');
+    try {
+      const { page } = browser;
+      await page.goto(url);
+      await page.locator('#tiles', { hasText: '200' }).waitFor();
+      const rows = page.locator('#hosts tr');
+      assert.equal(await rows.count(), 50);
+      await page.locator('#hosts-note', { hasText: '50 of 200 shown' }).waitFor();
+      await page.locator('#hosts-more').click();
+      assert.equal(await rows.count(), 200);
+      await page.locator('#hosts-filter').fill('host19');
+      assert.equal(await rows.count(), 11);
+      await page.locator('#hosts-note', { hasText: '11 of 200 match' }).waitFor();
+    } finally {
+      await browser.close();
+    }
+    assert.deepEqual(browser.complaints, []);
   });
 });
 

@@ -17,6 +17,7 @@ let order = [];
 let orderedAt = 0;
 let most = FIRST_ROWS;
 let isPointed = false;
+let isHeld = false;
 let latest;
 let onTail = () => {};
 
@@ -52,13 +53,15 @@ export function showHosts(view) {
   for (const name of rows.keys()) if (!names.has(name)) rows.delete(name);
   const isRead = isPointed || byId('hosts').contains(document.activeElement);
   const isDue = performance.now() - orderedAt >= REORDER_MS;
+  const best = view.hosts.map(({ host }) => host);
   if (!isRead && (isDue || order.length === 0)) {
-    order = view.hosts.map(({ host }) => host);
+    order = best;
     orderedAt = performance.now();
   } else {
     const placed = new Set(order);
     order = [...order.filter((name) => names.has(name)), ...[...names].filter((name) => !placed.has(name))];
   }
+  isHeld = isRead && order.some((name, index) => name !== best[index]);
   draw();
 }
 
@@ -77,7 +80,8 @@ function draw() {
   const part = shown.length < found.length ? `${shown.length} of ${found.length} shown${beyond}` : '';
   const filtered =
     wanted === '' ? beyond.slice(2) : `${found.length} of ${latest.hosts.length} match${beyond}`;
-  setText(byId('hosts-note'), part === '' ? filtered : part);
+  const notes = [part === '' ? filtered : part, isHeld ? 'order held while you read' : ''];
+  setText(byId('hosts-note'), notes.filter((note) => note !== '').join(' · '));
   byId('hosts-more').hidden = shown.length === found.length;
 }
 
@@ -173,7 +177,9 @@ class Row {
       machine === null ? undefined : `machine ${visible(machine)}`,
       `partition ${partition}`,
       count === null ? undefined : `${formatCount(count)} files, ${formatBytes(sizeBytes)}`,
-      started === null ? undefined : `since ${new Date(started).toLocaleString()}`,
+      started === null
+        ? undefined
+        : `since ${new Date(started).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}`,
       lostBytes > 0 ? `${formatCount(lostBytes)} bytes lost` : undefined,
     ];
     const files = worst.map(({ path, lagBytes, lagSeconds, error }) => {
@@ -195,7 +201,8 @@ class Row {
       this.#details.append(cell);
     }
     for (const child of [...cell.children]) if (child !== button) child.remove();
-    const list = files.length === 0 ? make('p', {}, 'No file is behind.') : make('ul', {}, ...files);
+    const none = count === null ? 'It does not answer: nobody knows how far it is.' : 'No file is behind.';
+    const list = files.length === 0 ? make('p', {}, none) : make('ul', {}, ...files);
     button.before(head, ...risks.map((risk) => make('p', { class: 'risk' }, visible(risk))), list);
   }
 }

@@ -21,6 +21,8 @@ let missed = { lines: 0, messages: 0 };
 let connection = '';
 let isEmpty = true;
 let follows = true;
+/** What is shown is from before the connection was lost: it goes when somebody goes on. */
+let isStale = false;
 
 export function watchTail() {
   for (const id of inputs)
@@ -41,6 +43,7 @@ export function watchTail() {
   byId('tail').addEventListener('scroll', () => {
     follows = isAtEnd();
     byId('tail-newest').hidden = follows;
+    showNote();
   });
   // Only who scrolls stops to follow, not who makes the window smaller.
   new ResizeObserver(followEnd).observe(byId('tail'));
@@ -81,7 +84,8 @@ export function startTail() {
   const onEvent = (event, data) => {
     if (isFresh) {
       isFresh = false;
-      byId('tail').replaceChildren();
+      isStale = isPaused;
+      if (!isPaused) byId('tail').replaceChildren();
       [waiting, missed, isEmpty] = [[], { lines: 0, messages: 0 }, true];
     }
     if (event === 'lines') takeLines(data);
@@ -107,6 +111,8 @@ export function togglePause() {
   setAttribute(byId('tail-pause'), 'aria-pressed', String(isPaused));
   setText(byId('tail-pause'), isPaused ? 'Go on' : 'Pause');
   if (!isPaused) {
+    if (isStale) byId('tail').replaceChildren();
+    isStale = false;
     append(waiting);
     waiting = [];
   }
@@ -186,6 +192,7 @@ function showNote() {
   const notes = [];
   if (connection !== '') notes.push(connection);
   else if (isEmpty) notes.push('no lines yet; they come here as they are shipped');
+  else if (!isPaused) notes.push(follows ? 'following' : 'scrolled back, new lines come below');
   if (isPaused)
     notes.push(
       waiting.length === 0
@@ -196,4 +203,6 @@ function showNote() {
   if (missed.messages > 0)
     notes.push(`${formatCount(missed.messages)} messages skipped: narrow host or path`);
   setText(byId('tail-note'), notes.join(' · '));
+  // Numbers that grow are not read out.
+  setText(byId('tail-news'), connection !== '' ? connection : isPaused ? 'paused' : '');
 }
