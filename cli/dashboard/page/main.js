@@ -133,6 +133,8 @@ function onKey(event) {
   const { target } = event;
   const isTyped = target instanceof HTMLInputElement && target.type !== 'checkbox';
   if (event.key === 'Escape' && target instanceof HTMLElement) {
+    // Browsers would empty the field, and tell nobody.
+    event.preventDefault();
     target.blur();
     return;
   }

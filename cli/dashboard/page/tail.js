@@ -50,8 +50,8 @@ export function watchTail() {
 }
 
 export function tailHost(host) {
-  // What would be a wildcard in a glob is a name here.
-  byId('tail-host').value = host.replace(/[\\*?[\]{}()!+@|]/g, '\\$&');
+  // In a glob, ? stands for a bracket in a name.
+  byId('tail-host').value = host.replace(/[\\[\]{}()!+@]/g, '?');
   startTail();
   byId('tail').focus();
 }
