@@ -5,6 +5,7 @@ import process from 'node:process';
 
 import { z } from 'zod';
 
+import { sleep } from '../common/run.ts';
 import type { Destination } from './destination.ts';
 
 /** Descriptors for everything else: ledgers, connections, segments that are read or compressed. */
@@ -23,6 +24,9 @@ export function mostOpen(report: unknown = process.report.getReport()): number {
   if (typeof soft !== 'number') return Number.POSITIVE_INFINITY;
   return Math.max(LEAST, Math.floor((soft - RESERVED) / EACH));
 }
+
+/** One that is written to has a pause between two writes. */
+const BUSY_MS = 20;
 
 /** Closed together: the file system joins syncs that wait together. */
 const CLOSED_AT_ONCE = 8;
@@ -69,6 +73,19 @@ export class OpenDestinations {
       this.#closing = undefined;
     }
     return closing.length > 0;
+  }
+
+  /** Closes all that are open now, each when nobody writes to it; they are opened again as they are to be then. */
+  async renew(signal: AbortSignal): Promise<void> {
+    const old = new Set(this.#open);
+    while (old.size > 0 && !signal.aborted) {
+      for (const destination of old) {
+        if (destination.isBusy && this.#open.has(destination)) continue;
+        old.delete(destination);
+        if (this.#open.delete(destination)) await destination.retire();
+      }
+      if (old.size > 0) await sleep(BUSY_MS, signal);
+    }
   }
 
   /** It is used again. */

@@ -2,6 +2,7 @@
 
 import { begin } from '../common/begin.ts';
 import { Bucket, isUnanswered } from '../common/bucket.ts';
+import { Changing } from '../common/changing.ts';
 import { isDiskFull, LogferryError, oneLine } from '../common/errors.ts';
 import { workIn } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
@@ -35,7 +36,16 @@ import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upke
 import { verifyEndpoint } from './verify.ts';
 import type { ReceiverStats } from './writer.ts';
 
-export interface ReceiveOptions {
+/** What may change while a receiver runs: all of the upkeep, and of the rotation its size and its interval. */
+export interface ReceiveLimits {
+  /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
+  readonly giveUpAfterMs: number | undefined;
+  readonly rotate: RotateOptions;
+  /** What becomes of the segments. */
+  readonly upkeep: UpkeepOptions;
+}
+
+export interface ReceiveOptions extends ReceiveLimits {
   readonly server: ServerOptions;
   readonly stream: string;
   readonly prefix: string;
@@ -45,16 +55,13 @@ export interface ReceiveOptions {
   readonly leaseMs: number;
   /** Which partitions to own; undefined: those that the plan of all receivers gives. */
   readonly share: FixedShare | undefined;
-  /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
-  readonly giveUpAfterMs: number | undefined;
   /** Let others have the partitions when the disk has taken nothing for so long; undefined: never. */
   readonly handOverAfterMs: number | undefined;
-  readonly rotate: RotateOptions;
-  /** What becomes of the segments. */
-  readonly upkeep: UpkeepOptions;
   /** End when everything in the stream is committed. */
   readonly once: boolean;
   readonly log: Logger;
+  /** Told of by whoever may change the limits; its value counts then. */
+  readonly changes?: Changing<ReceiveLimits>;
   /** Told about progress, for whoever shows it. */
   readonly onStats?: (stats: Readonly<ReceiverStats>) => void;
 }
@@ -98,23 +105,32 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
       const { report, store, restoreVanished } = begun;
       const rotations = new Bell();
       const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
+      const limits = options.changes ?? new Changing<ReceiveLimits>(options);
+      const giveUpByDefault = defaultGiveUp(report.wishes.maxAgeMs);
       const context: ReceiverContext = {
         link,
         topology: report.topology,
         store,
         output,
-        rotate: { ...options.rotate, onRotated: () => rotations.ring() },
+        rotate: rotationOf(options.rotate, limits, () => {
+          rotations.ring();
+        }),
         open: new OpenDestinations(mostOpen()),
         log,
         throttle: new Throttle(),
         stats,
         lost: new LostBytes(),
-        giveUpAfterMs: options.giveUpAfterMs ?? defaultGiveUp(report.wishes.maxAgeMs),
+        get giveUpAfterMs() {
+          return limits.value.giveUpAfterMs ?? giveUpByDefault;
+        },
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
         room: roomWatch(options, output),
         restoreVanished,
       };
-      await whileRegistered(options, context, rotations, started, signal);
+      const unlisten = whenChanged(limits, context, rotations, signal);
+      await whileRegistered({ ...options, changes: limits }, context, rotations, started, signal).finally(
+        unlisten,
+      );
       const { bytes, duplicates, foreign } = stats;
       log.info(
         { ...stats },
@@ -130,7 +146,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
 
 /** Holds the receiver's name and works under it; waits for it again when it was lost. */
 async function whileRegistered(
-  options: ReceiveOptions,
+  options: ReceiveOptions & { readonly changes: Changing<ReceiveLimits> },
   context: ReceiverContext,
   rotations: Bell,
   started: string,
@@ -141,7 +157,15 @@ async function whileRegistered(
   const { out, ledgers } = output;
   const recordOf = async (partition: number): Promise<PartitionRecord | undefined> =>
     (await context.store.read(partition)).record;
-  const upkeep: UpkeepContext = { ...options.upkeep, out, ledgers, recordOf, log };
+  const upkeep: UpkeepContext = {
+    ...{ out, ledgers, recordOf, log },
+    get compress() {
+      return options.changes.value.upkeep.compress;
+    },
+    get keep() {
+      return options.changes.value.upkeep.keep;
+    },
+  };
   const bucket = new Bucket(link, membersBucket(options.stream));
   const fixed = fixedShare(options.share, context.topology);
   while (!signal.aborted) {
@@ -202,6 +226,43 @@ async function whileRegistered(
       await closeLedgers(output);
     }
   }
+}
+
+/** What a destination is opened with: as the limits are then. */
+function rotationOf(
+  rotate: RotateOptions,
+  limits: Changing<ReceiveLimits>,
+  onRotated: () => void,
+): RotateOptions {
+  return {
+    ...rotate,
+    onRotated,
+    get sizeBytes() {
+      return limits.value.rotate.sizeBytes;
+    },
+    get interval() {
+      return limits.value.rotate.interval;
+    },
+  };
+}
+
+/** After a change of the limits the segments are looked at, and central files go on with others for their rotation. */
+function whenChanged(
+  limits: Changing<ReceiveLimits>,
+  { open, log }: ReceiverContext,
+  rotations: Bell,
+  signal: AbortSignal,
+): () => void {
+  let { sizeBytes, interval } = limits.value.rotate;
+  return limits.listen(() => {
+    rotations.ring();
+    const { rotate } = limits.value;
+    if (rotate.sizeBytes === sizeBytes && rotate.interval === interval) return;
+    ({ sizeBytes, interval } = rotate);
+    open.renew(signal).catch((error: unknown) => {
+      log.warn(`cannot close a central file for its new limits (${oneLine(error)}); it keeps the old ones`);
+    });
+  });
 }
 
 /** Cuts what no ledger lists, and waits for room where that needs some. False when the signal fires first. */

@@ -45,9 +45,8 @@ export function hasUpkeep({ compress, keep }: UpkeepOptions): boolean {
   return compress !== undefined || Object.values(keep).some((limit) => limit !== undefined);
 }
 
-/** Passes until the signal fires: after each rotation, which rings the bell, and each minute. */
+/** Passes until the signal fires: after each rotation or change of the options, which ring the bell, and each minute. */
 export async function keepUp(context: UpkeepContext, bell: Bell, signal: AbortSignal): Promise<void> {
-  if (!hasUpkeep(context)) return;
   const complaints = new Complaints(context.log);
   let lookAgainMs = SETTLE_MS;
   while (!signal.aborted) {
