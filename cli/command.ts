@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { stopSignal } from '../common/run.ts';
-import { addFlags, readFlags } from './flag.ts';
+import { addFlags, commandLineOf, type CommandLine, readFlags } from './flag.ts';
 
 export interface ArgumentSpec {
   /** As commander takes it: `<glob...>`. */
@@ -16,7 +16,7 @@ export interface ArgumentSpec {
   readonly words?: readonly string[];
 }
 
-export interface CommandSpec<S extends z.ZodObject> {
+interface CommandText<S extends z.ZodObject> {
   readonly name: string;
   readonly arguments?: readonly ArgumentSpec[];
   /** The usage line after the name. */
@@ -24,10 +24,25 @@ export interface CommandSpec<S extends z.ZodObject> {
   readonly description: string;
   readonly examples: readonly { readonly does: string; readonly line: string }[];
   readonly flags: S;
+}
+
+export interface CommandSpec<S extends z.ZodObject> extends CommandText<S> {
   readonly run: (flags: z.output<S>, args: readonly string[]) => Promise<void>;
 }
 
 export function buildCommand<S extends z.ZodObject>(spec: CommandSpec<S>): Command {
+  return buildConfigured({
+    ...spec,
+    run: async (line) => {
+      await spec.run(readFlags(spec.flags, line, process.env).values, line.args);
+    },
+  });
+}
+
+/** One whose values may be in a configuration file: it reads the command line itself. */
+export function buildConfigured<S extends z.ZodObject>(
+  spec: CommandText<S> & { readonly run: (line: CommandLine) => Promise<void> },
+): Command {
   const command = new Command(spec.name)
     .description(spec.description)
     .usage(spec.usage)
@@ -41,7 +56,7 @@ export function buildCommand<S extends z.ZodObject>(spec: CommandSpec<S>): Comma
   const examples = spec.examples.map(({ does, line }) => `  # ${does}\n  ${line}`);
   command.addHelpText('after', `\nExamples:\n${examples.join('\n\n')}`);
   command.action(async () => {
-    await spec.run(readFlags(spec.flags, command, process.env), command.args);
+    await spec.run(commandLineOf(command, spec.flags));
   });
   return command;
 }

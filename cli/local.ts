@@ -17,7 +17,7 @@ import { flag, integer, text } from './flag.ts';
 import { logFlags, openLog } from './options.ts';
 import { excludeOutput } from './own-output.ts';
 import { segmentArgs, segmentFlags } from './segment-flags.ts';
-import { checkGlobs, globsArgument, sourceFlags } from './sources.ts';
+import { checkGlobs, globsArgument, hostFlag, sourceFlags } from './sources.ts';
 
 /** Beside the receiver's own `.logferry`; no destination ever begins with that. */
 const STATE = '.logferry-local';
@@ -35,6 +35,7 @@ const flags = z.strictObject({
     { help: 'where nats-server listens on 127.0.0.1', otherwise: 'a free one' },
     integer(1, 65_535),
   ),
+  host: hostFlag,
   ...sourceFlags,
   ...segmentFlags,
   ...logFlags,

@@ -44,12 +44,12 @@ export const serverFlags = {
   user: flag('--user <name>', { help: 'log in with a user name', env: 'NATS_USER' }, text('a user name')),
   password: flag(
     '--password <text>',
-    { help: 'and its password; in the variable ps does not show it', env: 'NATS_PASSWORD' },
+    { help: 'and its password; in the variable ps does not show it', env: 'NATS_PASSWORD', secret: true },
     text('a password'),
   ),
   token: flag(
     '--token <text>',
-    { help: 'log in with a token; in the variable ps does not show it', env: 'NATS_TOKEN' },
+    { help: 'log in with a token; in the variable ps does not show it', env: 'NATS_TOKEN', secret: true },
     text('a token'),
   ),
   tlsCa: flag(
@@ -82,6 +82,13 @@ export const streamFlags = {
     parsed(readPrefix),
   ),
 };
+
+/** Of the commands that can be configured by a file. */
+export const configFlag = flag(
+  '--config <file>',
+  { help: 'read what is not given here from this YAML file' },
+  file,
+);
 
 export const logFlags = {
   logLevel: flag('--log-level <level>', { help: LEVELS.join(', '), default: 'info' }, oneOf(...LEVELS)),

@@ -1,16 +1,27 @@
 // The globs and the flags that say what is shipped, and as whom.
 
+import path from 'node:path';
+
+import { z } from 'zod';
+
 import { LogferryError } from '../common/errors.ts';
 import { DEFAULT_EXCLUDES } from '../shipper/expand.ts';
+import type { SourceOptions } from '../shipper/options.ts';
 import { duration, flag, oneOf, parsed, repeated, switchOff, text, wrongValue } from './flag.ts';
 
 export const globsArgument = {
-  name: '<glob...>',
+  name: '[glob...]',
   help: 'the files; * stays within a directory, ** crosses',
 };
 
+export const hostFlag = flag(
+  '--host <name>',
+  { help: 'the name to ship as', otherwise: "the machine's" },
+  parsed(readHost),
+);
+
+/** What is said of some globs, and not of others. */
 export const sourceFlags = {
-  host: flag('--host <name>', { help: 'the name to ship as', otherwise: "the machine's" }, parsed(readHost)),
   from: flag(
     '--from <where>',
     {
@@ -47,8 +58,53 @@ export const sourceFlags = {
   ),
 };
 
-/** Throws `usage` for what cannot be a glob. */
+/** The same, of a shipper that has no output beside it. */
+export const shipSourceFlags = {
+  ...sourceFlags,
+  rotateWait: flag(
+    '--rotate-wait <duration>',
+    {
+      help:
+        'keep a rotated file open until nobody has written to it for so long and it is committed (a deleted one a ' +
+        'minute at most)',
+      default: '5m',
+    },
+    duration('1s'),
+  ),
+  pathPrefix: flag(
+    '--path-prefix <dir>',
+    {
+      help: "ship files below this directory as if it were /, like /host for a container's mount of its host",
+      otherwise: 'each file under its own path',
+    },
+    parsed(readDirectory),
+  ),
+};
+
+export const shipSourceSchema = z.strictObject(shipSourceFlags);
+
+/** What a shipper is told of these globs. */
+export function sourceOptions(
+  globs: readonly string[],
+  flags: z.output<typeof shipSourceSchema>,
+): SourceOptions {
+  checkGlobs(globs);
+  return {
+    globs,
+    exclude: flags.exclude,
+    defaultExcludes: flags.defaultExcludes,
+    from: flags.from,
+    ignoreOlderMs: flags.ignoreOlder,
+    rotateWaitMs: flags.rotateWait,
+    followSymlinks: flags.followSymlinks,
+    pathPrefix: flags.pathPrefix,
+  };
+}
+
+/** Throws `usage` for what cannot be a glob, and for none at all. */
 export function checkGlobs(globs: readonly string[]): void {
+  if (globs.length === 0)
+    throw new LogferryError('usage', 'no glob is given', "say which files, like '/var/log/*.log'");
   for (const glob of globs)
     if (glob.trim() === '' || glob === '-')
       throw new LogferryError(
@@ -62,4 +118,10 @@ export function checkGlobs(globs: readonly string[]): void {
 function readHost(value: string, name: string): string {
   if (value.trim() !== '' && value.isWellFormed() && Buffer.byteLength(value) <= 255) return value;
   throw wrongValue(name, value, 'a name of at most 255 bytes');
+}
+
+/** A prefix of absolute paths. */
+function readDirectory(value: string, name: string): string {
+  if (path.isAbsolute(value)) return path.resolve(value);
+  throw wrongValue(name, value, 'an absolute path, like /host');
 }

@@ -26,30 +26,48 @@ export interface Selection {
   readonly defaultExcludes: boolean;
 }
 
-/** What is matched, by absolute path: the globs in the order in which they were given, the paths of each sorted. */
-export interface Matched {
+/** A path that a source names. */
+export interface Matched<S> {
+  /** The first source that matches it. */
+  readonly source: S;
   /** The glob that matched first. */
   readonly by: string;
   /** Named as it is, not by a wildcard. */
   readonly isLiteral: boolean;
 }
 
-export async function expand({
-  globs,
-  exclude,
-  defaultExcludes,
-}: Selection): Promise<ReadonlyMap<string, Matched>> {
-  const isExcluded = anyOf(exclude);
-  const isUsual = defaultExcludes ? isDefaultExclude : (): boolean => false;
-  const matched = new Map<string, Matched>();
-  for (const pattern of globs) {
-    const absolute = path.resolve(pattern);
-    const isLiteral = !hasWildcard(absolute) || exists(absolute);
-    for (const file of isLiteral ? [absolute] : await matchesOf(absolute))
-      if (!matched.has(file) && !isExcluded(file) && (isLiteral || !isUsual(file)))
-        matched.set(file, { by: pattern, isLiteral });
+/**
+ * What is matched, by absolute path: the sources and their globs in the order in which they were given, the paths of
+ * each glob sorted. What one source leaves out another may have.
+ */
+export async function expand<S extends Selection>(
+  sources: readonly S[],
+): Promise<ReadonlyMap<string, Matched<S>>> {
+  const matched = new Map<string, Matched<S>>();
+  for (const source of sources) {
+    const isExcluded = anyOf(source.exclude);
+    const isUsual = source.defaultExcludes ? isDefaultExclude : (): boolean => false;
+    for (const pattern of source.globs) {
+      const absolute = path.resolve(pattern);
+      const isLiteral = !hasWildcard(absolute) || exists(absolute);
+      for (const file of isLiteral ? [absolute] : await matchesOf(absolute))
+        if (!matched.has(file) && !isExcluded(file) && (isLiteral || !isUsual(file)))
+          matched.set(file, { source, by: pattern, isLiteral });
+    }
   }
   return matched;
+}
+
+/** Whether a source names a path, also one at which nothing is. */
+export function namer({ globs, exclude, defaultExcludes }: Selection): (file: string) => boolean {
+  const isExcluded = anyOf(exclude);
+  const patterns = globs.map((pattern) => path.resolve(pattern));
+  return (file) =>
+    !isExcluded(file) &&
+    patterns.some(
+      (pattern) =>
+        file === pattern || (!(defaultExcludes && isDefaultExclude(file)) && path.matchesGlob(file, pattern)),
+    );
 }
 
 /**

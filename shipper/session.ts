@@ -1,6 +1,7 @@
 // Everything that a shipper does while the host's name is its own: sweeps the files, watches what is committed, repairs.
 
 import { setImmediate } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 
 import type { FSWatcher } from 'chokidar';
 
@@ -13,15 +14,16 @@ import { formatBytes, formatDuration } from '../common/units.ts';
 import { Backlog } from './backlog.ts';
 import type { ShipperStatus } from '../common/daemon-status.ts';
 import { Buffers } from './buffers.ts';
-import { inspect, lookNow } from './discover.ts';
+import { lookNow } from './discover.ts';
 import { FileSystems, isRemotePath } from './file-systems.ts';
-import type { Generation, Lost, ShipperContext } from './generation.ts';
+import type { Generation, Lost } from './generation.ts';
+import type { SharedContext } from './groups.ts';
 import type { Host, HostView, Notice } from './host.ts';
 import { KnownFiles } from './known-files.ts';
 import { Listings } from './listings.ts';
-import { nameBelow } from './names.ts';
 import { descriptorLimit, OpenFiles } from './open-files.ts';
-import type { FileProgress, ShipOptions, ShipProgress } from './options.ts';
+import type { FileProgress, ShipLimits, ShipOptions, ShipProgress } from './options.ts';
+import { Pace } from './pace.ts';
 import { Packers } from './packers.ts';
 import { shouldHoldBack } from './progress.ts';
 import { Skipped } from './skipped.ts';
@@ -51,6 +53,8 @@ const VIEW_REST = 4;
 const EVENT_MS = 20;
 /** Files that are looked at before anything else gets its turn. */
 const LOOKS_AT_ONCE = 100;
+/** So long other sources wait for the end of files that were deleted. */
+const CHANGE_MS = 60_000;
 const SAY_EVERY_MS = 10_000;
 
 /** What outlives a session: the name may be lost, and had again. */
@@ -68,7 +72,13 @@ export class Session {
   readonly #registration: Registration;
   readonly #spool: Spool | undefined;
   readonly #run: ShipperRun;
-  readonly #context: ShipperContext;
+  readonly #context: SharedContext;
+  readonly #pace: Pace;
+  #watcher: FSWatcher | undefined;
+  /** The limits that are in force here. */
+  #inForce: ShipLimits;
+  /** When other sources are taken at the latest. */
+  #changeBy: number | undefined;
   readonly #starter: Sources;
   readonly #sources: ReadonlyMap<string, AnySource>;
   readonly #stop = new AbortController();
@@ -100,6 +110,8 @@ export class Session {
     this.#spool = spool;
     this.#run = run;
     const skipped = new Skipped(options.log);
+    this.#inForce = this.#limits;
+    this.#pace = new Pace(this.#inForce.maxRate);
     this.#context = {
       host,
       state,
@@ -111,18 +123,11 @@ export class Session {
       isHeld: () => this.#held,
       backlog: new Backlog(),
       holdBacklog: async (signal) => await this.#holdBacklog(signal),
-      pace: pacer(options.maxRate),
+      pace: async (bytes, signal) => await this.#pace.take(bytes, signal),
       once: options.once,
       listings: new Listings(),
       tellOwner: (owner, found) => {
         this.#starter.tell(owner, found);
-      },
-      rotateWaitMs: options.rotateWaitMs,
-      nameOf: nameBelow(options.pathPrefix),
-      look: async (file) => {
-        const sight = await inspect(file, options.followSymlinks);
-        skipped.sight(file, sight, undefined);
-        return sight.kind === 'file' ? sight.found : undefined;
       },
       fileSystems: new FileSystems(),
       knownFiles: new KnownFiles(),
@@ -162,13 +167,18 @@ export class Session {
       for (const bell of this.#backlogBells) bell.ring();
     });
     const isWatched = !this.#options.once && this.#spool === undefined;
-    const watcher = isWatched ? await this.#watch() : undefined;
+    if (isWatched) this.#watcher = await this.#watch();
+    const unlisten = this.#options.changes?.listen(() => {
+      this.#pace.change(this.#limits.maxRate);
+      this.#sweepBell.ring();
+    });
     try {
       await (this.#options.once ? this.#untilCommitted() : this.#forever());
     } finally {
       unsubscribe();
       unsubscribeReceived();
-      await watcher?.close();
+      unlisten?.();
+      await this.#watcher?.close();
       signal.removeEventListener('abort', stop);
     }
   }
@@ -177,6 +187,7 @@ export class Session {
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all([...this.#sources.values()].map(async (source) => await source.stop()));
+    await this.#starter.stopped();
     await this.#state.save();
   }
 
@@ -185,10 +196,14 @@ export class Session {
     return this.#hasSwept || this.#spool !== undefined ? this.#sources.values() : undefined;
   }
 
+  get #limits(): ShipLimits {
+    return this.#options.changes?.value ?? this.#options;
+  }
+
   // --- files ----------------------------------------------------------------------------------------------------
 
   async #firstSweep(): Promise<void> {
-    const { log, globs, once } = this.#options;
+    const { log, once } = this.#options;
     if (this.#spool !== undefined) {
       this.#starter.fromSpool(this.#spool);
       return;
@@ -196,7 +211,7 @@ export class Session {
     await this.#starter.first(this.#state.fresh ? await this.#known() : undefined);
     this.#hasSwept = true;
     if (this.#sources.size > 0) return;
-    const what = `no file matches ${globs.join(' ')}`;
+    const what = `no file matches ${this.#globs.join(' ')}`;
     if (once)
       throw new LogferryError(
         'failed',
@@ -204,6 +219,33 @@ export class Session {
         'check the path, and quote the glob so that the shell leaves it alone',
       );
     log.warn(`${what}; waiting for one`);
+  }
+
+  get #globs(): string[] {
+    return this.#limits.sources.flatMap(({ globs }) => globs);
+  }
+
+  /** Other sources from now on; those that stay as they are notice nothing. */
+  async #takeChanges(): Promise<void> {
+    const limits = this.#limits;
+    const { sources } = this.#inForce;
+    this.#pace.change(limits.maxRate);
+    if (this.#spool !== undefined || isDeepStrictEqual(limits.sources, sources)) {
+      this.#inForce = limits;
+      return;
+    }
+    // Without a server a file that is closed could not be begun again before it is there.
+    if (!this.#host.link.isConnected()) return;
+    this.#changeBy ??= performance.now() + CHANGE_MS;
+    if (performance.now() < this.#changeBy && (await this.#starter.wouldLose(limits.sources))) return;
+    this.#inForce = limits;
+    this.#changeBy = undefined;
+    await this.#starter.change(limits.sources);
+    // A notice finds those that have begun since.
+    this.#files = new Map();
+    const before = this.#watcher;
+    this.#watcher = await this.#watch();
+    await before?.close();
   }
 
   /** What stream and record know of this host, for a shipper that has lost its state. */
@@ -218,7 +260,7 @@ export class Session {
   /** What lies elsewhere is not watched: nothing tells here when it changes there. */
   async #watch(): Promise<FSWatcher | undefined> {
     const globs: string[] = [];
-    for (const glob of this.#options.globs) if (!(await isRemotePath(baseOfGlob(glob)))) globs.push(glob);
+    for (const glob of this.#globs) if (!(await isRemotePath(baseOfGlob(glob)))) globs.push(glob);
     if (globs.length === 0) return undefined;
     return watchPaths({
       globs,
@@ -253,6 +295,7 @@ export class Session {
   async #sweep(everything: boolean): Promise<void> {
     const changed = [...this.#changed];
     this.#changed.clear();
+    if (this.#limits !== this.#inForce) await this.#takeChanges();
     for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
     await this.#lookAtAll((source) => everything || source.current?.isRecent === true);
     await this.#starter.retry();
@@ -534,15 +577,4 @@ export class Session {
 function isOutOfDescriptors(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'EMFILE' || code === 'ENFILE';
-}
-
-/** At most so many bytes a second, with at most a second's worth at once. */
-function pacer(maxRate: number | undefined): ShipperContext['pace'] {
-  if (maxRate === undefined) return async () => {};
-  let freeAt = performance.now();
-  return async (bytes, signal) => {
-    const now = performance.now();
-    freeAt = Math.max(freeAt, now - 1_000) + (bytes / maxRate) * 1_000;
-    if (freeAt > now) await sleep(freeAt - now, signal);
-  };
 }

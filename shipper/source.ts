@@ -85,6 +85,10 @@ export class Source {
     this.#search = new Search(context, file, this.#lineage, this.#arrivals);
   }
 
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
   get generations(): readonly Generation[] {
     return this.#lineage.generations;
   }

@@ -1,20 +1,22 @@
-// The sources of a shipper: which of the paths that the globs match become one, under which name, and where it begins.
-// Never looks again at one that has begun: session.ts does.
+// The paths of a shipper: which of those that the sources' globs match are shipped, under which name, and where each
+// begins. Never looks again at one that has begun: session.ts does.
 
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
 import { LogferryError, oneLine } from '../common/errors.ts';
-import { inParallel } from '../common/run.ts';
+import { inParallel, sleep } from '../common/run.ts';
 import { formatDuration } from '../common/units.ts';
 import { Circle } from './circle.ts';
 import { type Found, inspect, linksFrom, now } from './discover.ts';
 import { expand, type Matched } from './expand.ts';
-import type { Generation, ShipperContext } from './generation.ts';
+import type { Generation } from './generation.ts';
+import { contextOf, type Group, groupOf, isAdded, ownerOf, regroup, type SharedContext } from './groups.ts';
 import { baseOf, type FileStamp, isRotationOf, isSameFile } from './identity.ts';
 import { finishedAtItsEnd, isOlder } from './old-files.ts';
+import { keyOf } from './known-files.ts';
 import { findMoved } from './moved.ts';
-import type { ShipOptions } from './options.ts';
+import type { ShipOptions, SourceOptions } from './options.ts';
 import type { Skipped } from './skipped.ts';
 import type { Known } from './search.ts';
 import { type Fresh, Source } from './source.ts';
@@ -26,6 +28,9 @@ const FILES_AT_ONCE = 16;
 /** A rotation creates the new file soon after it has renamed the old one. */
 const VANISHED_NS = 60_000_000_000n;
 
+/** So long is waited for what is no longer shipped; a file system that does not answer holds up nothing else. */
+const STOP_MS = 5_000;
+
 /** Where a path begins that nothing is known of. */
 type Begin = Pick<Fresh, 'at' | 'since'>;
 
@@ -35,6 +40,12 @@ export interface Kept {
   /** Undefined where nothing is kept of it: it ended long ago. */
   readonly entry: GenerationState | undefined;
   readonly generation: Generation | undefined;
+}
+
+/** A file that a source names. */
+interface Listed {
+  readonly found: Found;
+  readonly group: Group;
 }
 
 /** What is shipped as one path. */
@@ -48,6 +59,8 @@ export interface AnySource {
   readonly isCommitted: boolean;
   /** The device that its file is on, where it is known and there is reason to look. */
   readonly device: bigint | undefined;
+  /** Fires when it is no longer shipped. */
+  readonly signal: AbortSignal;
   readonly isAsSeen: (found: Found) => boolean;
   readonly foundElsewhere: (found: Found) => Promise<void>;
   /**
@@ -64,7 +77,7 @@ export class Sources {
   /** By path. */
   readonly all = new Map<string, AnySource>();
   readonly #options: ShipOptions;
-  readonly #context: ShipperContext;
+  readonly #context: SharedContext;
   readonly #skipped: Skipped;
   readonly #signal: AbortSignal;
   readonly #lookAtShipped: () => Promise<void>;
@@ -73,8 +86,11 @@ export class Sources {
   #listedAt = now();
   /** The time before: a name that is renamed while its directory is listed may be missing in one listing, not in two. */
   #newSince = now();
-  /** Files that could not be begun and are tried again, and where they begin then. */
-  readonly #failed = new Map<string, Begin>();
+  #groups: readonly Group[];
+  /** Paths that are no longer shipped, until they have come to rest. */
+  readonly #stopping = new Map<string, Promise<void>>();
+  /** Files that could not be begun and are tried again, for whom, and where they begin then. */
+  readonly #failed = new Map<string, { readonly group: Group; readonly begin: Begin }>();
   readonly #beginning = new Set<string>();
   readonly #circle: Promise<Circle>;
   /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
@@ -86,7 +102,7 @@ export class Sources {
 
   constructor(
     options: ShipOptions,
-    context: ShipperContext,
+    context: SharedContext,
     skipped: Skipped,
     signal: AbortSignal,
     lookAtShipped: () => Promise<void>,
@@ -98,6 +114,8 @@ export class Sources {
     this.#signal = signal;
     this.#lookAtShipped = lookAtShipped;
     this.#onBegun = onBegun;
+    const { sources } = options.changes?.value ?? options;
+    this.#groups = sources.map((source) => groupOf(context, source, skipped, signal));
     this.#circle = Circle.of(context.state.location, options.ownLogs);
     // Whoever looks at files gets the error.
     this.#circle.catch(() => {});
@@ -126,22 +144,131 @@ export class Sources {
   /** What the state knows, and what the globs match now. `known` is for a shipper that has no state. */
   async first(known: Known | undefined): Promise<void> {
     const { state } = this.#context;
+    const since = now();
+    [this.#listedAt, this.#newSince] = [since, since];
     // Only what is there at the very first start may begin at its end.
-    const at = state.fresh && this.#options.from === 'end' ? atEnd : atBeginning;
-    const begin = { at, since: now() };
-    [this.#listedAt, this.#newSince] = [begin.since, begin.since];
-    const found = await this.#lookAround(await this.#matched());
-    if (!state.fresh) await this.#adoptMoved(found);
-    await inParallel(state.sources.keys(), FILES_AT_ONCE, async (file) => {
-      await this.#begin(file, found.get(file), begin, known);
+    const begin = (group: Group): Begin => ({
+      at: state.fresh && group.from === 'end' ? atEnd : atBeginning,
+      since,
     });
-    await this.#beginNew(found, begin, known);
+    const listed = await this.#lookAround(await this.#matched());
+    if (!state.fresh) await this.#adoptMoved(listed);
+    await this.#beginKnown(listed, begin, known);
+    await this.#beginNew(listed, begin, known);
     await state.begun();
+  }
+
+  /**
+   * Other sources from now on. What no source names any more is shipped as far as it was read, and its place is kept;
+   * what belongs to another source now, or to one with other options, goes on there.
+   */
+  async change(sources: readonly SourceOptions[]): Promise<void> {
+    const before = this.#groups;
+    const added = sources.filter((options) => isAdded(before, options));
+    this.#groups = this.#regrouped(sources);
+    const goOn = new Set(this.#groups.map(({ signal }) => signal));
+    for (const group of before) if (!goOn.has(group.signal)) group.stop();
+    for (const [file, { group, begin }] of [...this.#failed]) {
+      const still = this.#groups.find(({ signal, names }) => signal === group.signal && names(file));
+      if (still === undefined) this.#failed.delete(file);
+      else this.#failed.set(file, { group: still, begin });
+    }
+    for (const [file, source] of [...this.all]) if (source.signal.aborted) this.#drop(file, source);
+    for (const [name, file] of this.#named) if (!this.all.has(file)) this.#named.delete(name);
+    await Promise.race([Promise.all(this.#stopping.values()), sleep(STOP_MS, this.#signal)]);
+    const since = now();
+    const later = this.#later;
+    const begin = ({ options, from }: Group): Begin =>
+      added.includes(options) ? { at: from === 'end' ? atEnd : atBeginning, since } : later;
+    const listed = await this.#lookAround(await this.#matched());
+    await this.#beginKnown(listed, begin, undefined);
+    await this.#lookAtShipped();
+    await this.#beginNew(listed, begin, undefined);
+  }
+
+  /**
+   * Whether a file would be closed for these sources, to go on with another, that was deleted and has bytes that are not
+   * in the stream: nobody could open it again.
+   */
+  async wouldLose(sources: readonly SourceOptions[]): Promise<boolean> {
+    const next = this.#regrouped(sources);
+    const goOn = new Set(next.map(({ signal }) => signal));
+    for (const [file, { signal, generations }] of this.all) {
+      if (goOn.has(signal) || ownerOf(next, file) === undefined) continue;
+      for (const generation of generations)
+        if (generation.isOpen && !generation.isDrained && (await generation.isUnlinked())) return true;
+    }
+    return false;
+  }
+
+  #regrouped(sources: readonly SourceOptions[]): Group[] {
+    return regroup(this.#groups, sources, this.all, (options) =>
+      groupOf(this.#context, options, this.#skipped, this.#signal),
+    );
+  }
+
+  /** Stops reading; what is in flight is waited for. */
+  #drop(file: string, source: AnySource): void {
+    this.all.delete(file);
+    const stopped = source
+      .stop()
+      .catch((error: unknown) => {
+        this.#context.log.warn(`cannot stop shipping ${file} (${oneLine(error)})`);
+      })
+      .then(() => {
+        this.#stopping.delete(file);
+      });
+    this.#stopping.set(file, stopped);
+  }
+
+  /** Resolves when everything that is no longer shipped has come to rest. */
+  async stopped(): Promise<void> {
+    await Promise.all(this.#stopping.values());
+  }
+
+  /** What the state knows of and a source names. */
+  async #beginKnown(
+    listed: ReadonlyMap<string, Listed>,
+    begin: (group: Group) => Begin,
+    known: Known | undefined,
+  ): Promise<void> {
+    const { state } = this.#context;
+    const groupOfKnown = this.#ownersOfKnown(listed);
+    const files = [...state.sources.keys()].filter(
+      (file) => !this.all.has(file) && !this.#stopping.has(file),
+    );
+    const unnamed: string[] = [];
+    await inParallel(files, FILES_AT_ONCE, async (file) => {
+      const group = groupOfKnown(file);
+      if (group === undefined) unnamed.push(file);
+      else await this.#begin(file, listed.get(file)?.found, group, begin(group), known);
+    });
+    const [first] = unnamed;
+    if (first === undefined) return;
+    const which = unnamed.length === 1 ? first : `${unnamed.length} files (${first} for one)`;
+    this.#context.log.info(
+      `${which}: shipped before, named by no source now: not read; goes on where it ended when one names it`,
+    );
+  }
+
+  /** Whose a path of the state is: who names it, or names its file where that is called something else now. */
+  #ownersOfKnown(listed: ReadonlyMap<string, Listed>): (file: string) => Group | undefined {
+    const { state } = this.#context;
+    const byStamp = new Map<string, Group>();
+    for (const [file, { found, group }] of listed)
+      if (!state.sources.has(file)) byStamp.set(keyOf(found.stamp), group);
+    const renamed = (file: string): Group | undefined =>
+      state.sources
+        .get(file)
+        ?.map((entry) => byStamp.get(keyOf(entry)))
+        .find((group) => group !== undefined);
+    return (file) => listed.get(file)?.group ?? ownerOf(this.#groups, file) ?? renamed(file);
   }
 
   /** Standard input. */
   fromSpool(spool: Spool): void {
-    const source = new SpoolSource(this.#context, spool, this.#signal, this.#onBegun);
+    const context = contextOf(this.#context, STDIN, this.#skipped, () => 0);
+    const source = new SpoolSource(context, spool, this.#signal, this.#onBegun);
     this.all.set(source.path, source);
     source.start();
   }
@@ -149,28 +276,31 @@ export class Sources {
   /** What the globs match by now. */
   async more(): Promise<void> {
     (await this.#circle).lookAgain();
-    const begin = this.#later;
+    const later = this.#later;
     const listedAt = now();
-    const found = await this.#lookAround(await this.#matched());
+    const listed = await this.#lookAround(await this.#matched());
     [this.#newSince, this.#listedAt] = [this.#listedAt, listedAt];
     // It may be the next file of one that is shipped under another of its names.
-    const isNew = ({ stamp }: Found): boolean => !this.#context.knownFiles.has(stamp);
-    if ([...found.values()].some((each) => isNew(each))) await this.#lookAtShipped();
-    await this.#beginNew(found, begin, undefined);
+    const isNew = ({ found }: Listed): boolean => !this.#context.knownFiles.has(found.stamp);
+    if ([...listed.values()].some((each) => isNew(each))) await this.#lookAtShipped();
+    await this.#beginNew(listed, () => later, undefined);
   }
 
   /** Tries again what could not be begun. */
   async retry(): Promise<void> {
     const { state } = this.#context;
-    const failed = [...this.#failed.keys()];
+    const failed = [...this.#failed];
+    const later = this.#later;
     const isKnown = (file: string): boolean => state.sources.has(file);
-    const begin = this.#later;
-    await inParallel(failed.filter(isKnown), FILES_AT_ONCE, async (file) => {
-      await this.#begin(file, undefined, begin, undefined);
+    const again = failed.filter(([file]) => isKnown(file));
+    await inParallel(again, FILES_AT_ONCE, async ([file, { group }]) => {
+      await this.#begin(file, undefined, group, later, undefined);
     });
-    const others = failed.filter((file) => !isKnown(file));
-    const named = new Map(others.map((file) => [file, { by: file, isLiteral: true }]));
-    await this.#beginNew(await this.#lookAround(named), begin, undefined);
+    const others = failed.filter(([file]) => !isKnown(file));
+    const named = new Map(
+      others.map(([file, { group }]) => [file, { source: group, by: file, isLiteral: true }]),
+    );
+    await this.#beginNew(await this.#lookAround(named), () => later, undefined);
   }
 
   /** Links lead from here to where those of a shipped path lead: that one sees what comes there. */
@@ -196,73 +326,88 @@ export class Sources {
   }
 
   /** The paths that the globs match and that are not shipped yet. */
-  async #matched(): Promise<ReadonlyMap<string, Matched>> {
-    return new Map([...(await expand(this.#options))].filter(([file]) => !this.all.has(file)));
+  async #matched(): Promise<ReadonlyMap<string, Matched<Group>>> {
+    const isFree = (file: string): boolean => !this.all.has(file) && !this.#stopping.has(file);
+    return new Map([...(await expand(this.#groups))].filter(([file]) => isFree(file)));
   }
 
   /** The files among the paths, in the same order. */
-  async #lookAround(matched: ReadonlyMap<string, Matched>): Promise<ReadonlyMap<string, Found>> {
-    const found = new Map<string, Found | undefined>();
-    for (const file of matched.keys()) found.set(file, undefined);
+  async #lookAround(matched: ReadonlyMap<string, Matched<Group>>): Promise<ReadonlyMap<string, Listed>> {
+    const listed = new Map<string, Listed | undefined>();
+    for (const file of matched.keys()) listed.set(file, undefined);
     await inParallel(matched, FILES_AT_ONCE, async ([file, match]) => {
+      const group = match.source;
       try {
-        found.set(file, await this.#lookAt(file, match));
+        const found = await this.#lookAt(file, match);
+        if (found !== undefined) listed.set(file, { found, group });
       } catch (error) {
-        this.#tryAgain(file, error);
+        this.#tryAgain(file, group, error);
       }
     });
-    return new Map([...found].flatMap(([file, one]) => (one === undefined ? [] : [[file, one]])));
+    return new Map([...listed].flatMap(([file, one]) => (one === undefined ? [] : [[file, one]])));
   }
 
-  async #lookAt(file: string, { isLiteral, by }: Matched): Promise<Found | undefined> {
-    const sight = await inspect(file, this.#options.followSymlinks);
+  async #lookAt(file: string, { source: group, isLiteral, by }: Matched<Group>): Promise<Found | undefined> {
+    const sight = await inspect(file, group.followSymlinks);
     const found = sight.kind === 'file' ? sight.found : undefined;
     if (sight.kind !== 'nothing' && (await this.#isInCircle(file, found?.stamp))) return undefined;
     if (sight.kind === 'nothing' && !isLiteral && !this.#vanished.has(file))
       this.#vanished.set(file, this.#newSince);
     if (found !== undefined && (await this.#isOtherName(found))) return undefined;
     this.#skipped.sight(file, sight, isLiteral ? undefined : by);
-    if (sight.kind === 'unnameable') this.#tryLater(file);
+    if (sight.kind === 'unnameable') this.#tryLater(file, group);
     else if (sight.kind !== 'file') this.#failed.delete(file);
     return found;
   }
 
-  async #adoptMoved(found: ReadonlyMap<string, Found>): Promise<void> {
-    const { state, nameOf, log } = this.#context;
-    for (const { from, to } of await findMoved(state.sources, found, nameOf)) {
+  async #adoptMoved(listed: ReadonlyMap<string, Listed>): Promise<void> {
+    const { state, log } = this.#context;
+    const nameOf = (file: string): string =>
+      (listed.get(file)?.group ?? ownerOf(this.#groups, file))?.context.nameOf(file) ?? file;
+    const files = new Map([...listed].map(([file, { found }]) => [file, found]));
+    for (const { from, to } of await findMoved(state.sources, files, nameOf)) {
       state.move(from, to);
       log.info({ path: to }, `${to} goes on where ${from} ended`);
     }
   }
 
   /** Of several names of one file the first counts. */
-  async #beginNew(found: ReadonlyMap<string, Found>, begin: Begin, known: Known | undefined): Promise<void> {
+  async #beginNew(
+    listed: ReadonlyMap<string, Listed>,
+    begin: (group: Group) => Begin,
+    known: Known | undefined,
+  ): Promise<void> {
     const { state, knownFiles } = this.#context;
     const claimed: Found[] = [];
-    const files = [...found].filter(([file, one]) => {
-      if (knownFiles.has(one.stamp)) return state.sources.has(file);
-      knownFiles.add(one.stamp, file);
-      claimed.push(one);
+    const files = [...listed].filter(([file, { found }]) => {
+      if (knownFiles.has(found.stamp)) return state.sources.has(file);
+      knownFiles.add(found.stamp, file);
+      claimed.push(found);
       return true;
     });
-    const old: string[] = [];
-    await inParallel(files, FILES_AT_ONCE, async ([file, one]) => {
-      const isNew = !state.sources.has(file) && known?.(baseOf(one.stamp) ?? '') === undefined;
-      if (isNew && isOlder(one, this.#options.ignoreOlderMs, Date.now())) {
-        if (await this.#beginOld(file, one)) old.push(file);
+    const old: { file: string; ageMs: number | undefined }[] = [];
+    await inParallel(files, FILES_AT_ONCE, async ([file, { found, group }]) => {
+      const isNew = !state.sources.has(file) && known?.(baseOf(found.stamp) ?? '') === undefined;
+      if (isNew && isOlder(found, group.ignoreOlderMs, Date.now())) {
+        if (await this.#beginOld(file, found, group)) old.push({ file, ageMs: group.ignoreOlderMs });
       } else {
-        const since = this.#vanished.get(file) ?? begin.since;
-        await this.#begin(file, one, this.#failed.get(file) ?? { ...begin, since }, known);
+        const first = begin(group);
+        const since = this.#vanished.get(file) ?? first.since;
+        await this.#begin(file, found, group, this.#failed.get(file)?.begin ?? { ...first, since }, known);
       }
     });
     for (const one of claimed) knownFiles.remove(one.stamp, one.path);
     for (const [file, since] of this.#vanished)
       if (this.all.has(file) || now() - since > VANISHED_NS) this.#vanished.delete(file);
-    this.#sayOld(old);
+    for (const [ageMs, some] of Map.groupBy(old, (one) => one.ageMs))
+      this.#sayOld(
+        some.map(({ file }) => file),
+        ageMs,
+      );
   }
 
   /** Remembers the file as shipped up to its end. */
-  async #beginOld(file: string, found: Found): Promise<boolean> {
+  async #beginOld(file: string, found: Found, group: Group): Promise<boolean> {
     const { state } = this.#context;
     try {
       const entry = await finishedAtItsEnd(found);
@@ -270,16 +415,15 @@ export class Sources {
       state.sources.set(file, [entry]);
       state.touch();
     } catch (error) {
-      this.#tryAgain(file, error);
+      this.#tryAgain(file, group, error);
       return false;
     }
-    await this.#begin(file, found, this.#later, undefined);
+    await this.#begin(file, found, group, this.#later, undefined);
     return true;
   }
 
-  #sayOld(old: readonly string[]): void {
+  #sayOld(old: readonly string[], ignoreOlderMs: number | undefined): void {
     const [first] = old;
-    const { ignoreOlderMs } = this.#options;
     if (first === undefined || ignoreOlderMs === undefined) return;
     const which = old.length === 1 ? `${first} was` : `${old.length} files (${first} for one) were`;
     const rest = 'what is added later is shipped';
@@ -291,27 +435,28 @@ export class Sources {
   async #begin(
     file: string,
     found: Found | undefined,
+    group: Group,
     begin: Begin,
     known: Known | undefined,
   ): Promise<void> {
-    if (this.all.has(file) || this.#beginning.has(file) || this.#signal.aborted) return;
-    const { state, nameOf } = this.#context;
+    if (this.all.has(file) || this.#beginning.has(file) || group.signal.aborted) return;
+    const { state, nameOf, look } = group.context;
     const name = nameOf(file);
-    if (!this.#mayBeNamed(file, name)) return;
+    if (!this.#mayBeNamed(file, group, name)) return;
     this.#named.set(name, file);
     this.#beginning.add(file);
     let source: Source | undefined;
     try {
-      const earlier = state.sources.has(file) ? undefined : await this.#shippedAs(file, found, known);
+      const earlier = state.sources.has(file) ? undefined : await this.#shippedAs(file, found, group, known);
       if (found !== undefined && earlier !== undefined) {
         this.#context.knownFiles.add(found.stamp, earlier);
-        await this.#begin(earlier, await this.#context.look(earlier), begin, known);
+        await this.#begin(earlier, await look(earlier), group, begin, known);
         this.#context.knownFiles.remove(found.stamp, earlier);
         return;
       }
-      source = new Source(this.#context, file, this.#signal);
+      source = new Source(group.context, file, group.signal);
       // It may have been rotated since it was listed.
-      const there = await this.#context.look(file);
+      const there = await look(file);
       const isAny = await source.start(there, { ...begin, listed: found }, known ?? (() => undefined));
       this.#failed.delete(file);
       if (!isAny) {
@@ -328,7 +473,7 @@ export class Sources {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
       await source?.stop();
       const at = found === undefined ? 0 : begin.at(found);
-      this.#tryAgain(file, error, { at: () => at, since: begin.since });
+      this.#tryAgain(file, group, error, { at: () => at, since: begin.since });
     } finally {
       this.#beginning.delete(file);
       if (!this.all.has(file)) this.#named.delete(name);
@@ -339,9 +484,10 @@ export class Sources {
   async #shippedAs(
     file: string,
     found: Found | undefined,
+    { context }: Group,
     known: Known | undefined,
   ): Promise<string | undefined> {
-    const { nameOf, look } = this.#context;
+    const { nameOf, look } = context;
     const was = (found === undefined ? undefined : known?.(baseOf(found.stamp) ?? '')?.path) ?? '';
     const beside = was !== '' && path.dirname(was) === path.dirname(nameOf(file)) && was !== nameOf(file);
     if (!beside || found === undefined) return undefined;
@@ -352,23 +498,23 @@ export class Sources {
   }
 
   /** Two files never arrive as one. */
-  #mayBeNamed(file: string, name: string): boolean {
+  #mayBeNamed(file: string, group: Group, name: string): boolean {
     const other = this.#named.get(name);
     if (other === undefined || other === file) return true;
     this.#skipped.say(
       file,
       `cannot ship ${file}: it would arrive as ${name}, like ${other}: leave one of them out with --exclude`,
     );
-    this.#tryLater(file);
+    this.#tryLater(file, group);
     return false;
   }
 
-  #tryLater(file: string, begin: Begin = this.#later): void {
-    if (!this.#failed.has(file)) this.#failed.set(file, begin);
+  #tryLater(file: string, group: Group, begin: Begin = this.#later): void {
+    if (!this.#failed.has(file)) this.#failed.set(file, { group, begin });
   }
 
-  #tryAgain(file: string, error: unknown, begin?: Begin): void {
-    this.#tryLater(file, begin);
+  #tryAgain(file: string, group: Group, error: unknown, begin?: Begin): void {
+    this.#tryLater(file, group, begin);
     this.#context.throttle.run(`begin ${file}`, (repeated) => {
       this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
     });
@@ -379,5 +525,6 @@ function endOf(links: readonly string[]): string {
   return links.at(-1) ?? '';
 }
 
+const STDIN = { followSymlinks: true, pathPrefix: undefined };
 const atBeginning = (): number => 0;
 const atEnd = ({ size }: Found): number => size;

@@ -38,6 +38,10 @@ export class SpoolSource implements AnySource {
     this.path = spool.name;
   }
 
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
   get generations(): readonly Generation[] {
     return [...this.#begun.values()];
   }

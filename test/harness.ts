@@ -32,7 +32,7 @@ import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { bySegmentTime, isSegmentOf } from '../receiver/names.ts';
 import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
-import type { ShipOptions } from '../shipper/options.ts';
+import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
@@ -426,24 +426,31 @@ export class Writer {
   }
 }
 
+/** Globs with the defaults of everything else. */
+export function plainSource(globs: readonly string[]): SourceOptions {
+  return {
+    globs,
+    exclude: [],
+    defaultExcludes: true,
+    from: 'beginning',
+    ignoreOlderMs: undefined,
+    rotateWaitMs: 300_000,
+    followSymlinks: true,
+    pathPrefix: undefined,
+  };
+}
+
 /** What a shipper in this process is told. */
 export function shipOptions(world: World, host: string, glob: string): ShipOptions {
   return {
     server: { server: world.server.url },
     stream: 'LOGS',
     prefix: 'logs',
-    globs: [glob],
+    sources: [plainSource([glob])],
     stdin: undefined,
-    exclude: [],
-    defaultExcludes: true,
-    ignoreOlderMs: undefined,
-    rotateWaitMs: 300_000,
-    followSymlinks: true,
-    pathPrefix: undefined,
     ownLogs: [],
     host,
     state: path.join(world.dir, `state-${host}`),
-    from: 'beginning',
     compression: 'zstd',
     maxRate: undefined,
     once: false,

@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 import { Command } from 'commander';
 import { z } from 'zod';
 
-import { addFlags, readFlags } from '../cli/flag.ts';
+import { addFlags, commandLineOf, readFlags } from '../cli/flag.ts';
 import { serverFlags, serverOptions } from '../cli/options.ts';
 import { LogferryError } from '../common/errors.ts';
 import type { ServerOptions } from '../common/nats.ts';
@@ -54,7 +54,7 @@ class Home {
     addFlags(command, schema);
     command.parse([...args], { from: 'user' });
     const all = { HOME: this.dir, ...env };
-    return serverOptions(readFlags(schema, command, all), all);
+    return serverOptions(readFlags(schema, commandLineOf(command, schema), all).values, all);
   }
 
   /** The one line that is said, and exit 2. */

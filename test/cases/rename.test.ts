@@ -4,6 +4,7 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
+import { plainSource } from '../harness.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 
 const cases = Cases.share('rename');
@@ -79,7 +80,7 @@ describe('files that are renamed', { concurrency: 6, timeout: 60_000 }, () => {
       const before = host.log('old/app.log.1');
       const start = (): void => {
         const globs = ['one/*.log', 'all/app.log*', 'old/app.log*'];
-        host.ship('', { globs: globs.map((glob) => host.file(glob)) });
+        host.ship('', { sources: [plainSource(globs.map((glob) => host.file(glob)))] });
       };
       const rotate = (...logs: (Log | undefined)[]): void => {
         for (const log of logs) {
