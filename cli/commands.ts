@@ -38,6 +38,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./receive.ts')).receiveCommand(),
   },
   {
+    name: 'check-config',
+    summary: 'check a configuration file, and show what counts',
+    load: async () => (await import('./check-config.ts')).checkConfigCommand(),
+  },
+  {
     name: 'permissions',
     summary: 'print the least permissions of a shipper or a receiver',
     load: async () => (await import('./permissions.ts')).permissionsCommand(),
