@@ -32,7 +32,7 @@ export interface Reload<O> {
   readonly once: boolean;
 }
 
-/** Reads again at each SIGHUP, one after the other; without a file SIGHUP is only said. */
+/** Reads again at each SIGHUP, one after the other; without a file it ends the process, as when a terminal is closed. */
 export function reloadOnHangup<O>(
   line: CommandLine,
   start: Settings<O>,
@@ -41,12 +41,9 @@ export function reloadOnHangup<O>(
 ): void {
   let now: readonly Setting[] = start.settings;
   let reading: Promise<void> = Promise.resolve();
+  const { config } = line.flags;
+  if (typeof config !== 'string') return;
   process.on('SIGHUP', () => {
-    const { config } = line.flags;
-    if (typeof config !== 'string') {
-      log.info('SIGHUP: ignored, there is no --config to read again');
-      return;
-    }
     if (reload.once) {
       log.info('SIGHUP: ignored, with --once nothing changes on the way');
       return;

@@ -284,13 +284,13 @@ test('SIGHUP while there is no server: what changes waits for it, and nothing is
   });
 });
 
-test('SIGHUP without --config is said, and ends nothing', async () => {
+test('SIGHUP without --config ends it, as when a terminal is closed', async () => {
   await World.run('hangup', async (world) => {
     const shipper = world.ship(['--server', 'nats://127.0.0.1:1']);
     await warns(shipper, /./);
     shipper.child.kill('SIGHUP');
-    await logs(shipper, /^SIGHUP: ignored, there is no --config/);
-    await stops(shipper);
+    await shipper.exited;
+    assert.equal(shipper.child.signalCode, 'SIGHUP');
   });
 });
 
