@@ -99,7 +99,10 @@ test('every command explains itself with two examples', async () => {
     const asked = await logferry([name, '--help']);
     assert.deepEqual([asked.code, asked.stderr], [0, ''], name);
     const examples = asked.stdout.slice(asked.stdout.indexOf('Examples:'));
-    assert.ok((examples.match(new RegExp(`^  [^#]*\\blogferry ${name}\\b`, 'gm')) ?? []).length >= 2, asked.stdout);
+    assert.ok(
+      (examples.match(new RegExp(`^  [^#]*\\blogferry ${name}\\b`, 'gm')) ?? []).length >= 2,
+      asked.stdout,
+    );
     assert.equal((await logferry(['help', name])).stdout, asked.stdout);
   }
 });
