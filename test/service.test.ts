@@ -176,12 +176,18 @@ test('a shipper and a receiver are services, with their status, for as long as t
         {
           name: 'logferry-receiver',
           keys: ['receiver', 'stream', 'prefix', 'machine', 'directory'],
-          endpoints: [['status', 'logferry.status.logs.receiver.central-1']],
+          endpoints: [
+            ['status', 'logferry.status.logs.receiver.central-1'],
+            ['verify', 'logferry.verify.logs.receiver.central-1'],
+          ],
         },
         {
           name: 'logferry-shipper',
           keys: ['host', 'stream', 'prefix', 'machine'],
-          endpoints: [['status', 'logferry.status.logs.shipper.web1']],
+          endpoints: [
+            ['status', 'logferry.status.logs.shipper.web1'],
+            ['verify', 'logferry.verify.logs.shipper.web1'],
+          ],
         },
       ],
     );
