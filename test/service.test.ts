@@ -62,7 +62,7 @@ const stats = z.strictObject({
       num_requests: z.int(),
       num_errors: z.int(),
       last_error: z.string(),
-      data: z.unknown(),
+      data: z.unknown().optional(),
       processing_time: z.int(),
       average_processing_time: z.int(),
     }),
