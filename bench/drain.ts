@@ -2,7 +2,8 @@
 
 import { LogferryError } from '../common/errors.ts';
 import { firstDifference } from './compare.ts';
-import { endedChildrenCpuMs, loopbackBytes, machineCpuMs, type Usage, usageOf } from './process-usage.ts';
+import { type Measured, measured } from './measured.ts';
+import { loopbackBytes, machineCpuMs, type Usage } from './process-usage.ts';
 import type { Source } from './report.ts';
 import { median } from './table.ts';
 import { World, type WorldOptions } from './world.ts';
@@ -24,7 +25,6 @@ export interface Drain {
 }
 
 const EMPTY_RUNS = 3;
-const SAMPLE_MS = 50;
 
 /**
  * Throws `failed` when a byte at the destination differs.
@@ -43,7 +43,7 @@ export async function drain(
   const { source, empty, signal } = options;
   const world = await World.start(options);
   try {
-    const empties: Shipped[] = [];
+    const empties: Measured[] = [];
     for (let run = 0; run < EMPTY_RUNS; run += 1) empties.push(await shipOnce(world, empty, false, signal));
     const before = { ...world.usage(), machine: machineCpuMs(), wire: loopbackBytes() };
     const { onProgress } = options;
@@ -75,36 +75,18 @@ export async function drain(
   }
 }
 
-interface Shipped {
-  readonly ms: number;
-  readonly usage: Usage;
-}
-
-/** From the start of the process to its end, which comes when all is committed. */
+/** Ends when all is committed. */
 async function shipOnce(
   world: World,
   file: string,
   profile: boolean,
   signal: AbortSignal,
   report?: () => Promise<void>,
-): Promise<Shipped> {
-  const cpuBefore = endedChildrenCpuMs();
-  const began = performance.now();
-  const shipper = world.ship(file, ['--once', '--timeout', '15m'], profile);
-  let peakBytes = 0;
-  // The peak only grows: the last look before the end is the one that counts.
-  const sampler = setInterval(() => {
-    peakBytes = usageOf(shipper.pid)?.peakBytes ?? peakBytes;
-  }, SAMPLE_MS);
+): Promise<Measured> {
   const reporter = report && setInterval(() => void report(), 500);
   try {
-    await shipper.done(signal);
-    return {
-      ms: performance.now() - began,
-      usage: { cpuMs: endedChildrenCpuMs() - cpuBefore, peakBytes },
-    };
+    return await measured(() => world.ship(file, ['--once', '--timeout', '15m'], profile), signal);
   } finally {
-    clearInterval(sampler);
     clearInterval(reporter);
   }
 }

@@ -8,7 +8,8 @@ import { segmentsOf } from '../receiver/segments.ts';
 import { firstDifference } from './compare.ts';
 import type { Drain } from './drain.ts';
 import { LogferryProcess } from './logferry-process.ts';
-import { endedChildrenCpuMs, type Usage, usageOf } from './process-usage.ts';
+import { type Measured, measured } from './measured.ts';
+import type { Usage } from './process-usage.ts';
 import type { Source } from './report.ts';
 import { table, whole } from './table.ts';
 import { HOST, type World } from './world.ts';
@@ -24,8 +25,6 @@ export interface ReplayRun {
   readonly drained: Drain;
   readonly replayed: Replayed;
 }
-
-const SAMPLE_MS = 50;
 
 /** Throws `failed` when a byte differs. */
 export async function replayAgain(world: World, source: Source, signal: AbortSignal): Promise<Replayed> {
@@ -64,22 +63,8 @@ async function run(
   name: string,
   extra: readonly string[],
   signal: AbortSignal,
-): Promise<{ ms: number; usage: Usage }> {
-  const cpuBefore = endedChildrenCpuMs();
-  const began = performance.now();
+): Promise<Measured> {
   const args = ['replay', '--out', path.join(world.dir, name), '--server', world.urls, ...extra];
-  const process = new LogferryProcess(args, path.join(world.dir, `${name}.log`), world.profiler(name));
-  let peakBytes = 0;
-  const sampler = setInterval(() => {
-    peakBytes = usageOf(process.pid)?.peakBytes ?? peakBytes;
-  }, SAMPLE_MS);
-  try {
-    await process.done(signal);
-    return {
-      ms: performance.now() - began,
-      usage: { cpuMs: endedChildrenCpuMs() - cpuBefore, peakBytes },
-    };
-  } finally {
-    clearInterval(sampler);
-  }
+  const log = path.join(world.dir, `${name}.log`);
+  return await measured(() => new LogferryProcess(args, log, world.profiler(name)), signal);
 }

@@ -4,9 +4,12 @@ import { Bucket } from '../common/bucket.ts';
 import type { ShipperStatus } from '../common/daemon-status.ts';
 import type { Link } from '../common/nats.ts';
 import type { RecordStore } from '../common/record-store.ts';
+import { inParallel } from '../common/run.ts';
 import { membersBucket, shipperKey, type Topology } from '../common/topology.ts';
 import { Host } from '../shipper/host.ts';
 import { serveShipper } from '../shipper/service.ts';
+
+const SETS_AT_ONCE = 64;
 
 /** `host0` to `host<count - 1>`, spread over the connections; resolves when all would answer. */
 export async function simulateShippers(
@@ -18,13 +21,13 @@ export async function simulateShippers(
 ): Promise<void> {
   const bucket = new Bucket(links[0], membersBucket(topology.stream));
   const since = new Date().toISOString();
-  for (let number = 0; number < count; number += 1) {
+  await inParallel(Array(count).keys(), SETS_AT_ONCE, async (number) => {
     const name = `host${number}`;
     const link = links[number % links.length] ?? links[0];
     const member = { directory: name, machine: name, pid: 1, boot: name, run: name, since, beats: 1 };
     const absent = { revision: 0, epoch: bucket.epoch() };
     await bucket.set(shipperKey(name), JSON.stringify(member), absent);
     serveShipper(new Host(link, topology, store, name), status);
-  }
+  });
   await Promise.all(links.map(async ({ nc }) => await nc.flush()));
 }

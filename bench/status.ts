@@ -6,16 +6,13 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { Status } from '../cli/status-types.ts';
-import { Bucket } from '../common/bucket.ts';
 import type { ShipperStatus } from '../common/daemon-status.ts';
 import { LogferryError } from '../common/errors.ts';
 import { silentLogger } from '../common/log.ts';
 import { type Link, openLink } from '../common/nats.ts';
-import { inParallel } from '../common/run.ts';
-import { DEFAULT_STREAM, membersBucket, shipperKey } from '../common/topology.ts';
-import { Host } from '../shipper/host.ts';
-import { serveShipper } from '../shipper/service.ts';
+import { DEFAULT_STREAM } from '../common/topology.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
+import { simulateShippers } from './simulated-shippers.ts';
 import { quantile, table, whole } from './table.ts';
 import type { WorldOptions } from './world.ts';
 
@@ -31,7 +28,6 @@ export interface StatusResult {
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const CONNECTIONS = 10;
-const SETS_AT_ONCE = 64;
 
 /** Throws `failed` when a host is missing from what it prints. */
 export async function statusOf(
@@ -47,7 +43,9 @@ export async function statusOf(
     await fleet.settle();
     for (let count = 0; count < CONNECTIONS; count += 1)
       links.push(await openLink({ server: fleet.server.url }, { name: 'bench', log: silentLogger() }));
-    await simulate(fleet, links, hosts, files);
+    const topology = { stream: DEFAULT_STREAM, prefix: PREFIX, partitions: PARTITIONS };
+    const status = statusWith(files, new Date().toISOString());
+    await simulateShippers([fleet.link, ...links], fleet.store, topology, hosts, () => status);
     const ms: number[] = [];
     let printed = 0;
     for (let run = 0; run < runs; run += 1) {
@@ -71,23 +69,6 @@ export function statusText({ hosts, files, ms, printed }: StatusResult): string 
     ['fastest, slowest', `${whole(quantile(ms, 0))}, ${whole(quantile(ms, 1))} ms`],
     ['printed', `${whole(printed / 1e3)} kB`],
   ])}`;
-}
-
-async function simulate(fleet: Fleet, links: readonly Link[], hosts: number, files: number): Promise<void> {
-  const topology = { stream: DEFAULT_STREAM, prefix: PREFIX, partitions: PARTITIONS };
-  const bucket = new Bucket(fleet.link, membersBucket(DEFAULT_STREAM));
-  const since = new Date().toISOString();
-  await inParallel(Array(hosts).keys(), SETS_AT_ONCE, async (number) => {
-    const name = `host${number}`;
-    const link = links[number % links.length];
-    if (link === undefined) throw new Error('BUG: there is no connection');
-    const member = { directory: name, machine: name, pid: 1, boot: name, run: name, since, beats: 1 };
-    const absent = { revision: 0, epoch: bucket.epoch() };
-    await bucket.set(shipperKey(name), JSON.stringify(member), absent);
-    const status = statusWith(files, since);
-    serveShipper(new Host(link, topology, fleet.store, name), () => status);
-  });
-  await Promise.all(links.map(async ({ nc }) => await nc.flush()));
 }
 
 function statusWith(files: number, started: string): ShipperStatus {

@@ -1,6 +1,7 @@
 // How fast `logferry tail` prints what a stream holds: to nowhere, as it is, through --grep and as JSON.
 
-import { machineCpuMs, endedChildrenCpuMs, usageOf } from './process-usage.ts';
+import { measured } from './measured.ts';
+import { machineCpuMs } from './process-usage.ts';
 import type { Source } from './report.ts';
 import { table, whole } from './table.ts';
 import { World, type WorldOptions } from './world.ts';
@@ -26,7 +27,6 @@ const WAYS: readonly { readonly name: string; readonly args: readonly string[] }
   { name: '--json', args: ['--json'] },
 ];
 const SINCE = ['--no-follow', '--since', '1d'];
-const SAMPLE_MS = 50;
 
 export async function tail(options: WorldOptions & { readonly source: Source }): Promise<TailRun[]> {
   const { source, signal } = options;
@@ -63,18 +63,9 @@ interface Timed {
 }
 
 async function timed(world: World, args: readonly string[], signal: AbortSignal): Promise<Timed> {
-  const [cpu, machine, began] = [endedChildrenCpuMs(), machineCpuMs(), performance.now()];
-  const process = world.tail(args);
-  let peakBytes = 0;
-  const sampler = setInterval(() => {
-    peakBytes = usageOf(process.pid)?.peakBytes ?? peakBytes;
-  }, SAMPLE_MS);
-  try {
-    await process.done(signal);
-  } finally {
-    clearInterval(sampler);
-  }
-  const [ms, cpuMs] = [performance.now() - began, endedChildrenCpuMs() - cpu];
+  const machine = machineCpuMs();
+  const { ms, usage } = await measured(() => world.tail(args), signal);
+  const { cpuMs, peakBytes } = usage;
   return { ms, cpuMs, othersMs: Math.max(0, machineCpuMs() - machine - cpuMs), peakBytes };
 }
 
