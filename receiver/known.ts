@@ -2,6 +2,7 @@
 // follows, and which ranges are gone. One entry for each generation, however many runs it had. Pure.
 
 import type { After } from '../common/chunk.ts';
+import { type ByteRange, joinRanges } from '../common/ranges.ts';
 
 /** One generation, beyond the runs that are still listed. */
 export interface Known {
@@ -15,7 +16,7 @@ export interface Known {
   /** The file id of the generation before. */
   readonly after?: string | undefined;
   /** The source bytes that retention removed from this directory: in order, none touching the next. */
-  readonly removed: readonly (readonly [start: number, end: number])[];
+  readonly removed: readonly ByteRange[];
 }
 
 /** What a run that goes says, beside where it lay. */
@@ -70,14 +71,4 @@ export function addKnown(known: Map<string, Known>, more: Known): void {
 /** The key of another generation of the same host. */
 export function siblingKey(file: string, id: string): string {
   return `${file.slice(0, file.lastIndexOf('/') + 1)}${id}`;
-}
-
-function joinRanges(ranges: Known['removed']): Known['removed'] {
-  const joined: [number, number][] = [];
-  for (const [start, end] of ranges.toSorted((a, b) => a[0] - b[0])) {
-    const last = joined.at(-1);
-    if (last === undefined || start > last[1]) joined.push([start, end]);
-    else last[1] = Math.max(last[1], end);
-  }
-  return joined;
 }

@@ -41,7 +41,7 @@ const EVERY_MS = 60_000;
 const SETTLE_MS = 1_500;
 
 /** Whether there is anything to do at all. */
-export function hasUpkeep({ compress, keep }: UpkeepOptions): boolean {
+function hasUpkeep({ compress, keep }: UpkeepOptions): boolean {
   return compress !== undefined || Object.values(keep).some((limit) => limit !== undefined);
 }
 

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
-import { central, World, Written } from './harness.ts';
+import { central, type Daemon, World, Written } from './harness.ts';
 
 /** Everything that is committed of the host's only file. */
 async function committed(world: World): Promise<number> {
@@ -25,15 +25,20 @@ async function isCommitted(world: World, bytes: number): Promise<void> {
   );
 }
 
+/** Fifty lines that are committed: so many bytes. */
+async function begun(world: World): Promise<{ file: Written; receiver: Daemon; before: number }> {
+  const file = new Written(world, 'app.log');
+  for (let line = 0; line < 50; line += 1) file.line();
+  const receiver = world.receive();
+  world.ship();
+  await isCommitted(world, file.bytes);
+  return { file, receiver, before: file.bytes };
+}
+
 describe('deleted while it is written to', { concurrency: true }, () => {
   test('a central file: what comes then is in a new one', async () => {
     await World.run('deleted-file', async (world) => {
-      const file = new Written(world, 'app.log');
-      for (let line = 0; line < 50; line += 1) file.line();
-      const receiver = world.receive();
-      world.ship();
-      await isCommitted(world, file.bytes);
-      const before = file.bytes;
+      const { file, receiver, before } = await begun(world);
       await rm(path.join(world.out, world.host, file.file));
       for (let line = 0; line < 50; line += 1) file.line();
       await isCommitted(world, file.bytes);
@@ -46,12 +51,7 @@ describe('deleted while it is written to', { concurrency: true }, () => {
 
   test('the whole directory: nothing is committed there any more, and a receiver elsewhere goes on', async () => {
     await World.run('deleted-directory', async (world) => {
-      const file = new Written(world, 'app.log');
-      for (let line = 0; line < 50; line += 1) file.line();
-      const receiver = world.receive();
-      world.ship();
-      await isCommitted(world, file.bytes);
-      const before = file.bytes;
+      const { file, receiver, before } = await begun(world);
       // The receiver may be making a file in it at this moment.
       await rm(world.out, { recursive: true, maxRetries: 20 });
       for (let line = 0; line < 50; line += 1) file.line();

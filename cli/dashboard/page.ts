@@ -10,7 +10,7 @@ export interface Page {
 }
 
 /** In the order in which they need each other; the last one starts it all. */
-export const SCRIPTS = [
+const SCRIPTS = [
   'dom.js',
   'format.js',
   'sparkline.js',
