@@ -185,7 +185,6 @@ export class Generation {
   /** Where it is: what a status says of each file. */
   progress(): FileProgress {
     const { file, size } = this.entry;
-    const since = this.#uncommitted.since ?? this.#unsentSince;
     return {
       path: this.source,
       file,
@@ -193,17 +192,21 @@ export class Generation {
       published: this.#position,
       committed: this.#committed,
       lagBytes: Math.max(0, size - this.#committed),
-      lagMs: since === undefined ? 0 : performance.now() - since,
+      lagMs: this.#lagMs(performance.now()),
       error: this.#error,
     };
   }
 
   /** Adds where it is to what is said of all files. */
   addTo(files: FileSums, nowMs: number): void {
-    const since = this.#uncommitted.since ?? this.#unsentSince;
-    const lagMs = since === undefined ? 0 : Math.max(0, nowMs - since);
     const hasError = this.#error !== undefined;
-    files.add(this.entry.size, this.#position, this.#committed, lagMs, hasError, this);
+    files.add(this.entry.size, this.#position, this.#committed, this.#lagMs(nowMs), hasError, this);
+  }
+
+  /** How long the oldest byte that is not committed has been waiting; more may have come since `nowMs`. */
+  #lagMs(nowMs: number): number {
+    const since = this.#uncommitted.since ?? this.#unsentSince;
+    return since === undefined ? 0 : Math.max(0, nowMs - since);
   }
 
   get isOpen(): boolean {
