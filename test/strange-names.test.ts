@@ -121,9 +121,13 @@ describe('names', { concurrency: 3 }, () => {
       const shipper = world.ship(hidden, path.join(world.source, '**', '*.log'));
       for (const file of files) {
         let text: string | undefined;
-        await until(async () => (text = await centralText(world.out, world.host, file)) !== undefined, {
-          timeoutMs: 20_000,
-        });
+        // A file that was made, and not yet written to, is there already.
+        await until(
+          async () => (text = await centralText(world.out, world.host, file)) !== undefined && text !== '',
+          {
+            timeoutMs: 20_000,
+          },
+        );
         assert.equal(text, `${JSON.stringify(file)}\n`, file);
       }
       assert.equal((await dataFiles(world.out)).length, files.length);
