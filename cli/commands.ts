@@ -48,6 +48,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./permissions.ts')).permissionsCommand(),
   },
   {
+    name: 'repartition',
+    summary: 'divide the hosts into another number of partitions',
+    load: async () => (await import('./repartition.ts')).repartitionCommand(),
+  },
+  {
     name: 'segments',
     summary: 'list which bytes of which source file lie where',
     load: async () => (await import('./segments.ts')).segmentsCommand(),

@@ -22,7 +22,7 @@ const flags = z.strictObject({
   partitions: flag(
     '--partitions <n>',
     {
-      help: 'shares that the hosts are divided into; cannot be altered',
+      help: 'shares that the hosts are divided into; logferry repartition changes it',
       otherwise: `${DEFAULT_PARTITIONS} when created`,
     },
     integer(1, 4_096),

@@ -5,6 +5,7 @@ import { LogferryError } from '../common/errors.ts';
 import type { ByteRange } from '../common/ranges.ts';
 import type { FileEntry } from '../common/record.ts';
 import type { RecordStore } from '../common/record-store.ts';
+import { sourceOf } from '../common/subjects.ts';
 import { partitionOfKey } from '../common/topology.ts';
 import type { Wanted } from './verify-sides.ts';
 
@@ -25,9 +26,8 @@ export async function wantedByRecords(
     if (partition === undefined) continue;
     const { record } = await store.read(partition);
     for (const [file, entry] of record?.files ?? []) {
-      const slash = file.lastIndexOf('/');
-      const host = file.slice(0, slash);
-      if (isSelected(host, entry.path)) wanted.push(wantedOf(host, file.slice(slash + 1), entry));
+      const { host, id } = sourceOf(file);
+      if (isSelected(host, entry.path)) wanted.push(wantedOf(host, id, entry));
     }
   }
   return wanted.toSorted((a, b) => compare(a.host, b.host) || compare(a.path, b.path));

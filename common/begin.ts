@@ -1,7 +1,7 @@
 // What a shipper and a receiver do alike before they begin: the stream and its buckets are there, and the records are of
 // this stream's partitions.
 
-import { isUnanswered, NotThere } from './bucket.ts';
+import { isUnanswered, MustWait } from './bucket.ts';
 import { oneLine } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Link } from './nats.ts';
@@ -34,8 +34,8 @@ export async function begin(
     try {
       return await ensureStream(link, names, { defaultPartitions: DEFAULT_PARTITIONS });
     } catch (error) {
-      if (error instanceof NotThere && !said) log.warn(`${oneLine(error)}; waiting for it`);
-      said ||= error instanceof NotThere;
+      if (error instanceof MustWait && !said) log.warn(`${oneLine(error)}; waiting for it`);
+      said ||= error instanceof MustWait;
       throw error;
     }
   };

@@ -34,8 +34,11 @@ export interface BucketInfo {
   readonly lastSeq: number;
 }
 
+/** Nothing is wrong that time, or somebody else, would not mend. */
+export class MustWait extends LogferryError {}
+
 /** Somebody else has to create it: a receiver, or `logferry setup`. */
-export class NotThere extends LogferryError {
+export class NotThere extends MustWait {
   constructor(what: string, cause: unknown) {
     const hint = 'start a receiver that may, or run logferry setup as somebody who may';
     super('unreachable', `${what} is not there, and this user may not create it`, hint, { cause });

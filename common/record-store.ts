@@ -77,8 +77,7 @@ export class RecordStore {
   }
 
   /** Throws `newer` for a record of a later version. */
-  async read(partition: number): Promise<StoredRecord> {
-    const key = partitionKey(partition);
+  async read(partition: number, key = partitionKey(partition)): Promise<StoredRecord> {
     for (let reads = 1; ; reads += 1) {
       const { data, revision, epoch } = await this.bucket.read(key);
       if (data === undefined) return { record: undefined, revision, epoch };
@@ -157,6 +156,7 @@ export class RecordStore {
     partition: number,
     record: PartitionRecord,
     read: { revision: number; epoch: number },
+    key = partitionKey(partition),
   ): Promise<RecordSetResult> {
     let next = record;
     let data = pack(encodeRecord(record));
@@ -167,7 +167,7 @@ export class RecordStore {
       next = moved;
       data = pack(encodeRecord(next));
     }
-    const result = await this.bucket.set(partitionKey(partition), data, read);
+    const result = await this.bucket.set(key, data, read);
     if (typeof result !== 'object') return result;
     if (next !== record) await this.#eraseReplaced(partition, record.archives, next.archives);
     return { revision: result.revision, record: next };
@@ -302,8 +302,8 @@ export async function refuseOtherPartitions(
       'conflict',
       `stream ${topology.stream} has ${topology.partitions} partitions, the records in bucket ${store.bucket.name} ` +
         `are of ${record.partitions}`,
-      `delete the stream and run logferry setup --partitions ${record.partitions}; for another number, ship into a ` +
-        'new --stream and drain this one',
+      `delete the stream and run logferry setup --partitions ${record.partitions}; for another number, run ` +
+        'logferry repartition then',
     );
   }
 }

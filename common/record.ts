@@ -84,7 +84,7 @@ export interface FileChange {
 export const RECORD_VERSION = 1;
 
 /** Terms beyond this many are forgotten; a directory never cuts bytes of a term that it no longer finds. */
-const MAX_TERMS = 64;
+export const MAX_TERMS = 64;
 
 /** `<directory id>.<token>`: a number could be used again after the broker was rolled back. */
 export function termOf(directory: string, token: string): string {

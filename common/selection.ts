@@ -5,7 +5,7 @@ import path from 'node:path';
 
 import { LogferryError } from './errors.ts';
 import { checkGlob, hasWildcard, nameTest } from './globs.ts';
-import { encodeToken, partitionOf } from './subjects.ts';
+import { encodeToken } from './subjects.ts';
 import type { Topology } from './topology.ts';
 
 export interface Selection {
@@ -91,11 +91,12 @@ function exactOf(globs: readonly string[], isExact: (glob: string) => boolean): 
 }
 
 function filtersOf(
-  { prefix, partitions }: Topology,
+  { prefix }: Topology,
   hosts: readonly string[] | undefined,
   paths: readonly string[] | undefined,
 ): string[] {
-  const ofHosts = hosts?.map((host) => `${partitionOf(host, partitions)}.${encodeToken(host)}`) ?? [ANY_HOST];
+  // In any partition: their number may have been another when a message was published.
+  const ofHosts = hosts?.map((host) => `*.${encodeToken(host)}`) ?? [ANY_HOST];
   const ofPaths = paths?.map(encodeToken) ?? [ANY_PATH];
   const candidates = [
     [ofHosts, ofPaths],

@@ -3,7 +3,7 @@
 
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 
-import { Bucket, isStreamMissing, NAME_IN_USE, NotThere } from './bucket.ts';
+import { Bucket, isStreamMissing, MustWait, NAME_IN_USE, NotThere } from './bucket.ts';
 import { LogferryError, messageOf, oneLine } from './errors.ts';
 import { explain, type Link, permissionViolation } from './nats.ts';
 import { formatBytes, formatDuration } from './units.ts';
@@ -30,6 +30,9 @@ export const DEFAULT_MAX_AGE_MS = 7 * 86_400_000;
 const MOST_MAX_BYTES = 50 * 1024 ** 3;
 const LEAST_MAX_BYTES = 64 * 1024 ** 2;
 const SHARE_OF_ACCOUNT = 0.8;
+
+/** In a stream's metadata: the number of partitions that it is to have, while its records are cut anew for it. */
+const CHANGING_TO = 'logferry_partitions_to_be';
 
 /** JetStream API error codes. The account or the server has less storage left than asked for. */
 const INSUFFICIENT_STORAGE = 10_047;
@@ -72,6 +75,13 @@ export async function ensureStream(
     altered = await reconcile(link, names, info, wishes, alter);
     if (altered.length > 0) info = (await streamInfo(link, names.stream)) ?? info;
   }
+  const changing = changingTo(info.config);
+  if (changing !== undefined)
+    throw new MustWait(
+      'unreachable',
+      `stream ${names.stream} is being changed to ${changing} partitions`,
+      `should nobody be at it, run logferry repartition --partitions ${changing}`,
+    );
   const topology = topologyOf(names, info.config);
   for (const bucket of [partitionsBucket(names.stream), membersBucket(names.stream)])
     if (await new Bucket(link, bucket).ensure(info.config.num_replicas)) created.push(`bucket ${bucket}`);
@@ -137,6 +147,43 @@ export function topologyOf(names: { stream: string; prefix: string }, config: St
   return { ...names, partitions };
 }
 
+/** The number of partitions that the stream is being changed to; undefined when it is not. */
+export function changingTo(config: StreamConfig): number | undefined {
+  const value = config.metadata?.[CHANGING_TO];
+  return value === undefined ? undefined : Number(value);
+}
+
+/** Says so in the stream: whoever starts from now on waits. Undefined: it is not to be changed any more. */
+export async function announceChange(
+  link: Link,
+  stream: string,
+  partitions: number | undefined,
+): Promise<void> {
+  await update(link, stream, (config) => ({ metadata: metadataWith(config, partitions) }));
+}
+
+/** From now on hosts are in these partitions, and whoever waits may start. */
+export async function changePartitions(link: Link, topology: Topology): Promise<void> {
+  await update(link, topology.stream, (config) => ({
+    subject_transform: subjectTransform(topology),
+    metadata: metadataWith(config, undefined),
+  }));
+}
+
+function metadataWith({ metadata }: StreamConfig, partitions: number | undefined): Record<string, string> {
+  const { [CHANGING_TO]: _before, ...others } = metadata ?? {};
+  return partitions === undefined ? others : { ...others, [CHANGING_TO]: String(partitions) };
+}
+
+async function update(
+  link: Link,
+  stream: string,
+  change: (config: StreamConfig) => Partial<StreamConfig>,
+): Promise<void> {
+  const { config } = await link.ask(async () => await link.jsm.streams.info(stream));
+  await link.ask(async () => await link.jsm.streams.update(stream, { ...config, ...change(config) }));
+}
+
 async function create(
   link: Link,
   names: { stream: string; prefix: string },
@@ -192,8 +239,8 @@ async function reconcile(
   if (wishes.partitions !== undefined && wishes.partitions !== partitions)
     throw new LogferryError(
       'conflict',
-      `stream ${names.stream} has ${partitions} partitions, not ${wishes.partitions}, and this cannot be altered`,
-      'make a new stream under another --stream, drain this one, then move the shippers',
+      `stream ${names.stream} has ${partitions} partitions, not ${wishes.partitions}`,
+      `stop shippers and receivers, then run logferry repartition --partitions ${wishes.partitions}`,
     );
   const differing: string[] = [];
   const changes: Partial<StreamConfig> = {};

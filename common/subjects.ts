@@ -101,3 +101,9 @@ export function decodeKeyToken(token: string): string | undefined {
 export function fileKey(host: string, file: string): string {
   return `${host}/${file}`;
 }
+
+/** Takes a fileKey apart; a host's name may hold slashes, a file id holds none. */
+export function sourceOf(key: string): { host: string; id: string } {
+  const slash = key.lastIndexOf('/');
+  return { host: key.slice(0, slash), id: key.slice(slash + 1) };
+}

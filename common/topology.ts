@@ -57,6 +57,18 @@ export function archiveKey(partition: number, token: string): string {
   return `${partitionKey(partition)}.archive.${token}`;
 }
 
+/** A record as it is to be, when there will be so many partitions. */
+export function stagedKey(partition: number, partitions: number): string {
+  return `${partitionKey(partition)}.next.${partitions}`;
+}
+
+/** Whose staged record a key is; undefined for any other key. */
+export function stagedOfKey(key: string): number | undefined {
+  const [head, next, count, ...rest] = key.split('.');
+  if (head === undefined || next !== 'next' || count === undefined || rest.length > 0) return undefined;
+  return partitionOfKey(head);
+}
+
 /** Which partition a key is of; undefined for any other key. */
 export function partitionOfKey(key: string): number | undefined {
   const digits = /^p(\d{2,5})$/.exec(key)?.[1];

@@ -2,9 +2,8 @@
 // reads a central file.
 
 import { bytesOf, type ByteRange, joinRanges } from '../common/ranges.ts';
-import { partitionOf } from '../common/subjects.ts';
+import { partitionOf, sourceOf } from '../common/subjects.ts';
 import type { HeldFile, HeldFiles } from '../common/verify.ts';
-import { sourceOf } from './join.ts';
 import type { Known } from './known.ts';
 import type { Ledger } from './ledger.ts';
 import type { Contents, PlacedRun } from './reader.ts';

@@ -1,7 +1,7 @@
 // A source file again from the runs of one or several ledgers: which generations it had, in which order, and which
 // runs give each byte once. Pure: it names holes and what retention removed, and never decides what to do about them.
 
-import { fileKey } from '../common/subjects.ts';
+import { fileKey, sourceOf } from '../common/subjects.ts';
 import type { Known } from './known.ts';
 import type { Run } from './ledger.ts';
 
@@ -104,12 +104,6 @@ function split(hole: Hole, removed: Known['removed']): { holes: Hole[]; removed:
   }
   if (at < end) parts.holes.push({ file, start: at, end });
   return parts;
-}
-
-/** Takes a fileKey apart; a host's name may hold slashes, a file id holds none. */
-export function sourceOf(key: string): { host: string; id: string } {
-  const slash = key.lastIndexOf('/');
-  return { host: key.slice(0, slash), id: key.slice(slash + 1) };
 }
 
 /** What the runs say about generations, their own and earlier ones that they may not hold. */

@@ -21,6 +21,8 @@ import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
 import { finishCopies } from './compress.ts';
 import { LedgerFile, ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
+import { isOfOthers, regroupLedgers } from './regroup.ts';
+import { finishRegrouping, regroupOnDisk } from './regroup-files.ts';
 import { dropUnlisted, Listing } from './segments.ts';
 
 const IDENTITY_VERSION = 1;
@@ -127,18 +129,31 @@ export async function ledgerOf(output: Output, partition: number, log: Logger): 
 }
 
 /**
- * Opens every ledger in the directory and cuts what none lists. Only under the receiver's name: on a volume that
- * several machines share, the lock says nothing of the others.
+ * Opens every ledger in the directory and cuts what none lists. Ledgers of another number of partitions become those
+ * of this one. Only under the receiver's name: on a volume that several machines share, the lock says nothing of the
+ * others.
  */
-export async function recoverOutput(output: Output, log: Logger): Promise<void> {
-  await workIn(output.out, '--out', async () => {
-    for (const partition of await ledgersIn(output.out)) await ledgerOf(output, partition, log);
-    await finishCopies(output.out, output.ledgers.values());
-    const listing = new Listing(output.out);
+export async function recoverOutput(output: Output, partitions: number, log: Logger): Promise<void> {
+  const { out } = output;
+  await workIn(out, '--out', async () => {
+    await finishRegrouping(out);
+    await openLedgers(output, log);
+    await finishCopies(out, output.ledgers.values());
+    const listing = new Listing(out);
     for (const file of output.ledgers.values())
       for (const destination of [...file.ledger.opened])
-        await dropUnlisted(output.out, file, destination, log, listing);
+        await dropUnlisted(out, file, destination, log, listing);
+    const ledgers = [...output.ledgers.values()].map(({ ledger }) => ledger);
+    if (!ledgers.some((ledger) => isOfOthers(ledger, partitions))) return;
+    await closeLedgers(output);
+    await regroupOnDisk(out, regroupLedgers(ledgers, partitions));
+    await openLedgers(output, log);
+    log.info({ out, partitions }, `the ledgers in ${out} were cut anew for ${partitions} partitions`);
   });
+}
+
+async function openLedgers(output: Output, log: Logger): Promise<void> {
+  for (const partition of await ledgersIn(output.out)) await ledgerOf(output, partition, log);
 }
 
 /** Whoever has the name next may change them. */

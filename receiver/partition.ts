@@ -23,7 +23,7 @@ import {
 } from '../common/record.ts';
 import type { RecordStore, StoredRecord } from '../common/record-store.ts';
 import { sleep } from '../common/run.ts';
-import { type SourceName, storedSubject } from '../common/subjects.ts';
+import { type SourceName, storedSubject, partitionOf } from '../common/subjects.ts';
 import { streamInfo } from '../common/stream.ts';
 import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../common/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
@@ -132,6 +132,7 @@ export class Partition {
       log,
       throttle,
       stats,
+      isOwn: (host: string) => partitionOf(host, topology.partitions) === partition,
     };
     this.#writer = new Writer(options, held.record, term);
   }

@@ -14,8 +14,8 @@ export interface ReadOptions {
   readonly stream: string;
   /** Stored subjects, with wildcards; none may match what another matches. */
   readonly subjects: readonly string[];
-  /** A stream sequence, a time of storing, or what comes from now on. */
-  readonly from: number | Date | 'new';
+  /** A stream sequence, a time of storing, what comes from now on, or the last message of each subject. */
+  readonly from: number | Date | 'new' | 'last of each';
   /** The last stream sequence of interest; undefined: for ever. */
   readonly until: number | undefined;
   /** Bytes that may be on their way or waiting here. */
@@ -112,6 +112,7 @@ async function createConsumer(link: Link, options: ReadOptions, from: ReadOption
 
 function startOf(from: ReadOptions['from']): Partial<ConsumerConfig> {
   if (from === 'new') return { deliver_policy: 'new' };
+  if (from === 'last of each') return { deliver_policy: 'last_per_subject' };
   if (from instanceof Date) return { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() };
   return { deliver_policy: 'by_start_sequence', opt_start_seq: from };
 }

@@ -6,8 +6,9 @@ import path from 'node:path';
 
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { sleep } from '../common/run.ts';
+import { sourceOf } from '../common/subjects.ts';
 import { lastFrameEnd } from './frame-file.ts';
-import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun, sourceOf } from './join.ts';
+import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun } from './join.ts';
 import type { Known } from './known.ts';
 import { allRuns, type Run } from './ledger.ts';
 import { ledgerPath, ledgersIn, loadLedger } from './ledger-file.ts';

@@ -187,7 +187,7 @@ async function whileRegistered(
       }),
       endpoints: [verifying.endpoint],
     });
-    isRecovered = await recover(output, log, signal);
+    isRecovered = await recover(output, context.topology.partitions, log, signal);
     if (!isRecovered) {
       stopServing();
       await verifying.close();
@@ -266,10 +266,15 @@ function whenChanged(
 }
 
 /** Cuts what no ledger lists, and waits for room where that needs some. False when the signal fires first. */
-async function recover(output: Output, log: Logger, signal: AbortSignal): Promise<boolean> {
+async function recover(
+  output: Output,
+  partitions: number,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<boolean> {
   for (let tries = 1; !signal.aborted; tries += 1) {
     try {
-      await recoverOutput(output, log);
+      await recoverOutput(output, partitions, log);
       return true;
     } catch (error) {
       if (!isDiskFull(error)) throw error;

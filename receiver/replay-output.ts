@@ -7,11 +7,10 @@ import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { type Logger, Throttle } from '../common/log.ts';
 import { commitRecord, emptyRecord, type PartitionRecord, takeRecord, termOf } from '../common/record.ts';
 import { inParallel } from '../common/run.ts';
-import { fileKey, parseStoredSubject, partitionOf } from '../common/subjects.ts';
+import { fileKey, parseStoredSubject, partitionOf, sourceOf } from '../common/subjects.ts';
 import type { Topology } from '../common/topology.ts';
 import { makeDurable } from './commit.ts';
 import type { RotateOptions } from './destination.ts';
-import { sourceOf } from './join.ts';
 import { allRuns, claimsOf } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
@@ -111,11 +110,13 @@ export class ReplayOutput {
     const { prefix, partitions } = this.#options.topology;
     const byPartition = new Map<number, Delivery[]>();
     for (const delivery of deliveries) {
-      const partition = parseStoredSubject(prefix, delivery.subject)?.partition ?? partitions;
-      if (partition >= partitions) {
+      const source = parseStoredSubject(prefix, delivery.subject);
+      if (source === undefined) {
         this.stats.foreign += 1;
         continue;
       }
+      // Not the subject's: that is the one of when it was published.
+      const partition = partitionOf(source.host, partitions);
       const own = byPartition.get(partition);
       if (own === undefined) byPartition.set(partition, [delivery]);
       else own.push(delivery);

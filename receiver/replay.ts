@@ -119,7 +119,7 @@ async function into(
   const output = await openOutput(options.out, undefined, log);
   try {
     await prepareOutput(output.out, rotate.access ?? {}, isNew);
-    await openLedgers(output, log);
+    await openLedgers(output, begun.topology.partitions, log);
     // Another start may have gone on until the lock was had.
     const state = (await replayIn(output.out)) ?? begun.state;
     await workIn(output.out, '--out', async () => await saveState(output.out, state));
@@ -140,7 +140,7 @@ async function into(
 }
 
 /** Opens what is there. Throws `failed` when a receiver has gone on in it. */
-async function openLedgers(output: Output, log: Logger): Promise<void> {
+async function openLedgers(output: Output, partitions: number, log: Logger): Promise<void> {
   for (const partition of await ledgersIn(output.out)) {
     const { ledger } = await ledgerOf(output, partition, log);
     if (ledger.bucket !== undefined)
@@ -150,5 +150,5 @@ async function openLedgers(output: Output, log: Logger): Promise<void> {
         'give a fresh directory',
       );
   }
-  await recoverOutput(output, log);
+  await recoverOutput(output, partitions, log);
 }

@@ -9,7 +9,7 @@ import { LogferryError } from '../common/errors.ts';
 import type { Link } from '../common/nats.ts';
 import { untilAnswered } from '../common/run.ts';
 import type { Selection } from '../common/selection.ts';
-import { encodeToken, parseStoredSubject, partitionOf } from '../common/subjects.ts';
+import { encodeToken, parseStoredSubject } from '../common/subjects.ts';
 import type { Topology } from '../common/topology.ts';
 import { Coverage } from './coverage.ts';
 import { readStream } from './read-stream.ts';
@@ -70,9 +70,9 @@ async function lookBehind(
   });
 }
 
-/** The filter for a generation under whichever path it was published. */
-export function generationFilter({ prefix, partitions }: Topology, host: string, file: string): string {
-  return `${prefix}.${partitionOf(host, partitions)}.${encodeToken(host)}.*.${encodeToken(file)}`;
+/** The filter for a generation under whichever path it was published, and however many partitions there were then. */
+export function generationFilter({ prefix }: Topology, host: string, file: string): string {
+  return `${prefix}.*.${encodeToken(host)}.*.${encodeToken(file)}`;
 }
 
 /**

@@ -88,6 +88,11 @@ export interface WriterOptions {
   readonly log: Logger;
   readonly throttle: Throttle;
   readonly stats: ReceiverStats;
+  /**
+   * Whose messages these are; undefined for all. The stream keeps a message under the partition that its host was in
+   * when it was published: after a change of their number, others lie under this one.
+   */
+  readonly isOwn?: (host: string) => boolean;
   readonly resolver?: Resolver;
 }
 
@@ -161,11 +166,12 @@ export class Writer {
     await this.#flushAll();
   }
 
-  /** Undefined for a foreign message; one that is read again was reported when it came. */
+  /** Undefined for what is not to be written here; a foreign message that is read again was reported when it came. */
   #parse(delivery: Delivery, again = false): Parsed | undefined {
     const source = parseStoredSubject(this.#options.prefix, delivery.subject);
     try {
       if (source === undefined) throw new LogferryError('corrupt', 'the subject is not one of logferry');
+      if (this.#options.isOwn?.(source.host) === false) return undefined;
       const chunk = parseChunk(delivery.header, delivery.data.length);
       return { delivery, source, chunk, data: undefined };
     } catch (error) {

@@ -8,8 +8,8 @@ import { headers } from '@nats-io/transport-node';
 
 import { type After, type Chunk, chunkHeaders } from '../common/chunk.ts';
 import { crc32, tailOf } from '../common/digest.ts';
-import { publishSubject, type SourceName } from '../common/subjects.ts';
-import { type Hole, sourceOf } from '../receiver/join.ts';
+import { publishSubject, sourceOf, type SourceName } from '../common/subjects.ts';
+import type { Hole } from '../receiver/join.ts';
 import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import type { Daemon, World } from './harness.ts';
 import { ended } from './said.ts';

@@ -12,7 +12,7 @@ import pino from 'pino';
 
 import { silentLogger } from '../common/log.ts';
 import { emptyRecord, pushHolder } from '../common/record.ts';
-import { fileKey } from '../common/subjects.ts';
+import { fileKey, partitionOf } from '../common/subjects.ts';
 import { compressSegment, type Job, listCopy, placeCopy, writeCopy } from '../receiver/compress.ts';
 import { claimsOf, type Ledger } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';
@@ -30,7 +30,8 @@ import { passOnce } from '../receiver/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
 const DESTINATION = destinationOf('web1', '/var/log/a.log');
-const PARTITION = 7;
+/** Of 64, that of the host that everything is written for. */
+const PARTITION = partitionOf('web1', 64);
 const never = new AbortController().signal;
 
 /** Two segments and an active file. */
@@ -109,7 +110,7 @@ async function recovered(out: string): Promise<{ ledger: Ledger; said: string[] 
   const log = pino({ level: 'warn' }, { write: (line) => said.push(line) });
   const output = await openOutput(out, 'test', log);
   try {
-    await recoverOutput(output, log);
+    await recoverOutput(output, 64, log);
     const ledger = output.ledgers.get(PARTITION)?.ledger;
     assert.ok(ledger !== undefined);
     return { ledger, said };

@@ -212,7 +212,7 @@ test(
       assert.equal(await setup.exited, 0);
       const line =
         'logferry: stream LOGS has 32 partitions, the records in bucket LOGS_partitions are of 64: delete the stream and ' +
-        'run logferry setup --partitions 64; for another number, ship into a new --stream and drain this one';
+        'run logferry setup --partitions 64; for another number, run logferry repartition then';
       for (const daemon of [world.receive(), world.ship()])
         assert.equal(await fails(daemon, /^logferry: /), line);
     });
