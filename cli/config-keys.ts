@@ -32,6 +32,8 @@ const SHARED: Readonly<Record<string, string>> = {
   prefix: 'prefix',
   logLevel: 'log.level',
   logFile: 'log.file',
+  logSize: 'log.size',
+  logKeep: 'log.keep',
 };
 
 /** The key of a flag, `receive.keep-age` for `keepAge` of receive. Undefined for one that has none. */
@@ -63,6 +65,8 @@ export const fileSchema = z.strictObject({
   log: section('What is logged, and where', {
     level: leafOf(logFlags.logLevel),
     file: leafOf(logFlags.logFile),
+    size: leafOf(logFlags.logSize),
+    keep: leafOf(logFlags.logKeep),
   }),
   ship: section('What logferry ship does', {
     sources: z

@@ -20,7 +20,7 @@ import { shipSourceSchema } from './sources.ts';
 export interface Settings<O> {
   readonly options: O;
   /** The flags as they were understood. */
-  readonly log: { readonly logLevel: Level; readonly logFile?: string | undefined };
+  readonly log: LogSettings;
   readonly settings: readonly Setting[];
   /** One line each: what an operator should know though it works. */
   readonly warnings: readonly string[];
@@ -28,7 +28,7 @@ export interface Settings<O> {
   readonly inWords: (error: unknown) => unknown;
 }
 
-type Level = z.output<typeof shipFlags>['logLevel'];
+type LogSettings = Pick<z.output<typeof shipFlags>, 'logLevel' | 'logFile' | 'logSize' | 'logKeep'>;
 
 /** Throws `usage`. */
 export async function shipSettings(
@@ -80,7 +80,7 @@ function understand<S extends z.ZodObject, O extends Pick<ShipOptions, 'server'>
   env: NodeJS.ProcessEnv,
   config: ConfigFile | undefined,
   read: (values: z.output<S>) => { options: O; settings: readonly Setting[] },
-): Settings<O> & { log: { logLevel: Level } } {
+): Settings<O> {
   const beneath = beneathOf(daemon, schema, config);
   if (config !== undefined) refuseMissing(daemon, schema, line, beneath, config);
   const { values, given } = readFlags(schema, line, env, beneath);
@@ -91,7 +91,7 @@ function understand<S extends z.ZodObject, O extends Pick<ShipOptions, 'server'>
     connectionOptions(options.server, 'logferry');
     return {
       options,
-      log: values as unknown as { logLevel: Level },
+      log: values as unknown as LogSettings,
       settings: [...plainSettings(daemon, schema, given), ...settings],
       warnings: config === undefined ? [] : exposures(config),
       inWords,

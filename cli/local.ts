@@ -173,6 +173,10 @@ function shipperArgs(options: Flags, globs: readonly string[], url: string, stat
 }
 
 function commonArgs(options: Flags, url: string): string[] {
-  const file = options.logFile === undefined ? [] : ['--log-file', options.logFile];
+  const { logFile, logSize, logKeep } = options;
+  const file =
+    logFile === undefined
+      ? []
+      : ['--log-file', logFile, '--log-size', `${logSize}`, '--log-keep', `${logKeep}`];
   return ['--server', url, '--log-level', options.logLevel, ...file];
 }

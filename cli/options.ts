@@ -3,10 +3,10 @@
 import { z } from 'zod';
 
 import { LogferryError, messageOf } from '../common/errors.ts';
-import { createLogger, type Logger } from '../common/log.ts';
+import { createLog, type Log, type Logger } from '../common/log.ts';
 import { DEFAULT_SERVER, type ServerOptions } from '../common/nats.ts';
 import { DEFAULT_STREAM } from '../common/topology.ts';
-import { flag, oneOf, parsed, text, toggle, wrongValue } from './flag.ts';
+import { flag, integer, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
 import { type NatsContext, readNatsContext } from './nats-context.ts';
 import { type Login, readServers } from './servers.ts';
 
@@ -17,6 +17,11 @@ const STREAM_NAME = /^[A-Za-z0-9_-]{1,200}$/;
 
 /** A token of a subject: no blanks, no wildcards, nothing that is not printed. */
 const PREFIX_TOKEN = /^[^\s.*>\p{C}]+$/u;
+
+/** A log that is rotated with every few lines tells nothing. */
+const LEAST_LOG = 64 * 1024;
+/** Each rotation renames all of them. */
+const MOST_LOGS = 1_000;
 
 const file = text('a path');
 
@@ -93,6 +98,16 @@ export const configFlag = flag(
 export const logFlags = {
   logLevel: flag('--log-level <level>', { help: LEVELS.join(', '), default: 'info' }, oneOf(...LEVELS)),
   logFile: flag('--log-file <file>', { help: 'write the log here', otherwise: 'stderr' }, file),
+  logSize: flag(
+    '--log-size <size>',
+    { help: 'rotate --log-file before it is larger than this', default: '10MiB' },
+    size(LEAST_LOG),
+  ),
+  logKeep: flag(
+    '--log-keep <n>',
+    { help: 'so many rotated files stay, as <file>.1 (the newest), .2 and so on', default: '5' },
+    integer(0, MOST_LOGS),
+  ),
 };
 
 /** What every command that talks to a server takes. */
@@ -191,13 +206,23 @@ function readPrefix(value: string, name: string): string {
 
 /** Throws `failed` when the log file cannot be written. */
 export function openLog(flags: z.output<typeof logSchema>): Logger {
+  return openReopening(flags).log;
+}
+
+/** The same, for those that run on while somebody moves the file away. */
+export function openReopening({
+  logLevel: level,
+  logFile,
+  logSize,
+  logKeep,
+}: z.output<typeof logSchema>): Log {
+  const file = logFile === undefined ? undefined : { file: logFile, maxBytes: logSize, keep: logKeep };
   try {
-    return createLogger({ level: flags.logLevel, file: flags.logFile });
+    return createLog({ level, file });
   } catch (error) {
-    const where = flags.logFile ?? 'stderr';
     throw new LogferryError(
       'failed',
-      `cannot write the log to ${where}: ${messageOf(error)}`,
+      `cannot write the log to ${logFile ?? 'stderr'}: ${messageOf(error)}`,
       'give another --log-file',
       { cause: error },
     );

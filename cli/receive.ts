@@ -8,9 +8,9 @@ import { receive, type ReceiveLimits } from '../receiver/receive.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import type { CommandLine } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
-import { openLog } from './options.ts';
+import { openReopening } from './options.ts';
 import { receiveSettings } from './config-settings.ts';
-import { RECEIVE_CHANGES, reloadOnHangup } from './reload.ts';
+import { RECEIVE_CHANGES, reloadOnHangup, reopenOnSignals } from './reload.ts';
 import { receiveFlags } from './receive-flags.ts';
 
 export function receiveCommand(): Command {
@@ -49,7 +49,8 @@ async function run(line: CommandLine): Promise<void> {
   keepHeapSmall();
   const settings = await receiveSettings(line, process.env);
   const { options, warnings, inWords } = settings;
-  const log = openLog(settings.log);
+  const { log, reopen } = openReopening(settings.log);
+  reopenOnSignals(line, log, reopen);
   for (const warning of warnings) log.warn(warning);
   const changes = new Changing<ReceiveLimits>(options);
   reloadOnHangup(line, settings, log, {

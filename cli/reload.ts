@@ -59,6 +59,18 @@ export function reloadOnHangup<O>(
   });
 }
 
+/**
+ * Opens the log file anew at each SIGUSR2, and at SIGHUP where that does not end the process: whoever has moved it away
+ * need not wait until that is noticed.
+ */
+export function reopenOnSignals({ flags }: CommandLine, log: Logger, reopen: () => void): void {
+  process.on('SIGUSR2', () => {
+    reopen();
+    log.info('SIGUSR2: the log goes on here');
+  });
+  if (typeof flags['config'] === 'string') process.on('SIGHUP', reopen);
+}
+
 /** Applies what may change; returns what is in force then. */
 function take<O>(
   now: readonly Setting[],

@@ -8,10 +8,10 @@ import { ship, type ShipOptions } from '../shipper/ship.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import type { CommandLine } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
-import { openLog } from './options.ts';
+import { openReopening } from './options.ts';
 import { ProgressLine } from './progress-line.ts';
 import { shipSettings } from './config-settings.ts';
-import { reloadOnHangup, SHIP_CHANGES } from './reload.ts';
+import { reloadOnHangup, reopenOnSignals, SHIP_CHANGES } from './reload.ts';
 import { shipFlags } from './ship-flags.ts';
 import { globsArgument } from './sources.ts';
 
@@ -55,7 +55,8 @@ async function run(line: CommandLine): Promise<void> {
   keepHeapSmall();
   const settings = await shipSettings(line, process.env);
   const { options, warnings, inWords } = settings;
-  const log = openLog(settings.log);
+  const { log, reopen } = openReopening(settings.log);
+  reopenOnSignals(line, log, reopen);
   for (const warning of warnings) log.warn(warning);
   const progress = options.once && process.stderr.isTTY ? new ProgressLine(process.stderr) : undefined;
   const changes = new Changing({ sources: options.sources, maxRate: options.maxRate });

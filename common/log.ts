@@ -3,25 +3,58 @@
 import pino from 'pino';
 import pretty from 'pino-pretty';
 
+import { isDiskFull } from './errors.ts';
+import { LogFile, type LogFileOptions } from './log-file.ts';
+
 export type Logger = pino.Logger;
 
 export interface LogOptions {
   readonly level: string;
   /** Where to write instead of stderr. */
-  readonly file?: string | undefined;
+  readonly file?: LogFileOptions | undefined;
 }
 
-/** The level says what the operator must do: error = data is at risk, act; warn = recovers by itself; info = life. */
-export function createLogger(options: LogOptions): Logger {
-  const settings = { level: options.level, base: null };
-  if (options.file !== undefined)
-    return pino(settings, pino.destination({ dest: options.file, mkdir: true, sync: true }));
-  if (!process.stderr.isTTY) return pino(settings, pino.destination({ dest: 2, sync: true }));
-  const colorize = process.env['NO_COLOR'] === undefined;
-  return pino(
-    settings,
-    pretty({ destination: 2, sync: true, colorize, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' }),
-  );
+export interface Log {
+  readonly log: Logger;
+  /** Opens the file anew, after somebody has moved it away; without one nothing happens. */
+  readonly reopen: () => void;
+}
+
+/** What stderr does not take is kept up to this many bytes; a redirected one may be on a full disk. */
+const STDERR_BYTES = 1024 * 1024;
+
+/**
+ * The level says what the operator must do: error = data is at risk, act; warn = recovers by itself; info = life.
+ * Throws the system's error for a file that cannot be opened.
+ */
+export function createLog({ level, file }: LogOptions): Log {
+  const settings = { level, base: null };
+  if (file !== undefined) {
+    const target = new LogFile(file);
+    const reopen = (): void => {
+      target.reopen();
+    };
+    return { log: pino(settings, target), reopen };
+  }
+  return { log: pino(settings, stderr()), reopen: () => {} };
+}
+
+function stderr(): pino.DestinationStream {
+  if (process.stderr.isTTY) {
+    const colorize = process.env['NO_COLOR'] === undefined;
+    return pretty({
+      destination: 2,
+      sync: true,
+      colorize,
+      ignore: 'pid,hostname',
+      translateTime: 'HH:MM:ss',
+    });
+  }
+  const plain = pino.destination({ dest: 2, sync: true, maxLength: STDERR_BYTES });
+  plain.on('error', (error: unknown) => {
+    if (!isDiskFull(error)) throw error;
+  });
+  return plain;
 }
 
 /** A log that says nothing: for library use and tests. */

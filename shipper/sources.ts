@@ -275,7 +275,7 @@ export class Sources {
 
   /** What the globs match by now. */
   async more(): Promise<void> {
-    (await this.#circle).lookAgain();
+    await (await this.#circle).lookAgain();
     const later = this.#later;
     const listedAt = now();
     const listed = await this.#lookAround(await this.#matched());

@@ -16,7 +16,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, type TestContext } from 'node:test';
 
-import { createLogger } from '../../common/log.ts';
+import { createLog } from '../../common/log.ts';
 import { until } from '../../common/run.ts';
 import { partitionOf } from '../../common/subjects.ts';
 import type { ShipOptions } from '../../shipper/options.ts';
@@ -199,7 +199,7 @@ export class CaseHost {
       {
         ...shipOptions(this.world, this.name, this.file(glob)),
         server: { server: this.#server },
-        log: createLogger({ level: 'debug', file: this.logFile }),
+        log: createLog({ level: 'debug', file: { file: this.logFile, maxBytes: 1e9, keep: 1 } }).log,
         ...options,
       },
       stop.signal,

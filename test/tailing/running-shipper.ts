@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../../common/errors.ts';
-import { createLogger } from '../../common/log.ts';
+import { createLog } from '../../common/log.ts';
 import { sleep } from '../../common/run.ts';
 import { type FileStamp, isSameFile } from '../../shipper/identity.ts';
 import { type Daemon, InProcessShipper, type World } from '../harness.ts';
@@ -54,7 +54,7 @@ export class RunningShipper {
 
   /** In this process. */
   startInside(): void {
-    const log = createLogger({ level: 'debug', file: this.#logFile });
+    const log = createLog({ level: 'debug', file: { file: this.#logFile, maxBytes: 1e9, keep: 1 } }).log;
     const shipper = new InProcessShipper(this.#world, this.#host, this.#glob, log);
     this.#stop = async () => {
       await shipper.stop();
