@@ -17,6 +17,7 @@ npm run bench -- quick [--peers DIR --json]
 npm run bench -- scale [--size 1GiB --hosts 200 --rounds 10 --json --keep --profile DIR]
 npm run bench -- tail [--size 1GiB --lines access --runs 1 --json --keep --profile DIR]
 npm run bench -- status [--hosts 1000 --files 20 --runs 5 --json --keep]
+npm run bench -- stop [--size 1GiB --runs 1 --json --keep]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
   --size     how much to drain, or to print
@@ -49,6 +50,7 @@ const MODES = [
   'many',
   'status',
   'tail',
+  'stop',
 ] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -101,6 +103,7 @@ const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   many: ['hosts', 'files', 'rounds'],
   tail: ['size', 'lines', 'runs'],
   status: ['hosts', 'files', 'runs'],
+  stop: ['size', 'runs'],
 };
 
 /** What is not asked for otherwise. */

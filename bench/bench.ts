@@ -1,5 +1,5 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- replay`, `latency`, `idle`, `rotations`, `scale`, `many`, `status` and `tail`. See bench/README.md.
+// `npm run bench -- replay`, `latency`, `idle`, `rotations`, `scale`, `many`, `status`, `tail` and `stop`. See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -35,6 +35,7 @@ import { replayAgain, type Replayed, type ReplayRun, replayText } from './replay
 import { makeSource } from './source.ts';
 import { tail, tailText } from './tail.ts';
 import { statusOf, statusText } from './status.ts';
+import { stops, stopText } from './stop.ts';
 import { idleText, rotationsText } from './tailing-report.ts';
 import type { WorldOptions } from './world.ts';
 
@@ -61,6 +62,7 @@ const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   many: manyRun,
   tail: tailRuns,
   status: statusRun,
+  stop: stopRun,
 };
 
 /** Contenders that take no longer than that. */
@@ -269,6 +271,14 @@ async function statusRun({ options, machine: on, worldOf, say }: Setting): Promi
   const result = await statusOf(worldOf(1), options);
   say(statusText(result));
   return { date: today(), machine: on, ...result };
+}
+
+async function stopRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const { source } = await makeSource('access', options.bytes, 1, signal, () => {});
+  const cases = await stops(worldOf(1), source, options.runs, (one) => {
+    say(stopText(one));
+  });
+  return { date: today(), machine: on, source, cases };
 }
 
 /** Shows how far it is on one line of a terminal, and nowhere else. */

@@ -1,7 +1,7 @@
 // A logferry process as a user would start it. Ends with this one, whatever happens.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { LogferryError } from '../common/errors.ts';
@@ -17,7 +17,8 @@ export class LogferryProcess {
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #logFile: string;
-  readonly #exited: Promise<number | null>;
+  /** Its exit code, null for the end by a signal. */
+  readonly exited: Promise<number | null>;
 
   /**
    * @param nodeFlags go before the program: a profiler's, say
@@ -38,7 +39,7 @@ export class LogferryProcess {
     closeSync(log);
     this.pid = this.#child.pid ?? 0;
     running.add(this.#child);
-    this.#exited = new Promise((resolve) => {
+    this.exited = new Promise((resolve) => {
       const end = (code: number | null): void => {
         running.delete(this.#child);
         resolve(code);
@@ -57,7 +58,7 @@ export class LogferryProcess {
     };
     signal.addEventListener('abort', kill, { once: true });
     if (signal.aborted) kill();
-    const code = await this.#exited;
+    const code = await this.exited;
     signal.removeEventListener('abort', kill);
     signal.throwIfAborted();
     if (code !== 0)
@@ -71,13 +72,22 @@ export class LogferryProcess {
   /** A clean stop. */
   async stop(): Promise<void> {
     this.#child.kill('SIGTERM');
-    await this.#exited;
+    await this.exited;
+  }
+
+  /** What is in its log, of earlier ones as well that had the same. */
+  get log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
   }
 
   /** SIGKILL, and gone. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
-    await this.#exited;
+    await this.exited;
   }
 }
 

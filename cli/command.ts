@@ -6,7 +6,11 @@ import type { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { stopSignal } from '../common/run.ts';
+import { formatDuration } from '../common/units.ts';
 import { addFlags, commandLineOf, type CommandLine, readFlags } from './flag.ts';
+
+/** A stop takes less than five seconds, also without a server; after this a disk does not answer. */
+const STOP_MS = 10_000;
 
 export interface ArgumentSpec {
   /** As commander takes it: `<glob...>`. */
@@ -72,6 +76,10 @@ export async function runUntilStopped(
 ): Promise<void> {
   const signal = stopSignal((name) => {
     log.info(`${name}: stopping; a second one ends at once`);
+    setTimeout(() => {
+      log.warn(`stopping takes longer than ${formatDuration(STOP_MS)}; ending now, which loses nothing`);
+      process.exit(unfinished === undefined ? 0 : 1);
+    }, STOP_MS).unref();
   });
   // Started by another logferry (child.ts): it ends when that one is gone.
   if (process.channel !== undefined) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));

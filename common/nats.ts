@@ -50,6 +50,8 @@ export interface Link {
   /** Grows with every disconnect: what was read in another epoch may be from before a rolled-back server. */
   readonly epoch: () => number;
   readonly isConnected: () => boolean;
+  /** Fires when a stop has waited long enough for answers (LinkOptions.stopMs): from then on there are none. */
+  readonly abandoned: AbortSignal;
   /**
    * Runs one request. Throws `unreachable` at once while there is no connection, and when it is lost before the
    * answer comes: nothing is buffered over a reconnect, and nothing waits for a time-out in vain.
@@ -74,6 +76,8 @@ export interface LinkOptions {
   /** Give up connecting after this long; without it, it tries for ever. */
   readonly giveUpMs?: number | undefined;
   readonly onReconnect?: (() => void) | undefined;
+  /** So long after the signal it waits for answers; then it is closed, and whatever is asked is not answered. */
+  readonly stopMs?: number | undefined;
 }
 
 /**
@@ -160,6 +164,24 @@ function follow(
     }
   };
   void watch();
+  const abandoned = new AbortController();
+  const abandon = (): void => {
+    if (nc.isClosed()) return;
+    closing = true;
+    connected = false;
+    options.log.warn(
+      'nats-server does not answer; stopping without it, the next start goes on from what is on disk',
+    );
+    for (const reject of unanswered) reject(disconnected());
+    unanswered.clear();
+    abandoned.abort();
+    nc.close().catch((error: unknown) => {
+      options.log.debug(`closing the connection: ${messageOf(error)}`);
+    });
+  };
+  const { signal, stopMs } = options;
+  if (stopMs !== undefined)
+    signal?.addEventListener('abort', () => void setTimeout(abandon, stopMs).unref(), { once: true });
   return {
     nc,
     jsm,
@@ -168,6 +190,7 @@ function follow(
     handled,
     inboxPrefix: settings.inboxPrefix ?? '_INBOX',
     isConnected: () => connected && !nc.isClosed(),
+    abandoned: abandoned.signal,
     ask: async <T>(request: () => Promise<T>) => {
       if (!connected || nc.isClosed()) throw disconnected();
       const { promise, resolve, reject } = Promise.withResolvers<T>();

@@ -67,6 +67,9 @@ export function stopSignal(onStop?: (name: string) => void): AbortSignal {
   return controller.signal;
 }
 
+/** A daemon that was told to stop waits so long for answers of a server; the rest of its stop takes about a second. */
+export const STOP_ANSWERS_MS = 3_000;
+
 /** Runs the work for all items, some at a time; throws the first error when all of it has come to an end. */
 export async function inParallel<T>(
   items: Iterable<T>,

@@ -217,8 +217,14 @@ export class Partition {
         this.#hardStop.abort();
       }, STOP_MS).unref();
     };
+    const { abandoned } = this.#context.link;
+    const stopHard = (): void => {
+      this.#hardStop.abort();
+    };
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
+    abandoned.addEventListener('abort', stopHard, { once: true });
+    if (abandoned.aborted) stopHard();
     try {
       await this.#consume(signal);
       await this.#commitLast();
@@ -230,6 +236,7 @@ export class Partition {
       throw error;
     } finally {
       signal.removeEventListener('abort', stop);
+      abandoned.removeEventListener('abort', stopHard);
       this.#puller?.close();
       this.#context.memory.forget(this.partition);
       await this.#writer.close();

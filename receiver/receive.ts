@@ -9,7 +9,7 @@ import { type Logger, Throttle } from '../common/log.ts';
 import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import type { PartitionRecord } from '../common/record.ts';
-import { Bell, sleep, untilAnswered } from '../common/run.ts';
+import { Bell, sleep, STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
 import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream.ts';
 import {
   membersBucket,
@@ -97,6 +97,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         log,
         signal,
         giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
+        stopMs: STOP_ANSWERS_MS,
       },
     );
     try {

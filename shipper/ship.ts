@@ -5,6 +5,7 @@ import { Bucket } from '../common/bucket.ts';
 import { LogferryError } from '../common/errors.ts';
 import { Registration } from '../common/members.ts';
 import { openLink } from '../common/nats.ts';
+import { STOP_ANSWERS_MS } from '../common/run.ts';
 import { membersBucket, shipperInbox, shipperKey } from '../common/topology.ts';
 import { Host } from './host.ts';
 import type { ShipOptions } from './options.ts';
@@ -39,6 +40,7 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
         log,
         signal,
         giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
+        stopMs: STOP_ANSWERS_MS,
       },
     );
     try {
