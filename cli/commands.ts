@@ -43,6 +43,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./check-config.ts')).checkConfigCommand(),
   },
   {
+    name: 'doctor',
+    summary: 'check server, stream, permissions and this machine, and say what to do',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
+  {
     name: 'permissions',
     summary: 'print the least permissions of a shipper or a receiver',
     load: async () => (await import('./permissions.ts')).permissionsCommand(),
