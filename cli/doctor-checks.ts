@@ -159,10 +159,11 @@ async function reachable(look: Look): Promise<Finding> {
 async function login(look: Look): Promise<Finding> {
   const nc = await look.connection();
   const { user, creds, nkey, token, tlsCert } = look.plan.server;
-  const by = user ?? creds ?? nkey ?? (token === undefined ? tlsCert : 'a token') ?? 'nobody in particular';
+  const by = user ?? creds ?? nkey ?? (token === undefined ? tlsCert : 'a token');
   const { tls_required: isAsked, tls_available: isOffered } = nc.info ?? {};
   const encrypted = isAsked === true || isOffered === true ? ', encrypted' : '';
-  return ok(`connected to ${nc.getServer()} as ${by}${encrypted}`);
+  const whom = by === undefined ? 'without a login' : `as ${by}`;
+  return ok(`connected to ${nc.getServer()} ${whom}${encrypted}`);
 }
 
 async function roundTrip(look: Look): Promise<Finding> {

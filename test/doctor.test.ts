@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +14,7 @@ import { promisify } from 'node:util';
 
 import { startNatsServer } from '../common/nats-server.ts';
 import { freePort } from '../common/nats-server-port.ts';
+import { Authority, hasOpenssl } from './certificates.ts';
 import { assertIdentical, type Identity, World, Written } from './harness.ts';
 import { ended, stops } from './said.ts';
 
@@ -26,6 +28,8 @@ interface Found {
   /** By the name of the check, `level text: hint`. */
   readonly says: Readonly<Record<string, string>>;
 }
+
+const withoutOpenssl = (await hasOpenssl()) ? false : 'there is no openssl here';
 
 let count = 0;
 
@@ -210,6 +214,56 @@ describe('logferry doctor', { concurrency: 2 }, () => {
       },
       config,
     );
+  });
+
+  test('a shipper in an account of its own', async () => {
+    const text = async (...args: readonly string[]): Promise<string> =>
+      (await promisify(execFile)(process.execPath, [ENTRY, 'permissions', ...args])).stdout;
+    const printed = await text('--host', 'web1', '--account');
+    const exported = printed.split('\n').filter((line) => line.startsWith('  { '));
+    const own = printed.slice(printed.indexOf('# Beside it:')).replace('change me', 'web1');
+    const config = `
+      accounts {
+        LOGS: { jetstream: enabled, users: [${ADMIN}], exports: [${exported.join('\n')}] }
+        ${own}
+      }
+      no_auth_user: admin`;
+    await World.run(
+      'doctor-account',
+      async (world) => {
+        const setup = world.start('setup', ['setup', '--server', world.server.url]);
+        assert.equal(await ended(setup), 0, setup.stderr);
+        const { jsm } = await world.connection();
+        const before = (await jsm.streams.info('KV_LOGS_members')).state.last_seq;
+        const found = await doctor(world, ['--user', 'web1', '--password', 'web1', '--host', 'web1']);
+        assertFinds(found, {
+          'may ship': /^ok this user may be the shipper of web1$/,
+          fleet: /^skipped this user may not ask who is there$/,
+        });
+        assert.equal((await jsm.streams.info('KV_LOGS_members')).state.last_seq, before);
+        assert.equal((await jsm.streams.info('LOGS')).state.last_seq, 0);
+      },
+      config,
+    );
+  });
+
+  test('a certificate that is not trusted', { skip: withoutOpenssl }, async () => {
+    const dir = await mkdtemp(path.join(tmpdir(), 'logferry-certificates-'));
+    const authority = await Authority.create(dir);
+    const { cert, key } = await authority.sign('server', 'IP:127.0.0.1');
+    const files = `cert_file: ${JSON.stringify(cert)}, key_file: ${JSON.stringify(key)}`;
+    await World.run(
+      'doctor-tls',
+      async (world) => {
+        const untrusted = await doctor(world, []);
+        assert.match(untrusted.says['reachable'] ?? '', /^ok /);
+        assert.match(untrusted.says['login'] ?? '', /^failure .*not trusted here .*: give --tls-ca /);
+        const trusted = await doctor(world, ['--tls-ca', authority.cert]);
+        assert.match(trusted.says['login'] ?? '', /^ok connected to \S+ without a login, encrypted$/);
+      },
+      `tls { ${files} }`,
+    );
+    await rm(dir, { recursive: true });
   });
 
   test('a stream that somebody made by hand, and one of another', async () => {
