@@ -31,6 +31,8 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       spool = await Spool.open(state.location, options.stdin.path, options.stdin.maxBytes, log);
       // Before there is a connection: whoever writes to the pipe waits for the disk only.
       spool.read(process.stdin);
+      // Beside everything else that a stop waits for.
+      signal.addEventListener('abort', () => void spool?.endReading(), { once: true });
     }
     const inboxPrefix = options.server.inboxPrefix ?? shipperInbox(options.host);
     const link = await openLink(

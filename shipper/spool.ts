@@ -61,6 +61,7 @@ export class Spool {
   #rest: Buffer = Buffer.alloc(0);
   #readAt = performance.now();
   #hasEnded = false;
+  #ending: Promise<void> | undefined;
   #isDirty = false;
   #syncing: Promise<void> = Promise.resolve();
 
@@ -225,12 +226,24 @@ export class Spool {
     });
   }
 
-  /** Takes what is in the pipe already, then reads no more, and makes durable what there is. */
-  async stop(): Promise<void> {
+  /** Takes what is in the pipe already, then reads no more. May be called again. */
+  async endReading(): Promise<void> {
+    this.#ending ??= this.#endReading();
+    await this.#ending;
+  }
+
+  async #endReading(): Promise<void> {
     const isQuiet = (): boolean =>
       this.#hasEnded || this.#isFull || performance.now() - this.#readAt >= QUIET_MS;
     await until(isQuiet, { timeoutMs: STOP_MS });
     this.#input?.off('data', this.#take).off('end', this.#end).pause();
+    // Resumed by whatever is committed meanwhile, it would throw away what it reads.
+    this.#input = undefined;
+  }
+
+  /** Reads no more, and makes durable what there is. */
+  async stop(): Promise<void> {
+    await this.endReading();
     clearInterval(this.#timer);
     this.#write();
     this.#finishSegment();

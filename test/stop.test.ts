@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { until } from '../common/run.ts';
-import { assertIdentical, type Daemon, World, Written } from './harness.ts';
+import { assertIdentical, central, type Daemon, World, Written } from './harness.ts';
 import { ended, fails, logs, stops } from './said.ts';
 
 /** The server is alive and says nothing any more, as in a partition of the network; undone at the end of the world. */
@@ -98,6 +98,35 @@ describe('stopping', { concurrency: 2 }, () => {
         assert.equal(await ended(daemon), 143);
         assert.ok(!daemon.stderr.includes('stopping without it'));
       }
+    });
+  });
+
+  test('standard input: what was in the pipe comes with the next start', async () => {
+    await World.run('stop-stdin', async (world) => {
+      const args = ['ship', '-', '--as', '/app.log', '--host', world.host, '--state', world.state];
+      const start = (): Daemon =>
+        world.start('piped', [...args, '--server', world.server.url, '--lease', '2s'], [], 'pipe');
+      const receiver = world.receive();
+      const first = start();
+      let written = '';
+      const write = (): void => {
+        const line = `line ${written.length} ${'x'.repeat(500)}\n`;
+        written += line;
+        first.child.stdin?.write(line);
+      };
+      write();
+      const arrived = async (): Promise<boolean> =>
+        (await central(world.out, world.host, '/app.log')).toString() === written;
+      assert.ok(await until(arrived, { timeoutMs: 30_000 }));
+      freeze(world);
+      for (let count = 0; count < 100; count += 1) write();
+      await stopsWithout(first);
+      thaw(world);
+      const second = start();
+      second.child.stdin?.end();
+      assert.equal(await ended(second), 0, second.stderr);
+      assert.ok(await arrived());
+      await stops(receiver);
     });
   });
 
