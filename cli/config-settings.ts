@@ -13,6 +13,7 @@ import { exposures } from './config-secrets.ts';
 import { type Given, type Setting, settingOf } from './config-setting.ts';
 import { readSource, settingsOf, toldSources } from './config-sources.ts';
 import { type Beneath, type CommandLine, declarationOf, readFlags } from './flag.ts';
+import type { Listen } from './listen.ts';
 import { receiveFlags, receiveOptionsOf } from './receive-flags.ts';
 import { shipFlags, shipOptionsOf } from './ship-flags.ts';
 import { shipSourceSchema } from './sources.ts';
@@ -21,6 +22,8 @@ export interface Settings<O> {
   readonly options: O;
   /** The flags as they were understood. */
   readonly log: LogSettings;
+  /** Where the metrics are asked for; undefined: nowhere. */
+  readonly metrics: Listen | undefined;
   readonly settings: readonly Setting[];
   /** One line each: what an operator should know though it works. */
   readonly warnings: readonly string[];
@@ -92,6 +95,7 @@ function understand<S extends z.ZodObject, O extends Pick<ShipOptions, 'server'>
     return {
       options,
       log: values as unknown as LogSettings,
+      metrics: (values as unknown as { metrics: Listen | undefined }).metrics,
       settings: [...plainSettings(daemon, schema, given), ...settings],
       warnings: config === undefined ? [] : exposures(config),
       inWords,

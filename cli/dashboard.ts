@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { keepHeapSmall } from '../common/memory.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { checkToken } from './dashboard/access.ts';
-import { readListen } from './dashboard/listen.ts';
+import { readListen } from './listen.ts';
 import { dashboard } from './dashboard/run.ts';
 import { flag, parsed, text } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
@@ -19,7 +19,7 @@ const flags = z.strictObject({
       help: 'where browsers find it; any other address than this machine needs a token',
       default: '127.0.0.1:9600',
     },
-    parsed(readListen),
+    parsed((value, name) => readListen(value, name)),
   ),
   dashboardToken: flag(
     '--dashboard-token <text>',

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import type { FixedShare, ReceiveOptions } from '../receiver/receive.ts';
 import { duration, flag, integer, orOff, parsed, text, toggle, wrongValue } from './flag.ts';
+import { metricsFlag } from './metrics/flag.ts';
 import { commonFlags, configFlag, serverOptions, streamNames } from './options.ts';
 import { segmentFlags, segmentOptions } from './segment-flags.ts';
 
@@ -53,6 +54,7 @@ export const receiveFlags = z.strictObject({
   ),
   ...segmentFlags,
   once: toggle('--once', 'end when everything in the stream is committed'),
+  metrics: metricsFlag,
   config: configFlag,
   ...commonFlags,
 });

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 
 import { keepHeapSmall } from '../common/memory.ts';
 import { Changing } from '../common/changing.ts';
-import { receive, type ReceiveLimits } from '../receiver/receive.ts';
+import type { ReceiverReading } from '../receiver/reading.ts';
+import { receive, type ReceiveLimits, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import type { CommandLine } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
@@ -12,6 +13,7 @@ import { openReopening } from './options.ts';
 import { receiveSettings } from './config-settings.ts';
 import { RECEIVE_CHANGES, reloadOnHangup, reopenOnSignals } from './reload.ts';
 import { receiveFlags } from './receive-flags.ts';
+import { watched } from './watched.ts';
 
 export function receiveCommand(): Command {
   return buildConfigured({
@@ -53,8 +55,14 @@ async function run(line: CommandLine): Promise<void> {
   reopenOnSignals(line, log, reopen);
   for (const warning of warnings) log.warn(warning);
   const changes = new Changing<ReceiveLimits>(options);
+  const { shown, onCommit, reloading, ...watch } = await watched<ReceiverReading>({
+    ...{ daemon: 'receive', listen: settings.metrics, log },
+    figures: async () => (await import('./metrics/receiver-figures.ts')).receiverFigures,
+    status: (reading) => `writing ${reading?.status?.partitions.length ?? 0} partitions below ${options.out}`,
+  });
   reloadOnHangup(line, settings, log, {
     once: options.once,
+    around: reloading,
     read: async () => await receiveSettings(line, process.env),
     changes: RECEIVE_CHANGES,
     apply: ({ giveUpAfterMs, rotate, upkeep }) => {
@@ -62,10 +70,16 @@ async function run(line: CommandLine): Promise<void> {
     },
   });
   try {
+    const receiving: ReceiveOptions = {
+      ...{ ...options, log, changes, shown },
+      ...(onCommit === undefined ? {} : { onCommit }),
+    };
     await runUntilStopped(log, options.once ? 'all was committed' : undefined, (signal) =>
-      inClearWords(options.server, receive({ ...options, log, changes }, signal)),
+      watch.run(() => inClearWords(options.server, receive(receiving, signal)), signal),
     );
   } catch (error) {
     throw inWords(error);
+  } finally {
+    await watch.close();
   }
 }

@@ -28,6 +28,8 @@ export interface Reload<O> {
   /** The keys that may change. */
   readonly changes: readonly string[];
   readonly apply: (options: O) => void;
+  /** What is done around it, for whoever wants to know when it is read again. */
+  readonly around: (read: () => Promise<void>) => Promise<void>;
   /** It ends by itself: nothing changes meanwhile. */
   readonly once: boolean;
 }
@@ -48,13 +50,16 @@ export function reloadOnHangup<O>(
       log.info('SIGHUP: ignored, with --once nothing changes on the way');
       return;
     }
-    reading = reading.then(async () => {
+    const read = async (): Promise<void> => {
       try {
         const next = await reload.read();
         now = take(now, next, log, reload, config);
       } catch (error) {
         log.error(`SIGHUP: ${oneLine(error)}; what was in force stays`);
       }
+    };
+    reading = reading.then(async () => {
+      await reload.around(read);
     });
   });
 }

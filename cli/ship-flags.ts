@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { duration, flag, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
+import { metricsFlag } from './metrics/flag.ts';
 import { commonFlags, configFlag, serverOptions, streamNames } from './options.ts';
 import { hostFlag, shipSourceFlags, sourceOptions } from './sources.ts';
 
@@ -69,6 +70,7 @@ export const shipFlags = z.strictObject({
     },
     duration('2s', '10m'),
   ),
+  metrics: metricsFlag,
   config: configFlag,
   ...commonFlags,
 });

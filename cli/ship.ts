@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 
 import { keepHeapSmall } from '../common/memory.ts';
 import { Changing } from '../common/changing.ts';
+import type { ShipperReading } from '../shipper/reading.ts';
 import { ship, type ShipOptions } from '../shipper/ship.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import type { CommandLine } from './flag.ts';
@@ -14,6 +15,7 @@ import { shipSettings } from './config-settings.ts';
 import { reloadOnHangup, reopenOnSignals, SHIP_CHANGES } from './reload.ts';
 import { shipFlags } from './ship-flags.ts';
 import { globsArgument } from './sources.ts';
+import { watched } from './watched.ts';
 
 export function shipCommand(): Command {
   return buildConfigured({
@@ -60,10 +62,16 @@ async function run(line: CommandLine): Promise<void> {
   for (const warning of warnings) log.warn(warning);
   const progress = options.once && process.stderr.isTTY ? new ProgressLine(process.stderr) : undefined;
   const changes = new Changing({ sources: options.sources, maxRate: options.maxRate });
+  const { shown, reloading, ...watch } = await watched<ShipperReading>({
+    ...{ daemon: 'ship', listen: settings.metrics, log },
+    figures: async () => (await import('./metrics/shipper-figures.ts')).shipperFigures,
+    status: (reading) => `shipping ${reading?.now?.status.files ?? 0} files as ${options.host}`,
+  });
   const shipOptions: ShipOptions = {
     ...options,
     log,
     changes,
+    shown,
     ...(progress === undefined
       ? {}
       : {
@@ -74,6 +82,7 @@ async function run(line: CommandLine): Promise<void> {
   };
   reloadOnHangup(line, settings, log, {
     once: options.once,
+    around: reloading,
     read: async () => await shipSettings(line, process.env),
     changes: SHIP_CHANGES,
     apply: ({ sources, maxRate }) => {
@@ -82,11 +91,12 @@ async function run(line: CommandLine): Promise<void> {
   });
   try {
     await runUntilStopped(log, options.once ? 'all was committed' : undefined, (signal) =>
-      inClearWords(options.server, ship(shipOptions, signal)),
+      watch.run(() => inClearWords(options.server, ship(shipOptions, signal)), signal),
     );
   } catch (error) {
     throw inWords(error);
   } finally {
     progress?.end();
+    await watch.close();
   }
 }

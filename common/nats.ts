@@ -52,6 +52,8 @@ export interface Link {
   readonly isConnected: () => boolean;
   /** Fires when a stop has waited long enough for answers (LinkOptions.stopMs): from then on there are none. */
   readonly abandoned: AbortSignal;
+  /** When the server was last away or left a request unanswered, in milliseconds of performance.now(). */
+  readonly awayAt: () => number;
   /**
    * Runs one request. Throws `unreachable` at once while there is no connection, and when it is lost before the
    * answer comes: nothing is buffered over a reconnect, and nothing waits for a time-out in vain.
@@ -135,6 +137,7 @@ function follow(
   let epoch = 0;
   let connected = true;
   let closing = false;
+  let awayAt = performance.now();
   const handled = new Set<string>();
   // Not a race with one promise that stands for the connection: that would keep something of every request for ever.
   const unanswered = new Set<(error: LogferryError) => void>();
@@ -155,6 +158,7 @@ function follow(
         if (!closing) options.log.warn('connection to nats-server lost; reconnecting');
       } else if (status.type === 'reconnect') {
         connected = true;
+        awayAt = performance.now();
         options.log.info({ server: withoutSecrets(status.server) }, 'reconnected to nats-server');
         options.onReconnect?.();
       } else if (status.type === 'error') {
@@ -191,6 +195,7 @@ function follow(
     inboxPrefix: settings.inboxPrefix ?? '_INBOX',
     isConnected: () => connected && !nc.isClosed(),
     abandoned: abandoned.signal,
+    awayAt: () => awayAt,
     ask: async <T>(request: () => Promise<T>) => {
       if (!connected || nc.isClosed()) throw disconnected();
       const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -198,6 +203,9 @@ function follow(
       request().then(resolve, reject);
       try {
         return await promise;
+      } catch (error) {
+        if (!isAnswer(error)) awayAt = performance.now();
+        throw error;
       } finally {
         unanswered.delete(reject);
       }
@@ -212,6 +220,11 @@ function follow(
       if (!nc.isClosed()) await nc.close();
     },
   };
+}
+
+/** Whether it is JetStream that says no, and not the lack of one. */
+function isAnswer(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.apiError().code !== UNAVAILABLE;
 }
 
 function isHandled(error: Error, handled: ReadonlySet<string>): boolean {

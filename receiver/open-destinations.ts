@@ -43,6 +43,10 @@ export class OpenDestinations {
     this.#most = most;
   }
 
+  get count(): number {
+    return this.#open.size;
+  }
+
   /** Opens one more, when others were closed to make room for it. Those that are being written to now stay open. */
   async open(openOne: () => Promise<Destination>): Promise<Destination> {
     while (this.#open.size + this.#opening >= this.#most) {

@@ -99,14 +99,17 @@ export class Ownership {
     };
     const stopListening = [roster.listen(), this.#listenForReleases(), context.room.listen(wake)];
     signal.addEventListener('abort', wake, { once: true });
+    const going = context.pulse.begin('looking at the partitions');
     try {
       while (!signal.aborted) {
+        going.beat();
         await this.#beatAndLook(signal);
         const nextBeat = this.#beatAt + heartbeatMs - performance.now();
         await bell.wait(Math.max(1, Math.min(nextBeat, roster.nextExpiryMs())), signal);
         await sleep(TOGETHER_MS, signal);
       }
     } finally {
+      going.end();
       signal.removeEventListener('abort', wake);
       self.stays = false;
       for (const stop of stopListening) stop();
@@ -370,6 +373,7 @@ export class Ownership {
         this.#released(number);
       });
     } catch (error) {
+      context.counts.termsLost += 1;
       context.log.warn({ partition: number }, `let go of partition ${number}: ${messageOf(error)}`);
     } finally {
       if (this.#running.get(number)?.partition === partition) this.#running.delete(number);

@@ -21,12 +21,14 @@ import {
   takeRecord,
   termOf,
 } from '../common/record.ts';
+import type { Loop, Pulse } from '../common/pulse.ts';
 import type { RecordStore, StoredRecord } from '../common/record-store.ts';
 import { sleep } from '../common/run.ts';
 import { type SourceName, storedSubject, partitionOf } from '../common/subjects.ts';
 import { streamInfo } from '../common/stream.ts';
 import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../common/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
+import type { ReceiverCounts } from './counts.ts';
 import type { RotateOptions } from './destination.ts';
 import { claimsOf, reclaimStuck, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
@@ -52,6 +54,10 @@ export interface ReceiverContext {
   /** What foreign clients do is said once, not once a partition. */
   readonly throttle: Throttle;
   readonly stats: ReceiverStats;
+  readonly counts: ReceiverCounts;
+  readonly pulse: Pulse;
+  /** Told how long each commit took, in seconds. */
+  readonly onCommit: ((seconds: number) => void) | undefined;
   /** What was recorded as gone for good. */
   readonly lost: LostBytes;
   readonly memory: PullMemory;
@@ -176,6 +182,7 @@ export class Partition {
     }
     await store.eraseUnnamed(partition, archives, result.record);
     log.debug({ partition, term }, 'took a partition');
+    context.counts.terms += 1;
     const held = { record: result.record, revision: result.revision, epoch: stored.epoch };
     return new Partition(context, partition, ledgerFile, held, term);
   }
@@ -245,8 +252,19 @@ export class Partition {
   }
 
   async #consume(signal: AbortSignal): Promise<void> {
+    const going = this.#context.pulse.begin(`partition ${this.partition}`);
+    try {
+      await this.#consumeOn(signal, going);
+    } finally {
+      going.end();
+    }
+  }
+
+  async #consumeOn(signal: AbortSignal, going: Loop): Promise<void> {
+    const { counts } = this.#context;
     let failures = 0;
     while (!signal.aborted) {
+      going.beat();
       try {
         if (
           this.#puller === undefined ||
@@ -255,11 +273,12 @@ export class Partition {
         )
           await this.#renew(signal);
         else if (this.#bucket !== undefined) await this.#checkRecord(this.#bucket);
-        else await this.#step(this.#puller, signal);
+        else await this.#step(this.#puller, going, signal);
         if (this.#committedSince) failures = 0;
       } catch (error) {
         if (error instanceof LogferryError && (error.code === 'lost' || error.code === 'newer')) throw error;
-        if (!isUnanswered(error)) await this.#afterWriteError(error, failures);
+        if (isUnanswered(error)) counts.unanswered += 1;
+        else await this.#afterWriteError(error, failures);
         this.#committedSince = false;
         failures += 1;
         this.#dropPuller();
@@ -278,7 +297,7 @@ export class Partition {
     }
   }
 
-  async #step(puller: Puller, signal: AbortSignal): Promise<void> {
+  async #step(puller: Puller, going: Loop, signal: AbortSignal): Promise<void> {
     const group = this.#writer.group;
     const idle = isEmpty(group);
     const deliveries = await puller.next(
@@ -288,12 +307,13 @@ export class Partition {
     );
     if (deliveries.length > 0)
       await this.#writer.process(deliveries, (delivery) => {
+        going.beat();
         this.#tellReceived(delivery);
       });
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
     if (deliveries.length === 0 && isEmpty(this.#writer.group)) await this.#findHoles();
     for (const source of this.#writer.overdue(this.#context.giveUpAfterMs))
-      await this.#giveUp(source, signal);
+      await this.#giveUp(source, going, signal);
   }
 
   /** A shipper with a backlog sends no more of it than can be written soon (design §4.10). */
@@ -331,7 +351,7 @@ export class Partition {
   }
 
   /** Its shipper is gone for good: what the stream still holds of it is written, with the gaps reported. */
-  async #giveUp(source: SourceName, signal: AbortSignal): Promise<void> {
+  async #giveUp(source: SourceName, going: Loop, signal: AbortSignal): Promise<void> {
     const { link, topology, log } = this.#context;
     log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
     this.#writer.stopWaiting(source);
@@ -347,6 +367,7 @@ export class Partition {
       message !== null && !signal.aborted;
       message = await next(message.seq + 1)
     ) {
+      going.beat();
       const { data, seq } = message;
       const headers = headersOf(message);
       await this.#writer.rescue({ subject, seq, header: (name) => headers?.get(name) ?? '', data });
@@ -371,10 +392,16 @@ export class Partition {
     const group = this.#writer.takeGroup();
     this.#lastCommit = performance.now();
     if (isEmpty(group)) return;
-    await this.#commitGroup(group);
+    try {
+      await this.#commitGroup(group);
+    } catch (error) {
+      this.#context.counts.commitFailures += 1;
+      throw error;
+    }
     for (const [host, bytes] of group.lost) this.#context.lost.add(host, bytes);
     this.#committedAt = performance.now();
     this.#commitMs = this.#committedAt - this.#lastCommit;
+    this.#context.onCommit?.(this.#commitMs / 1_000);
     this.#committedSince = true;
     this.#writer.record = this.#held.record;
     this.#writer.forgetClosed();
@@ -416,6 +443,7 @@ export class Partition {
 
   /** A disk that is full, or any other write error: back to what the ledger lists, then from the record on again. */
   async #afterWriteError(error: unknown, failures: number): Promise<void> {
+    this.#context.counts.diskFailures += 1;
     if (failures === 0) this.#sayCannotWrite(error);
     try {
       await this.#writer.cutBack();

@@ -3,6 +3,7 @@
 import { begin } from '../common/begin.ts';
 import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { Changing } from '../common/changing.ts';
+import type { ReceiverStatus } from '../common/daemon-status.ts';
 import { isDiskFull, LogferryError, oneLine } from '../common/errors.ts';
 import { workIn } from '../common/files.ts';
 import { type Logger, Throttle } from '../common/log.ts';
@@ -10,6 +11,7 @@ import { Registration } from '../common/members.ts';
 import { openLink, type ServerOptions } from '../common/nats.ts';
 import type { PartitionRecord } from '../common/record.ts';
 import { Bell, sleep, STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
+import { Shown } from '../common/shown.ts';
 import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream.ts';
 import {
   membersBucket,
@@ -21,12 +23,14 @@ import {
 import { formatBytes } from '../common/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
+import { noReceiverCounts } from './counts.ts';
 import { LostBytes } from './lost.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
 import { PullMemory } from './pull.ts';
+import type { ReceiverReading } from './reading.ts';
 import { refusePassedOver } from './replay-state.ts';
 import { RoomWatch } from './room-watch.ts';
 import { Roster } from './roster.ts';
@@ -34,7 +38,7 @@ import { isThere } from './segments.ts';
 import { serveReceiver } from './service.ts';
 import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep.ts';
 import { verifyEndpoint } from './verify.ts';
-import type { ReceiverStats } from './writer.ts';
+import { noReceiverStats } from './writer.ts';
 
 /** What may change while a receiver runs: all of the upkeep, and of the rotation its size and its interval. */
 export interface ReceiveLimits {
@@ -62,8 +66,10 @@ export interface ReceiveOptions extends ReceiveLimits {
   readonly log: Logger;
   /** Told of by whoever may change the limits; its value counts then. */
   readonly changes?: Changing<ReceiveLimits>;
-  /** Told about progress, for whoever shows it. */
-  readonly onStats?: (stats: Readonly<ReceiverStats>) => void;
+  /** Where whoever watches it finds what it does. */
+  readonly shown?: Shown<ReceiverReading>;
+  /** Told how long each commit took, in seconds. */
+  readonly onCommit?: (seconds: number) => void;
 }
 
 /** A share of the partitions that is given by hand. */
@@ -83,12 +89,14 @@ const NO_ROOM_WAIT_MS = 5_000;
 /** Receives until the signal fires (or, with `once`, until all is committed). */
 export async function receive(options: ReceiveOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
+  const shown = options.shown ?? new Shown<ReceiverReading>();
   const started = new Date().toISOString();
   const isNew = await workIn(options.out, '--out', async () => !(await isThere(options.out)));
   const output = await openOutput(options.out, options.id, log);
   try {
     await refusePassedOver(output.out);
     await prepareOutput(output.out, options.rotate.access ?? {}, isNew);
+    shown.waitsFor = () => 'no connection to nats-server yet';
     const inboxPrefix = options.server.inboxPrefix ?? RECEIVER_INBOX;
     const link = await openLink(
       { ...options.server, inboxPrefix },
@@ -100,12 +108,15 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         stopMs: STOP_ANSWERS_MS,
       },
     );
+    shown.link = link;
+    shown.waitsFor = () => `waiting for stream ${options.stream} and its buckets`;
     try {
       const begun = await begin(link, options, log, signal);
       if (begun === undefined) return;
       const { report, store, restoreVanished } = begun;
       const rotations = new Bell();
-      const stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
+      const stats = noReceiverStats();
+      const counts = noReceiverCounts();
       const limits = options.changes ?? new Changing<ReceiveLimits>(options);
       const giveUpByDefault = defaultGiveUp(report.wishes.maxAgeMs);
       const context: ReceiverContext = {
@@ -114,12 +125,16 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         store,
         output,
         rotate: rotationOf(options.rotate, limits, () => {
+          counts.rotations += 1;
           rotations.ring();
         }),
         open: new OpenDestinations(mostOpen()),
         log,
         throttle: new Throttle(),
         stats,
+        counts,
+        pulse: shown.pulse,
+        onCommit: options.onCommit,
         lost: new LostBytes(),
         get giveUpAfterMs() {
           return limits.value.giveUpAfterMs ?? giveUpByDefault;
@@ -129,9 +144,13 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
         restoreVanished,
       };
       const unlisten = whenChanged(limits, context, rotations, signal);
-      await whileRegistered({ ...options, changes: limits }, context, rotations, started, signal).finally(
-        unlisten,
-      );
+      await whileRegistered(
+        { ...options, changes: limits, shown },
+        context,
+        rotations,
+        started,
+        signal,
+      ).finally(unlisten);
       const { bytes, duplicates, foreign } = stats;
       log.info(
         { ...stats },
@@ -147,13 +166,16 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
 
 /** Holds the receiver's name and works under it; waits for it again when it was lost. */
 async function whileRegistered(
-  options: ReceiveOptions & { readonly changes: Changing<ReceiveLimits> },
+  options: ReceiveOptions & {
+    readonly changes: Changing<ReceiveLimits>;
+    readonly shown: Shown<ReceiverReading>;
+  },
   context: ReceiverContext,
   rotations: Bell,
   started: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { log } = options;
+  const { log, shown } = options;
   const { output, link } = context;
   const { out, ledgers } = output;
   const recordOf = async (partition: number): Promise<PartitionRecord | undefined> =>
@@ -172,13 +194,15 @@ async function whileRegistered(
   while (!signal.aborted) {
     const { hasRoom } = context.room;
     const self: Self = { id: output.id, owned: [], fixed, stays: true, hasRoom };
+    shown.waitsFor = () => `waiting for the receiver name ${output.id}`;
+    shown.read = () => readingOf(context, undefined);
     const registration = await register(options, output, bucket, () => self, signal);
     if (registration === undefined) return;
     let ownership: Ownership | undefined;
     let isRecovered = false;
     const verifying = verifyEndpoint(context, () => isRecovered);
     // From now on, whatever it has to wait for: a disk that is full at the start is to be seen.
-    const stopServing = serveReceiver({
+    const service = serveReceiver({
       context,
       started,
       now: () => ({
@@ -188,6 +212,13 @@ async function whileRegistered(
       }),
       endpoints: [verifying.endpoint],
     });
+    const stopServing = (): void => {
+      service.stop();
+      shown.waitsFor = () => `letting go of the receiver name ${output.id}`;
+      shown.read = () => readingOf(context, undefined);
+    };
+    shown.read = () => readingOf(context, service.status());
+    shown.waitsFor = () => `looking at what is below ${output.out}`;
     isRecovered = await recover(output, context.topology.partitions, log, signal);
     if (!isRecovered) {
       stopServing();
@@ -211,6 +242,7 @@ async function whileRegistered(
     const watching = options.once ? watchOnce(context, upkeep, done, stop) : undefined;
     const keeping = options.once ? undefined : keepUp(upkeep, rotations, stop);
     const watchingRoom = context.room.run(stop);
+    shown.waitsFor = () => (context.room.works ? undefined : `no room below ${output.out}`);
     try {
       await ownership.run(stop);
       return;
@@ -227,6 +259,14 @@ async function whileRegistered(
       await closeLedgers(output);
     }
   }
+}
+
+function readingOf(context: ReceiverContext, status: ReceiverStatus | undefined): ReceiverReading {
+  const { stats, counts, lost, topology, open, room } = context;
+  return {
+    ...{ stats, counts, status, lostBytes: lost.total, partitions: topology.partitions },
+    ...{ openFiles: open.count, hasRoom: room.works && status?.hasRoom !== false },
+  };
 }
 
 /** What a destination is opened with: as the limits are then. */

@@ -16,7 +16,7 @@ import type { LedgerFile } from './ledger-file.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { ledgerOf, type Output } from './output.ts';
 import type { Delivery } from './pull.ts';
-import { type ReceiverStats, type Resolver, Writer } from './writer.ts';
+import { noReceiverStats, type ReceiverStats, type Resolver, Writer } from './writer.ts';
 
 /** As a receiver's. */
 const COMMIT_BYTES = 64 * 1024 * 1024;
@@ -49,7 +49,7 @@ interface Shelf {
 }
 
 export class ReplayOutput {
-  readonly stats: ReceiverStats = { bytes: 0, duplicates: 0, missing: 0, foreign: 0 };
+  readonly stats: ReceiverStats = noReceiverStats();
   readonly #options: ReplayOutputOptions;
   readonly #open = new OpenDestinations(mostOpen());
   readonly #throttle = new Throttle();

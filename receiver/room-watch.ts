@@ -48,6 +48,11 @@ export class RoomWatch {
     return this.#hasRoom;
   }
 
+  /** The last that was tried was written. */
+  get works(): boolean {
+    return this.#hasRoom && this.#failing.size === 0;
+  }
+
   /** Calls back whenever hasRoom changes, until the function that it returns is called. */
   listen(callback: () => void): () => void {
     this.#listeners.add(callback);

@@ -24,8 +24,20 @@ const SAMPLE_MS = 1_000;
 /** The disk is measured with every so many samples. */
 const DISK_SAMPLES = 5;
 
-/** Answers for this receiver until the function that it returns is called, which may be called again. */
-export function serveReceiver({ context, started, now, endpoints = [] }: ReceiverServiceOptions): () => void {
+export interface ReceiverService {
+  /** What it answers. */
+  readonly status: () => ReceiverStatus;
+  /** May be called again. */
+  readonly stop: () => void;
+}
+
+/** Answers for this receiver until it is stopped. */
+export function serveReceiver({
+  context,
+  started,
+  now,
+  endpoints = [],
+}: ReceiverServiceOptions): ReceiverService {
   const { link, topology, output, stats, lost } = context;
   const { stream, prefix } = topology;
   const rate = new Rate();
@@ -62,7 +74,7 @@ export function serveReceiver({ context, started, now, endpoints = [] }: Receive
       lost: lost.most(),
     };
   };
-  const stop = serve(link.nc, {
+  const stopServing = serve(link.nc, {
     name: RECEIVER_SERVICE,
     version: packageVersion(),
     description: 'writes what hosts ship into files below a directory',
@@ -77,8 +89,9 @@ export function serveReceiver({ context, started, now, endpoints = [] }: Receive
       ...endpoints,
     ],
   });
-  return () => {
+  const stop = (): void => {
     clearInterval(timer);
-    stop();
+    stopServing();
   };
+  return { status, stop };
 }

@@ -47,9 +47,15 @@ export interface Group {
 /** Counters of one receiver, for status and progress. */
 export interface ReceiverStats {
   bytes: number;
+  /** Chunks that the bytes were in. */
+  chunks: number;
   duplicates: number;
   missing: number;
   foreign: number;
+}
+
+export function noReceiverStats(): ReceiverStats {
+  return { bytes: 0, chunks: 0, duplicates: 0, missing: 0, foreign: 0 };
 }
 
 /** A message before which bytes are missing. */
@@ -453,6 +459,7 @@ export class Writer {
       isOne ? first.bytes : Buffer.concat(stored.map(({ bytes }) => bytes)),
     );
     this.#options.stats.bytes += joined.bytes;
+    this.#options.stats.chunks += joined.pieces.length;
     this.#group.bytes += joined.bytes;
     let from = place.from;
     for (const piece of stored) {

@@ -14,6 +14,7 @@ import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import type { Backlog } from './backlog.ts';
 import type { Buffers, Slot } from './buffers.ts';
+import type { ShipperCounts } from './counts.ts';
 import type { Found } from './discover.ts';
 import type { FileSystems } from './file-systems.ts';
 import { type Host, type HostView, observedOf } from './host.ts';
@@ -39,8 +40,7 @@ export interface ShipperContext {
   readonly buffers: Buffers;
   /** Undefined when nothing is compressed. */
   readonly packers: Packers | undefined;
-  /** What it reports as gone. */
-  readonly lost: Lost;
+  readonly counts: ShipperCounts;
   /** Whether publishing must wait: the stream is about to drop uncommitted data. */
   readonly isHeld: () => boolean;
   /** How far old bytes run ahead of the receiver. */
@@ -63,11 +63,6 @@ export interface ShipperContext {
   readonly nameOf: (file: string) => string;
   /** What is at a path that is shipped: undefined when there is no regular file. Says what else is there, once. */
   readonly look: (file: string) => Promise<Found | undefined>;
-}
-
-/** Source bytes that were reported as gone since the shipper started. */
-export interface Lost {
-  bytes: number;
 }
 
 /** What a generation asks of its source. */
@@ -491,6 +486,7 @@ export class Generation {
       } catch (error) {
         if (signal.aborted) return;
         this.#error = messageOf(error);
+        this.#context.counts.failures += 1;
         this.#context.throttle.run(`${this.source}:${messageOf(error)}`, (repeated) => {
           this.#context.log.warn({ repeated }, `${this.source}: ${messageOf(error)}; trying again`);
         });
@@ -608,7 +604,7 @@ export class Generation {
     slot: Slot | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { host, state } = this.#context;
+    const { host, state, counts } = this.#context;
     await this.#context.pace(payload.length === 0 ? 0 : chunk.end - chunk.start, signal);
     if (signal.aborted) {
       slot?.release();
@@ -621,11 +617,13 @@ export class Generation {
     for (const [name, value] of chunkHeaders(chunk)) messageHeaders.set(name, value);
     const expect = { lastSubjectSequence: this.#expected };
     const options = { headers: messageHeaders, expect, timeout: PUBLISH_TIMEOUT_MS };
+    counts.inFlight += 1;
     try {
       const { seq } = await host.link.ask(async () => await host.link.js.publish(subject, payload, options));
       slot?.release();
       chunkDone(chunk.end - chunk.start);
       this.#expected = seq;
+      this.#countTo(chunk.kind, chunk.end);
       this.#position = chunk.end;
       this.#ended = chunk.kind === 'end';
       this.#publishedAt = performance.now();
@@ -636,10 +634,13 @@ export class Generation {
       this.#uncommitted.published(chunk.end, seq, since);
       if (chunk.kind === 'data') this.#positionTail = chunk.tail;
       if (chunk.kind === 'gap') {
-        this.#context.lost.bytes += chunk.end - chunk.start;
+        counts.lostBytes += chunk.end - chunk.start;
         await this.#seek(undefined);
       }
-      if (chunk.kind === 'end') state.touch();
+      if (chunk.kind === 'end') {
+        counts.ended[chunk.reason] += 1;
+        state.touch();
+      }
     } catch (error) {
       // The payload may still be on its way: its buffer is not used again.
       slot?.abandon();
@@ -648,8 +649,20 @@ export class Generation {
         { path: this.source, why: messageOf(error) },
         'publish refused or unanswered; looking',
       );
+      if (isWrongSequence(error)) counts.refused += 1;
+      else counts.unanswered += 1;
       await untilAnswered(async () => await this.#look(), isUnanswered, signal);
+    } finally {
+      counts.inFlight -= 1;
     }
+  }
+
+  /** What the stream has beyond the position, before that is moved there. */
+  #countTo(kind: Chunk['kind'], end: number): void {
+    if (kind !== 'data' || end <= this.#position) return;
+    const { counts } = this.#context;
+    counts.publishedBytes += end - this.#position;
+    counts.publishedChunks += 1;
   }
 
   #tellBacklog({ start, end }: Chunk): void {
@@ -665,7 +678,11 @@ export class Generation {
     const { seq, chunk } = await host.lastMessage(this.source, this.entry.file);
     if (seq === this.#expected && view.created === this.#created) await this.#seek(this.#positionTail);
     else if (chunk === undefined) await this.#resumeFrom(view);
-    else await this.#goOnAfter(view, seq, chunk, view.entry(this.entry.file));
+    else {
+      // Its acknowledgement was lost.
+      this.#countTo(chunk.kind, chunk.end);
+      await this.#goOnAfter(view, seq, chunk, view.entry(this.entry.file));
+    }
   }
 
   // --- progress and repair --------------------------------------------------------------------------------------
@@ -688,6 +705,7 @@ export class Generation {
   }
 
   #setCommitted(offset: number): void {
+    this.#context.counts.committedBytes += Math.max(0, offset - this.#committed);
     this.#committed = offset;
     this.#uncommitted.committed(offset);
   }
@@ -735,6 +753,9 @@ export class Generation {
       },
       `${this.source}: shipping again from byte ${decision.to}: ${decision.reason}`,
     );
+    const { counts } = this.#context;
+    counts.repairs += 1;
+    counts.repairedBytes += Math.max(0, this.#position - decision.to);
     if (decision.expected !== undefined && fresh) this.#expected = decision.expected;
     this.#created = repair.view.created;
     this.#position = Math.min(this.#position, decision.to);

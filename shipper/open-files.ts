@@ -63,6 +63,10 @@ export class OpenFiles {
     this.#open.delete(file);
   }
 
+  get count(): number {
+    return this.#open.size;
+  }
+
   /** One was opened that has no owner yet; undone with -1. */
   arrived(count: 1 | -1): void {
     this.#arriving += count;

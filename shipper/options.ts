@@ -3,6 +3,8 @@
 import type { Changing } from '../common/changing.ts';
 import type { Logger } from '../common/log.ts';
 import type { ServerOptions } from '../common/nats.ts';
+import type { Shown } from '../common/shown.ts';
+import type { ShipperReading } from './reading.ts';
 
 /** Some globs, and what holds for the files that they match. */
 export interface SourceOptions {
@@ -54,6 +56,8 @@ export interface ShipOptions extends ShipLimits {
   readonly changes?: Changing<ShipLimits>;
   /** Told about once a second, for whoever shows it. */
   readonly onProgress?: (progress: ShipProgress) => void;
+  /** Where whoever watches it finds what it does. */
+  readonly shown?: Shown<ShipperReading>;
 }
 
 /** Bytes over all files. */

@@ -9,6 +9,7 @@ import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { Throttle } from '../common/log.ts';
 import type { Registration } from '../common/members.ts';
+import type { Loop, Pulse } from '../common/pulse.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { Backlog } from './backlog.ts';
@@ -16,7 +17,8 @@ import type { ShipperStatus } from '../common/daemon-status.ts';
 import { Buffers } from './buffers.ts';
 import { lookNow } from './discover.ts';
 import { FileSystems, isRemotePath } from './file-systems.ts';
-import type { Generation, Lost } from './generation.ts';
+import type { ShipperCounts } from './counts.ts';
+import type { Generation } from './generation.ts';
 import type { SharedContext } from './groups.ts';
 import type { Host, HostView, Notice } from './host.ts';
 import { KnownFiles } from './known-files.ts';
@@ -25,6 +27,7 @@ import { descriptorLimit, OpenFiles } from './open-files.ts';
 import type { FileProgress, ShipLimits, ShipOptions, ShipProgress } from './options.ts';
 import { Pace } from './pace.ts';
 import { Packers } from './packers.ts';
+import type { ShipperNow } from './reading.ts';
 import { shouldHoldBack } from './progress.ts';
 import { Skipped } from './skipped.ts';
 import type { Known } from './search.ts';
@@ -61,7 +64,8 @@ const SAY_EVERY_MS = 10_000;
 export interface ShipperRun {
   /** ISO 8601. */
   readonly started: string;
-  readonly lost: Lost;
+  readonly counts: ShipperCounts;
+  readonly pulse: Pulse;
 }
 
 export class Session {
@@ -79,6 +83,7 @@ export class Session {
   #inForce: ShipLimits;
   /** When other sources are taken at the latest. */
   #changeBy: number | undefined;
+  readonly #looking: Loop;
   readonly #starter: Sources;
   readonly #sources: ReadonlyMap<string, AnySource>;
   readonly #stop = new AbortController();
@@ -109,6 +114,7 @@ export class Session {
     this.#registration = registration;
     this.#spool = spool;
     this.#run = run;
+    this.#looking = run.pulse.begin('looking at the files');
     const skipped = new Skipped(options.log);
     this.#inForce = this.#limits;
     this.#pace = new Pace(this.#inForce.maxRate);
@@ -119,7 +125,7 @@ export class Session {
       throttle: new Throttle(),
       buffers: new Buffers(CHUNK_BYTES, BUFFERS),
       packers: options.compression === 'zstd' ? new Packers() : undefined,
-      lost: run.lost,
+      counts: run.counts,
       isHeld: () => this.#held,
       backlog: new Backlog(),
       holdBacklog: async (signal) => await this.#holdBacklog(signal),
@@ -147,6 +153,7 @@ export class Session {
         await this.#lookAtAll(() => true);
       },
       () => {
+        this.#looking.beat();
         this.#viewBell.ring();
       },
     );
@@ -186,6 +193,7 @@ export class Session {
   /** Stop reading, wait for what is in flight, save. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#looking.end();
     await Promise.all([...this.#sources.values()].map(async (source) => await source.stop()));
     await this.#starter.stopped();
     await this.#state.save();
@@ -308,6 +316,7 @@ export class Session {
     for (const [file, source] of this.#sources) {
       if (!isDue(source)) continue;
       looks += 1;
+      this.#looking.beat();
       if (looks % LOOKS_AT_ONCE === 0) await setImmediate();
       if (this.#stop.signal.aborted) return;
       if (this.#isAsSeen(source)) continue;
@@ -437,9 +446,16 @@ export class Session {
       started: this.#run.started,
       files: this.#sources.size,
       ...files.sums,
-      lostBytes: this.#run.lost.bytes,
+      lostBytes: this.#run.counts.lostBytes,
       held: this.#held,
     };
+  }
+
+  /** The same with what nobody else asks for. */
+  get now(): ShipperNow {
+    let unreadableFiles = this.#starter.failed.length;
+    for (const source of this.#sources.values()) if (source.isUnreadable) unreadableFiles += 1;
+    return { status: this.status(), openFiles: this.#context.openFiles.count, unreadableFiles };
   }
 
   get #progress(): ShipProgress {
@@ -458,15 +474,27 @@ export class Session {
   /** Beats, looks at the broker, and sweeps, each at its own pace: none waits for another. Until `finished` or stopped. */
   async #work(finished: () => boolean): Promise<void> {
     const { signal } = this.#stop;
-    const loop = async (ms: () => number, bell: Bell, work: () => Promise<void>): Promise<void> => {
-      while (!signal.aborted) {
-        await work();
-        if (finished()) this.#finish();
-        await bell.wait(ms(), signal);
+    const loop = async (
+      what: string,
+      ms: () => number,
+      bell: Bell,
+      work: () => Promise<void>,
+    ): Promise<void> => {
+      const going = this.#run.pulse.begin(what);
+      try {
+        while (!signal.aborted) {
+          going.beat();
+          await work();
+          if (finished()) this.#finish();
+          await bell.wait(ms(), signal);
+        }
+      } finally {
+        going.end();
       }
     };
     const tasks = [
       loop(
+        "the heartbeat of the host's name",
         () => TICK_MS,
         this.#noticeBell,
         async () => {
@@ -475,6 +503,7 @@ export class Session {
         },
       ),
       loop(
+        'reading what is committed',
         () => (this.#isBehind() ? VIEW_MS : IDLE_VIEW_MS),
         this.#viewBell,
         async () => {
@@ -507,12 +536,20 @@ export class Session {
   }
 
   async #sweepForever(): Promise<void> {
+    try {
+      await this.#firstSweep();
+      this.#noticeBell.ring();
+      if (!this.#options.once) await this.#sweepAgain();
+    } finally {
+      this.#looking.end();
+    }
+  }
+
+  async #sweepAgain(): Promise<void> {
     const { signal } = this.#stop;
-    await this.#firstSweep();
-    this.#noticeBell.ring();
     let everythingAt = 0;
-    if (this.#options.once) return;
     while (!signal.aborted) {
+      this.#looking.beat();
       const now = performance.now();
       const everything = now >= everythingAt;
       if (everything) everythingAt = now + IDLE_SWEEP_MS;

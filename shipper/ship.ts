@@ -6,9 +6,12 @@ import { LogferryError } from '../common/errors.ts';
 import { Registration } from '../common/members.ts';
 import { openLink } from '../common/nats.ts';
 import { STOP_ANSWERS_MS } from '../common/run.ts';
+import { Shown } from '../common/shown.ts';
 import { membersBucket, shipperInbox, shipperKey } from '../common/topology.ts';
+import { noShipperCounts } from './counts.ts';
 import { Host } from './host.ts';
 import type { ShipOptions } from './options.ts';
+import type { ShipperReading } from './reading.ts';
 import { serveShipper } from './service.ts';
 import { Session, type ShipperRun } from './session.ts';
 import { sayLeftInSpool, Spool } from './spool.ts';
@@ -22,7 +25,10 @@ const ONCE_GIVE_UP_MS = 30_000;
 /** Ships until the signal fires (or, with `once` and standard input, until all is committed). */
 export async function ship(options: ShipOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
-  const run: ShipperRun = { started: new Date().toISOString(), lost: { bytes: 0 } };
+  const shown = options.shown ?? new Shown<ShipperReading>();
+  const counts = noShipperCounts();
+  const run: ShipperRun = { started: new Date().toISOString(), counts, pulse: shown.pulse };
+  shown.read = () => ({ counts, now: undefined });
   const state = await State.open(options.state, options.host, log);
   let spool: Spool | undefined;
   try {
@@ -34,6 +40,7 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
       // Beside everything else that a stop waits for.
       signal.addEventListener('abort', () => void spool?.endReading(), { once: true });
     }
+    shown.waitsFor = () => 'no connection to nats-server yet';
     const inboxPrefix = options.server.inboxPrefix ?? shipperInbox(options.host);
     const link = await openLink(
       { ...options.server, inboxPrefix },
@@ -45,13 +52,15 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
         stopMs: STOP_ANSWERS_MS,
       },
     );
+    shown.link = link;
+    shown.waitsFor = () => `waiting for stream ${options.stream} and its buckets`;
     try {
       const begun = await begin(link, options, log, signal, options.host);
       if (begun === undefined) return;
       const { report, store, restoreVanished: restore } = begun;
       const host = new Host(link, report.topology, store, options.host);
       while (!signal.aborted)
-        if (await shipWhileRegistered(options, state, host, restore, spool, run, signal)) break;
+        if (await shipWhileRegistered(options, state, host, restore, spool, run, shown, signal)) break;
     } finally {
       await link.close();
     }
@@ -69,9 +78,11 @@ async function shipWhileRegistered(
   restore: () => Promise<void>,
   spool: Spool | undefined,
   run: ShipperRun,
+  shown: Shown<ShipperReading>,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { log } = options;
+  shown.waitsFor = () => `waiting for the host name ${options.host}`;
   const registration = await Registration.acquire(
     {
       bucket: new Bucket(host.link, membersBucket(options.stream)),
@@ -89,6 +100,8 @@ async function shipWhileRegistered(
   const session = new Session(options, state, host, restore, registration, spool, run);
   const verify = verifyEndpoint(host.topology.prefix, host.name, () => session.sources());
   const stopServing = serveShipper(host, () => session.status(), [verify]);
+  shown.read = () => ({ counts: run.counts, now: session.now });
+  shown.waitsFor = () => undefined;
   try {
     await session.run(signal);
     return true;
@@ -99,6 +112,8 @@ async function shipWhileRegistered(
     log.error(error.message);
     return false;
   } finally {
+    shown.waitsFor = () => `letting go of the host name ${options.host}`;
+    shown.read = () => ({ counts: run.counts, now: undefined });
     stopServing();
     try {
       await session.stop();

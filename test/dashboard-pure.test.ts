@@ -8,7 +8,7 @@ import { Access, checkToken } from '../cli/dashboard/access.ts';
 import { History, SAMPLES } from '../cli/dashboard/history.ts';
 import { lineTest } from '../cli/dashboard/line-test.ts';
 import { LinesWindow, MOST_LINE } from '../cli/dashboard/lines-window.ts';
-import { isLoopbackName, readListen, urlOf } from '../cli/dashboard/listen.ts';
+import { isLoopbackName, readListen, urlOf } from '../cli/listen.ts';
 import { joined, readPage } from '../cli/dashboard/page.ts';
 import { readTailQuery } from '../cli/dashboard/tail-query.ts';
 import { badnessOf, viewOf } from '../cli/dashboard/view.ts';

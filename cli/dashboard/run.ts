@@ -4,7 +4,7 @@
 import type { Logger } from '../../common/log.ts';
 import { type Link, openLink, type ServerOptions, withoutSecrets } from '../../common/nats.ts';
 import type { StatusNames } from '../status-collect.ts';
-import type { Listen } from './listen.ts';
+import type { Listen } from '../listen.ts';
 import { readPage } from './page.ts';
 import { serveDashboard } from './server.ts';
 import { showTail } from './tail-view.ts';

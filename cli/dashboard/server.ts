@@ -1,11 +1,11 @@
 // The HTTP side: which route answers what, to whom, under which headers. Knows nothing of NATS; never logs a request.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
-import { LogferryError, messageOf, oneLine, systemCode } from '../../common/errors.ts';
+import { LogferryError, messageOf, oneLine } from '../../common/errors.ts';
 import { Access } from './access.ts';
-import { type Listen, urlOf } from './listen.ts';
+import { type Listen, urlOf } from '../listen.ts';
+import { listenOn } from '../listen-on.ts';
 import { askForToken, type Page } from './page.ts';
 import { readTailQuery, type TailQuery } from './tail-query.ts';
 import { Viewer } from './viewer.ts';
@@ -48,7 +48,7 @@ const NOTHING = "default-src 'none'; frame-ancestors 'none'";
 export async function serveDashboard(parts: ServerParts): Promise<Dashboard> {
   const server = createServer();
   server.maxConnections = MOST_CONNECTIONS;
-  const port = await listenOn(server, parts.listen);
+  const port = await listenOn(server, parts.listen, '--listen');
   const access = new Access(parts.listen, port, parts.token);
   const open = { pages: 0, tails: 0 };
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -65,34 +65,6 @@ export async function serveDashboard(parts: ServerParts): Promise<Dashboard> {
       await closed;
     },
   };
-}
-
-async function listenOn(server: Server, { host, port }: Listen): Promise<number> {
-  const where = `${host}:${port}`;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => {
-      const [why, hint] = reasonOf(error);
-      reject(new LogferryError('failed', `cannot listen on ${where}: ${why}`, hint, { cause: error }));
-    });
-    server.listen(port, host, resolve);
-  });
-  // What comes later concerns one connection.
-  server.on('error', () => undefined);
-  const address = server.address();
-  return isAddress(address) ? address.port : port;
-}
-
-function isAddress(address: AddressInfo | string | null): address is AddressInfo {
-  return typeof address === 'object' && address !== null;
-}
-
-function reasonOf(error: Error): [string, string] {
-  const other = 'give another --listen';
-  const code = systemCode(error);
-  if (code === 'EADDRINUSE') return ['something else listens there', `${other}, or end what does`];
-  if (code === 'EADDRNOTAVAIL') return ['this machine has no such address', other];
-  if (code === 'EACCES') return ['not permitted', 'give a port from 1024 on'];
-  return [messageOf(error), other];
 }
 
 const ROUTES: readonly string[] = ['/', '/events', '/tail', '/status.json'];

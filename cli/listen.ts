@@ -1,8 +1,8 @@
-// The value of --listen taken apart, and who can reach what listens there. Pure.
+// An address to listen on taken apart, and who can reach what listens there. Pure.
 
 import { BlockList, isIP } from 'node:net';
 
-import { wrongValue } from '../flag.ts';
+import { wrongValue } from './flag.ts';
 
 export interface Listen {
   /** An address, not a name. */
@@ -20,13 +20,13 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /** Reads `127.0.0.1:9600`, `localhost:9600`, `[::]:9600`. Throws `usage`. */
-export function readListen(value: string, name: string): Listen {
+export function readListen(value: string, name: string, expected = EXPECTED): Listen {
   const match = /^(?:\[(?<six>[^\]]+)\]|(?<four>[^:[\]]+)):(?<port>\d{1,5})$/.exec(value.trim());
   const { six, four, port } = match?.groups ?? {};
   const host = six ?? (four === 'localhost' ? '127.0.0.1' : four) ?? '';
   const family = isIP(host);
   if (family === 0 || (family === 6) !== (six !== undefined) || Number(port) > 65_535)
-    throw wrongValue(name, value, EXPECTED);
+    throw wrongValue(name, value, expected);
   return { host, port: Number(port), isLoopback: isLoopbackAddress(host) };
 }
 
