@@ -58,7 +58,8 @@ async function run(line: CommandLine): Promise<void> {
   const { shown, onCommit, reloading, ...watch } = await watched<ReceiverReading>({
     ...{ daemon: 'receive', listen: settings.metrics, log },
     figures: async () => (await import('./metrics/receiver-figures.ts')).receiverFigures,
-    status: (reading) => `writing ${reading?.status?.partitions.length ?? 0} partitions below ${options.out}`,
+    status: (reading) =>
+      `receiving into ${options.out}: ${reading?.status?.partitions.length ?? 0} partitions`,
   });
   reloadOnHangup(line, settings, log, {
     once: options.once,

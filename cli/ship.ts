@@ -65,7 +65,7 @@ async function run(line: CommandLine): Promise<void> {
   const { shown, reloading, ...watch } = await watched<ShipperReading>({
     ...{ daemon: 'ship', listen: settings.metrics, log },
     figures: async () => (await import('./metrics/shipper-figures.ts')).shipperFigures,
-    status: (reading) => `shipping ${reading?.now?.status.files ?? 0} files as ${options.host}`,
+    status: (reading) => `shipping as ${options.host}: ${reading?.now?.status.files ?? 0} files`,
   });
   const shipOptions: ShipOptions = {
     ...options,

@@ -1,6 +1,6 @@
 // The flag --metrics of both daemons. Never listens.
 
-import { flag, orOff, parsed } from '../flag.ts';
+import { flag, orOff, parsed, wrongValue } from '../flag.ts';
 import { type Listen, readListen } from '../listen.ts';
 
 const EXPECTED = 'a port like 9601, an address and a port like 0.0.0.0:9601 or [::1]:9601, or off';
@@ -17,6 +17,8 @@ export const metricsFlag = flag(
 );
 
 function readMetrics(value: string, name: string): Listen {
-  const isPort = /^\s*\d+\s*$/.test(value);
-  return readListen(isPort ? `127.0.0.1:${value.trim()}` : value, name, EXPECTED);
+  if (!/^\s*\d+\s*$/.test(value)) return readListen(value, name, EXPECTED);
+  const port = Number(value);
+  if (port > 65_535) throw wrongValue(name, value, EXPECTED);
+  return readListen(`127.0.0.1:${port}`, name);
 }
