@@ -54,6 +54,8 @@ export interface Link {
   readonly abandoned: AbortSignal;
   /** When the server was last away or left a request unanswered, in milliseconds of performance.now(). */
   readonly awayAt: () => number;
+  /** Whether the last request was answered, be it with a no. */
+  readonly answers: () => boolean;
   /**
    * Runs one request. Throws `unreachable` at once while there is no connection, and when it is lost before the
    * answer comes: nothing is buffered over a reconnect, and nothing waits for a time-out in vain.
@@ -138,6 +140,7 @@ function follow(
   let connected = true;
   let closing = false;
   let awayAt = performance.now();
+  let answers = true;
   const handled = new Set<string>();
   // Not a race with one promise that stands for the connection: that would keep something of every request for ever.
   const unanswered = new Set<(error: LogferryError) => void>();
@@ -196,15 +199,19 @@ function follow(
     isConnected: () => connected && !nc.isClosed(),
     abandoned: abandoned.signal,
     awayAt: () => awayAt,
+    answers: () => answers,
     ask: async <T>(request: () => Promise<T>) => {
       if (!connected || nc.isClosed()) throw disconnected();
       const { promise, resolve, reject } = Promise.withResolvers<T>();
       unanswered.add(reject);
       request().then(resolve, reject);
       try {
-        return await promise;
+        const answer = await promise;
+        answers = true;
+        return answer;
       } catch (error) {
-        if (!isAnswer(error)) awayAt = performance.now();
+        answers = isAnswer(error);
+        if (!answers) awayAt = performance.now();
         throw error;
       } finally {
         unanswered.delete(reject);
@@ -222,8 +229,9 @@ function follow(
   };
 }
 
-/** Whether it is JetStream that says no, and not the lack of one. */
+/** Whether it is the server that says no, and not the lack of one. */
 function isAnswer(error: unknown): boolean {
+  if (permissionViolation(error) !== undefined) return true;
   return error instanceof JetStreamApiError && error.apiError().code !== UNAVAILABLE;
 }
 

@@ -23,7 +23,7 @@ export class Shown<R> {
   whyNotReady(): string | undefined {
     if (this.isStopping) return 'stopping';
     if (this.link !== undefined && !this.isConnected) return 'the connection to nats-server is lost';
-    return this.waitsFor();
+    return this.waitsFor() ?? (this.link?.answers() === false ? 'nats-server does not answer' : undefined);
   }
 
   /** What does not go on any more, in a line; undefined while all does. What waits for nats-server is not stuck. */

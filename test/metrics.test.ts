@@ -112,6 +112,13 @@ describe('metrics', { concurrency: 3, timeout: 120_000 }, () => {
       const [waiting] = await scraped(second);
       await waiting?.answers('readyz', 503, /^waiting for the host name web1$/);
       await waiting?.answers('healthz', 200, /^ok$/);
+      process.kill(world.server.pid, 'SIGSTOP');
+      for (const one of [shipper, receiver]) {
+        await one.answers('readyz', 503, /^nats-server does not answer$/);
+        await one.answers('healthz', 200, /^ok$/);
+      }
+      process.kill(world.server.pid, 'SIGCONT');
+      for (const one of [shipper, receiver]) await one.answers('readyz', 200, /^ok$/);
       await world.server.kill();
       for (const one of [shipper, receiver]) {
         await one.answers('readyz', 503, /^the connection to nats-server is lost$/);
@@ -184,6 +191,8 @@ describe('metrics', { concurrency: 3, timeout: 120_000 }, () => {
       const args = ['ship', path.join(other, '*.log'), '--host', 'web2', '--server', world.server.url];
       world.start('web2', [...args, '--state', path.join(world.dir, 'state-web2')]);
       await shipper.shows({ logferry_shipper_files: files });
+      const open = (await shipper.value('process_open_fds')) ?? 0;
+      assert.ok(open > files && open < files + 100, `${open} descriptors`);
       await receiver.shows({ logferry_receiver_written_chunks_total: files + 1 });
       rmSync(path.join(world.source, '1.log'));
       await shipper.shows({ 'logferry_shipper_finished_files_total{reason="deleted"}': 1 });

@@ -5,7 +5,8 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { Shown } from '../../common/shown.ts';
 import { packageVersion } from '../../common/version.ts';
-import { addFigures, counter, type Figure, flagged } from './figures.ts';
+import { openDescriptors } from './descriptors.ts';
+import { addFigures, counter, type Figure, flagged, gauge } from './figures.ts';
 
 /** Whoever asks again within this time gets the same answer. */
 const FRESH_MS = 200;
@@ -15,8 +16,12 @@ const GC_SECONDS = [0.01, 0.1, 1];
 /** From a commit of a few bytes on a fast disk to one that a busy disk holds up. */
 const COMMIT_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Of what prom-client measures by itself: counts of handles, by type, and of heap spaces. They cost 40 series and say little. */
+/**
+ * Of what prom-client measures by itself: counts of handles, by type, and of heap spaces, which are 40 series and say
+ * little; and of descriptors, which it lists.
+ */
 const LEFT_OUT = [
+  'process_open_fds',
   ...['nodejs_active_resources', 'nodejs_active_handles', 'nodejs_active_requests'].flatMap((name) => [
     name,
     `${name}_total`,
@@ -46,6 +51,7 @@ const sharedFigures: readonly Figure<Shown<unknown>>[] = [
     'Connections to nats-server that were lost.',
     ({ link }) => link?.epoch() ?? 0,
   ),
+  gauge('process_open_fds', 'Number of open file descriptors.', openDescriptors),
 ];
 
 export class Metrics<R> {
