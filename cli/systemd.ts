@@ -48,30 +48,34 @@ export function tellSystemd(
   let saidAt = Number.NEGATIVE_INFINITY;
   let aliveAt = Number.NEGATIVE_INFINITY;
   let isMissing = false;
-  let telling: Promise<void> = Promise.resolve();
+  let telling: Promise<unknown> = Promise.resolve();
   let waiting = 0;
   const throttle = new Throttle();
 
-  const tell = async (...assignments: readonly string[]): Promise<void> => {
-    if (isMissing) return;
+  /** False when it was not heard and may be said again. */
+  const tell = async (...assignments: readonly string[]): Promise<boolean> => {
+    if (isMissing) return true;
     waiting += 1;
-    telling = telling.then(async () => {
+    const told = telling.then(async () => {
       try {
         await run('systemd-notify', assignments, { env, timeout: TIMEOUT_MS });
+        return true;
       } catch (error) {
         isMissing = systemCode(error) === 'ENOENT';
         const then = isMissing ? 'nothing is told: install systemd-notify' : 'trying again';
         throttle.run('systemd', (repeated) => {
           log.warn({ repeated }, `cannot tell systemd how it is (${oneLine(error)}); ${then}`);
         });
+        return isMissing;
       } finally {
         waiting -= 1;
       }
     });
-    await telling;
+    telling = told;
+    return await told;
   };
 
-  const look = (): void => {
+  const look = async (): Promise<void> => {
     if (waiting > 0) return;
     const now = performance.now();
     const why = shown.whyNotReady();
@@ -89,19 +93,24 @@ export function tellSystemd(
       if (line !== said) news.push(`STATUS=${line}`);
       said = line;
     }
-    if (news.length > 0) void tell(...news);
+    if (news.length === 0 || (await tell(...news))) return;
+    if (news.includes('READY=1')) isReady = false;
+    if (news.includes('WATCHDOG=1')) aliveAt = Number.NEGATIVE_INFINITY;
+    said = '';
   };
-  const timer = setInterval(look, LOOK_MS).unref();
-  look();
+  const timer = setInterval(() => void look(), LOOK_MS).unref();
+  void look();
 
   return {
     reloading: async (read) => {
+      // Until it was ready once, systemd waits for that.
+      if (!isReady) return await read();
       const micros = process.hrtime.bigint() / BigInt(MICROS);
-      await tell('RELOADING=1', `MONOTONIC_USEC=${micros}`);
+      void tell('RELOADING=1', `MONOTONIC_USEC=${micros}`);
       try {
         return await read();
       } finally {
-        await tell('READY=1');
+        void tell('READY=1');
       }
     },
     stopping: () => {

@@ -80,7 +80,7 @@ describe('systemd', { skip, concurrency: 2, timeout: 120_000 }, () => {
       const alive = count(socket.said, 'WATCHDOG=1');
       await says(socket, (now) => count(now, 'WATCHDOG=1') > alive);
       await stops(shipper);
-      assert.deepEqual(socket.said.slice(-2), ['STOPPING=1', 'STATUS=stopping']);
+      await says(socket, (now) => now.slice(-2).join(' ') === 'STOPPING=1 STATUS=stopping');
       assert.equal(count(socket.said, 'READY=1'), 2);
     });
   });
@@ -101,12 +101,29 @@ describe('systemd', { skip, concurrency: 2, timeout: 120_000 }, () => {
       // Each of which could have said it.
       assert.ok(await until(() => looks >= 6, { timeoutMs: WITHIN_MS }));
       await systemd.reloading(async () => await Promise.resolve());
+      await says(socket, (said) => count(said, 'READY=1') === 2);
       assert.ok(socket.said.includes('STATUS=at work'), socket.said.join('\n'));
       assert.equal(count(socket.said, 'WATCHDOG=1'), 0);
       silent.beat();
       await says(socket, (said) => count(said, 'WATCHDOG=1') >= 2);
       await systemd.stop();
       await link.close();
+    });
+  });
+
+  test('what was not heard is said again', async () => {
+    await World.run('systemd-late', async (world) => {
+      const file = path.join(world.dir, 'notify');
+      const receiver = world.receive([], world.out, asUnit(file, 2_000));
+      await warns(receiver, /^cannot tell systemd .*; trying again$/);
+      await logs(receiver, /^64 of 64 partitions are this receiver's/);
+      const socket = await NotifySocket.listen(file);
+      world.atEnd(async () => {
+        await Promise.resolve(socket.close());
+      });
+      await says(socket, (said) => count(said, 'READY=1') === 1 && said.includes('WATCHDOG=1'));
+      await stops(receiver);
+      await says(socket, (said) => said.includes('STOPPING=1'));
     });
   });
 
