@@ -3,7 +3,6 @@
 
 import {
   type ConnectionOptions,
-  connect,
   errors,
   type NatsConnection,
   type PermissionViolationError,
@@ -19,6 +18,7 @@ import { jserrors } from '@nats-io/jetstream/internal';
 
 import { connectionOptions, RECONNECT_WAIT_MS, type ServerOptions } from './connection-options.ts';
 import { LogferryError, messageOf, systemCode } from './errors.ts';
+import { connectFirst } from './first-connection.ts';
 import type { Logger } from './log.ts';
 import { sleep } from './run.ts';
 import { tlsMeaning } from './tls-errors.ts';
@@ -120,7 +120,7 @@ async function withTlsCode(error: unknown, settings: ConnectionOptions): Promise
 
 /** A connection counts when JetStream answers on it: a cluster without a leader does not, and will. */
 async function connectOnce(settings: ConnectionOptions, options: LinkOptions): Promise<Link> {
-  const nc = await connect(settings);
+  const nc = await connectFirst(settings);
   try {
     refuseOldServer(nc);
     return follow(nc, await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS }), settings, options);
