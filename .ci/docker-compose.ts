@@ -13,6 +13,8 @@ import { defaultCacheDir } from '../common/nats-server-cache.ts';
 const WHERE = ['usr/libexec/docker/cli-plugins/docker-compose', 'usr/bin/docker-compose'];
 
 export interface Service {
+  readonly image?: string;
+  readonly build?: object;
   readonly command: readonly string[] | null;
   readonly entrypoint: readonly string[] | null;
   readonly environment?: Readonly<Record<string, string>>;
@@ -49,13 +51,17 @@ export async function findDockerCompose(): Promise<string | undefined> {
 /**
  * The services as docker-compose understands the file, joined with others that alter it. Throws when it refuses them
  * or warns.
+ *
+ * @param secrets a file of variables, in place of the checkout's own
  */
 export async function servicesOf(
   dockerCompose: string,
   files: readonly string[],
+  secrets = '/dev/null',
 ): Promise<Record<string, Service>> {
   const named = files.flatMap((file) => ['--file', file]);
   const { stdout, stderr } = await run(dockerCompose, [
+    ...['--env-file', secrets],
     ...named,
     ...['--profile', '*', 'config', '--format', 'json'],
   ]);
