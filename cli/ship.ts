@@ -32,8 +32,8 @@ export function shipCommand(): Command {
         line: "logferry ship '/srv/app/**/*.log' --exclude '*debug*' --ignore-older 7d --host app-1",
       },
       {
-        does: "from a container that has the host's root at /host",
-        line: "logferry ship '/host/var/log/containers/*.log' --path-prefix /host --host node-1",
+        does: "from a container that has the host's root at /host: links there lead out of it, so the files themselves",
+        line: "logferry ship '/host/var/log/pods/*/*/*.log' --path-prefix /host --host node-1",
       },
       {
         does: 'ship what a program prints; as another host where one ships already',
