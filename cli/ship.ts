@@ -32,7 +32,7 @@ export function shipCommand(): Command {
         line: "logferry ship '/srv/app/**/*.log' --exclude '*debug*' --ignore-older 7d --host app-1",
       },
       {
-        does: "from a container that has the host's root at /host: links there lead out of it, so the files themselves",
+        does: "from a container that has the host's root at /host",
         line: "logferry ship '/host/var/log/pods/*/*/*.log' --path-prefix /host --host node-1",
       },
       {
