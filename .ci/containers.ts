@@ -56,7 +56,9 @@ else {
   await inProcesses('open', open, tryCluster);
 
   await assert.rejects(servicesOf(dockerCompose, [COMPOSE, SECURED, scaled]), /required variable/);
-  const secured = await servicesOf(dockerCompose, [COMPOSE, SECURED, scaled], makeSecrets());
+  const secrets = makeSecrets();
+  const secured = await servicesOf(dockerCompose, [COMPOSE, SECURED, scaled], secrets);
+  await checkOwnLogs(dockerCompose, [COMPOSE, SECURED], secrets);
   await inProcesses('secured', secured, async (processes) => {
     await tryCluster(processes, tryRefusals);
   });
@@ -94,6 +96,25 @@ function makeSecrets(): string {
   assert.equal(make(), 1, 'exit code of make-secrets.sh where .env is');
   assert.equal(readFileSync(file, 'utf8'), made);
   return file;
+}
+
+/** The file that docs/containers.md puts over the others, for logs of one's own. */
+async function checkOwnLogs(binary: string, files: readonly string[], secrets: string): Promise<void> {
+  const docs = readFileSync(path.join(SOURCE, 'docs/containers.md'), 'utf8');
+  const [, text] = /^```yaml\n(services:\n[^`]*)^```$/m.exec(docs) ?? assert.fail('no yaml in containers.md');
+  const override = path.join(work, 'compose.override.yaml');
+  writeFileSync(override, text ?? '');
+  const file = path.join(work, 'own.env');
+  writeFileSync(file, `${readFileSync(secrets, 'utf8')}WEB1_PASSWORD=p1\n`);
+  const { shipper, 'nats-3': server } = await servicesOf(binary, [...files, override], file);
+  assert.deepEqual(
+    shipper?.volumes?.map(({ target }) => target),
+    ['/var/log', '/var/lib/logferry'],
+  );
+  assert.equal(shipper?.environment?.['NATS_PASSWORD'], 'p1');
+  assert.equal(server?.environment?.['WEB1_PASSWORD'], 'p1');
+  assert.equal(server.environment['SERVER_NAME'], 'nats-3');
+  await assert.rejects(servicesOf(binary, [...files, override], secrets), /required variable/);
 }
 
 /** What a container of the image with these arguments writes to its stdout. */
