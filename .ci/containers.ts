@@ -15,10 +15,11 @@ import { ComposeProcesses } from './compose-processes.ts';
 import { findDockerCompose, type Service, servicesOf } from './docker-compose.ts';
 import { buildImage } from './image.ts';
 import { tryCluster } from './try-cluster.ts';
-import { tryRefusals } from './try-refusals.ts';
+import { tryRefusals, tryStranger } from './try-refusals.ts';
 
 const SOURCE = fileURLToPath(new URL('..', import.meta.url));
 const COMPOSE = path.join(SOURCE, 'docker-compose.yml');
+const ENCRYPTED = path.join(SOURCE, 'deploy/compose/encrypted.yml');
 const SECURED = path.join(SOURCE, 'deploy/compose/secured.yml');
 
 const work = path.resolve(process.argv[2] ?? assert.fail('usage: containers.ts DIR'));
@@ -62,6 +63,17 @@ else {
   await inProcesses('secured', secured, async (processes) => {
     await tryCluster(processes, tryRefusals);
   });
+
+  if (spawnSync('openssl', ['version']).status !== 0)
+    console.log('encrypted: not tried, there is no openssl');
+  else {
+    const certificates = makeCertificates(path.dirname(secrets));
+    const files = [COMPOSE, SECURED, ENCRYPTED, scaled];
+    const encrypted = withCertificates(await servicesOf(dockerCompose, files, secrets), certificates);
+    await inProcesses('encrypted', encrypted, async (processes) => {
+      await tryCluster(processes, tryStranger);
+    });
+  }
 }
 
 async function inProcesses(
@@ -96,6 +108,37 @@ function makeSecrets(): string {
   assert.equal(make(), 1, 'exit code of make-secrets.sh where .env is');
   assert.equal(readFileSync(file, 'utf8'), made);
   return file;
+}
+
+/** Beside .env, which names them too then. Returns their directory. */
+function makeCertificates(directory: string): string {
+  const script = path.join(SOURCE, 'deploy/compose/make-certificates.sh');
+  for (let times = 0; times < 2; times += 1)
+    assert.equal(
+      spawnSync('sh', [script], { cwd: directory }).status,
+      0,
+      'exit code of make-certificates.sh',
+    );
+  const file = path.join(directory, '.env');
+  assert.equal(statSync(file).mode & 0o777, 0o600, 'mode of .env');
+  const named = readFileSync(file, 'utf8').match(/^COMPOSE_FILE=.*$/gm);
+  assert.deepEqual(named, [
+    'COMPOSE_FILE=docker-compose.yml:deploy/compose/secured.yml:deploy/compose/encrypted.yml',
+  ]);
+  return path.join(directory, 'deploy/compose/certificates');
+}
+
+/** The services with certificates that are not in the checkout. */
+function withCertificates(
+  services: Readonly<Record<string, Service>>,
+  directory: string,
+): Record<string, Service> {
+  const inCheckout = path.join(SOURCE, 'deploy/compose/certificates');
+  const there = ({ volumes = [], ...service }: Service): Service => ({
+    ...service,
+    volumes: volumes.map((volume) => ({ ...volume, source: volume.source.replace(inCheckout, directory) })),
+  });
+  return Object.fromEntries(Object.entries(services).map(([name, service]) => [name, there(service)]));
 }
 
 /** The file that docs/containers.md puts over the others, for logs of one's own. */

@@ -26,6 +26,15 @@ export async function tryRefusals(processes: ComposeProcesses): Promise<void> {
   console.log('refused: a nats-server without the password of the cluster');
 }
 
+/** Whoever does not know the authority of deploy/compose/encrypted.yml does not talk to its servers. */
+export async function tryStranger(processes: ComposeProcesses): Promise<void> {
+  const { code, stderr } = processes.tryRun('setup', { env: { NATS_CA: '' } });
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /^logferry: nats-server at \S+ [^\n]*certificate[^\n]*\n$/);
+  console.log('refused: servers whose authority is not known');
+  await Promise.resolve();
+}
+
 /** What a server of the cluster answers to another one that gives no password. */
 async function asServer(processes: ComposeProcesses): Promise<string> {
   const [host = '', port = ''] = processes.here('nats-1', 'nats-1:6222').split(':');
