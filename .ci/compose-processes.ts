@@ -15,6 +15,8 @@ import type { Image } from './image.ts';
 
 /** What the nats-servers of the compose file listen on, each in its own container. */
 const NATS_PORTS = ['4222', '6222', '8222'];
+/** What logferry serves its metrics on: here any free port, which its log names. */
+const METRICS = /0\.0\.0\.0:960[12]/g;
 
 export interface Start {
   /** In place of the service's own, added to it. */
@@ -82,6 +84,7 @@ export class ComposeProcesses {
         target,
         type === 'volume' ? this.volume(source, target) : this.#bound(name, target),
       );
+    text = text.replaceAll(METRICS, '127.0.0.1:0');
     for (const [address, port] of this.#ports) text = text.replaceAll(address, `127.0.0.1:${port}`);
     for (const port of NATS_PORTS)
       text = text.replaceAll(

@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -53,6 +53,8 @@ else {
   writeFileSync(scaled, JSON.stringify({ services: { receiver: { scale: 3 } } }));
   const open = await servicesOf(dockerCompose, [COMPOSE, scaled]);
   assert.equal(open['receiver']?.ports, undefined, 'ports of the receiver');
+  for (const { volumes = [] } of Object.values(open))
+    for (const { source, type } of volumes) assert.ok(type !== 'bind' || existsSync(source), `no ${source}`);
   console.log(`docker-compose.yml: ${Object.keys(open).join(', ')}; receiver can be scaled`);
   await inProcesses('open', open, tryCluster);
 
@@ -104,7 +106,7 @@ function makeSecrets(): string {
   assert.equal(statSync(file).mode & 0o777, 0o600, 'mode of .env');
   const made = readFileSync(file, 'utf8');
   assert.match(made, /^COMPOSE_FILE=docker-compose\.yml:deploy\/compose\/secured\.yml$/m);
-  assert.equal(new Set(made.match(/=p[0-9a-f]{48}$/gm)).size, 4, 'passwords in .env');
+  assert.equal(new Set(made.match(/=p[0-9a-f]{48}$/gm)).size, 5, 'passwords in .env');
   assert.equal(make(), 1, 'exit code of make-secrets.sh where .env is');
   assert.equal(readFileSync(file, 'utf8'), made);
   return file;

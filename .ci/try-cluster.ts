@@ -45,6 +45,7 @@ export async function tryCluster(
   await processes.until(() => begun() === 2, 20_000, 'the second receiver is there again');
   assert.equal(readdirSync(central).length, 3);
 
+  for (const name of ['shipper', 'receiver']) await tryMetrics(processes, name);
   await meanwhile(processes);
 
   // Two of three servers go on without the one that is killed.
@@ -69,6 +70,22 @@ export async function tryCluster(
   for (const server of servers.values()) await processes.stop(server);
   const lines = written().split('\n').length - 1;
   console.log(`as processes: ${lines} lines of ${readdirSync(directory).length} files, identical`);
+}
+
+/** The newest process of a service is ready, healthy, and says how far it is. */
+async function tryMetrics(processes: ComposeProcesses, name: string): Promise<void> {
+  const url =
+    processes
+      .logOf(name)
+      .match(/http:\/\/127\.0\.0\.1:\d+\//g)
+      ?.at(-1) ?? assert.fail(`no metrics of ${name}`);
+  const isOk = async (route: string): Promise<boolean> => (await fetch(`${url}${route}`)).ok;
+  await processes.until(
+    async () => (await isOk('readyz')) && (await isOk('healthz')),
+    15_000,
+    `${name} is ready`,
+  );
+  assert.match(await (await fetch(`${url}metrics`)).text(), new RegExp(`^logferry_${name}_`, 'm'));
 }
 
 /** The log as it was written: the old files first. */

@@ -111,6 +111,30 @@ for (const directory of DIRECTORIES)
       }
     });
 
+    test('probes, policies and services name the port that the metrics are on', () => {
+      const port = z.looseObject({ name: z.literal('metrics'), containerPort: z.number() });
+      const probe = z.looseObject({
+        httpGet: z.strictObject({ path: z.string(), port: z.literal('metrics') }),
+      });
+      for (const { spec, metadata } of workloadsOf(directory)) {
+        const [container] = spec.template.spec.containers;
+        if (metadata.name === 'logferry-setup') continue;
+        const { containerPort } = only(z.array(port).parse(container['ports']));
+        const at = container.args.indexOf('--metrics');
+        assert.equal(container.args[at + 1], `0.0.0.0:${containerPort}`);
+        const annotations = z.record(z.string(), z.string()).parse(spec.template.metadata['annotations']);
+        assert.equal(annotations['prometheus.io/port'], String(containerPort));
+        assert.equal(probe.parse(container['livenessProbe']).httpGet.path, '/healthz');
+        assert.equal(probe.parse(container['readinessProbe']).httpGet.path, '/readyz');
+      }
+      for (const { kind, spec } of manifestsOf(directory)) {
+        if (kind === 'Service')
+          assert.deepEqual(spec?.['ports'], [{ name: 'metrics', port: 9602, targetPort: 'metrics' }]);
+        if (kind === 'NetworkPolicy')
+          assert.deepEqual(spec?.['ingress'], [{ ports: [{ port: 'metrics', protocol: 'TCP' }] }]);
+      }
+    });
+
     test('logferry takes the configuration files', async () => {
       await World.run('manifests', async (world) => {
         for (const { data, metadata } of manifestsOf(directory)) {
@@ -145,7 +169,10 @@ function startContainer(
   assert.deepEqual(given.length, Object.keys(variables).length, `variables of ${of.metadata.name}`);
   return world.start(
     `${of.metadata.name}-${name}`,
-    args.map((arg) => arg.replace('/etc/logferry/logferry.yaml', file)),
+    // Several are on this machine: each has a port of its own.
+    args.map((arg) =>
+      arg.replace('/etc/logferry/logferry.yaml', file).replace(/^0\.0\.0\.0:\d+$/, '127.0.0.1:0'),
+    ),
     ['env', ...given.map(([key, value]) => `${key}=${value}`)],
   );
 }

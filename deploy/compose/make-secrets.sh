@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes .env in the current directory, for its owner alone: a password for each user of deploy/compose/nats/secured.conf,
-# and that docker compose takes deploy/compose/secured.yml too. Never overwrites one.
+# Writes .env in the current directory, for its owner alone: a password for each user of deploy/compose/nats/secured.conf
+# and for Grafana's admin, and that docker compose takes deploy/compose/secured.yml too. Never overwrites one.
 set -eu
 
 if [ -e .env ]; then
@@ -10,7 +10,7 @@ fi
 umask 077
 {
   echo COMPOSE_FILE=docker-compose.yml:deploy/compose/secured.yml
-  for user in ROUTE ADMIN SHIPPER RECEIVER; do
+  for user in ROUTE ADMIN SHIPPER RECEIVER GRAFANA; do
     # A letter first: nats-server would read 12e4 as a number.
     echo "LOGFERRY_${user}_PASSWORD=p$(head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n')"
   done
