@@ -17,7 +17,7 @@ import { fails, logs } from './said.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const DOCS = path.resolve(import.meta.dirname, '../docs/containers.md');
-const DIRECTORIES = ['setup', 'shipper', 'receiver', 'overlays/example'];
+const DIRECTORIES = ['setup', 'shipper', 'receiver', 'overlays/example', 'overlays/credentials'];
 
 type Workload = z.output<typeof workload>;
 
@@ -102,6 +102,9 @@ for (const directory of DIRECTORIES)
         assert.deepEqual([runAsUser, runAsNonRoot], isShipper ? [0, undefined] : [1000, true]);
         const hostPaths = pod.volumes.filter((volume) => 'hostPath' in volume).map(({ name }) => name);
         assert.deepEqual(hostPaths, isShipper ? ['logs', 'state'] : []);
+        // logferry refuses secrets that everybody may read.
+        for (const { secret } of pod.volumes)
+          if (secret !== undefined) assert.equal(secret.defaultMode, 0o440);
         // It writes to its state, or to its volume, and to nothing else.
         const written = container.volumeMounts.filter(({ readOnly }) => readOnly !== true);
         assert.deepEqual(

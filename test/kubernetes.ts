@@ -44,6 +44,7 @@ const container = z.looseObject({
 const volume = z.looseObject({
   name: z.string(),
   configMap: z.strictObject({ name: z.string() }).optional(),
+  secret: z.strictObject({ secretName: z.string(), defaultMode: z.number() }).optional(),
 });
 
 const podTemplate = z.looseObject({
