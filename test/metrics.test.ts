@@ -36,7 +36,7 @@ async function both(world: World): Promise<[Scraped, Scraped, Daemon, Daemon]> {
   return [ofShipper, ofReceiver, shipper, receiver];
 }
 
-describe('metrics', { concurrency: 3, timeout: 120_000 }, () => {
+describe('metrics', { concurrency: 2, timeout: 180_000 }, () => {
   test('bytes, files, rotations, duplicates and foreign messages are what happened', async () => {
     await World.run('metrics', async (world) => {
       const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
