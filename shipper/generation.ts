@@ -17,6 +17,7 @@ import type { Buffers, Slot } from './buffers.ts';
 import type { ShipperCounts } from './counts.ts';
 import type { Found } from './discover.ts';
 import type { FileSystems } from './file-systems.ts';
+import { Gone } from './gone.ts';
 import { type Host, type HostView, observedOf } from './host.ts';
 import { headOf, isSameFile } from './identity.ts';
 import type { KnownFiles } from './known-files.ts';
@@ -117,6 +118,7 @@ export class Generation {
   #position = 0;
   #positionTail: string | undefined;
   #committed = 0;
+  readonly #gone = new Gone();
   /** The subject's last sequence, which the next message must follow. */
   #expected = 0;
   #storedAt: number | undefined;
@@ -434,6 +436,7 @@ export class Generation {
     if (chunk !== undefined && known === undefined) this.entry.begin = chunk.begin;
     this.entry.after ??= chunk?.after ?? null;
     this.#committed = known?.offset ?? this.entry.begin;
+    this.#gone.committed(this.#committed);
     await this.#goOnAfter(view, seq, chunk, known);
     if (seq > 0 && this.#committed < this.#position)
       this.#uncommitted.published(this.#position, seq, performance.now());
@@ -573,10 +576,18 @@ export class Generation {
       return true;
     }
     if (this.#position >= this.entry.size) return true;
-    const { size, file } = this.entry;
+    if (this.#committed > this.#position) {
+      // A receiver has said again what it has.
+      this.#gone.settled();
+      this.#position = Math.min(this.#committed, this.entry.size);
+      await this.#seek(undefined);
+      return true;
+    }
+    if (this.#gone.isAwaited(this.#position, performance.now())) return false;
+    this.#gone.settled();
+    const { size } = this.entry;
     const from = this.#position;
-    const text = `${this.source}: bytes ${from} to ${size} are lost: the file is gone`;
-    this.#context.log.error({ path: this.source, file, from, to: size }, text);
+    this.#sayGone(from, size);
     await this.#publish(
       { kind: 'gap', ...this.#common(from, size), reason: 'the source file is gone' },
       EMPTY,
@@ -584,6 +595,21 @@ export class Generation {
       signal,
     );
     return true;
+  }
+
+  #sayGone(start: number, end: number): void {
+    const { log, counts } = this.#context;
+    const { file } = this.entry;
+    const report = this.#gone.report(start, end);
+    for (const [from, to] of report.committed) {
+      const text = `${this.source}: bytes ${from} to ${to} were committed, no record says so any more, and the file is gone`;
+      log.warn({ path: this.source, file, from, to }, text);
+    }
+    for (const [from, to] of report.lost) {
+      const text = `${this.source}: bytes ${from} to ${to} are lost: the file is gone`;
+      log.error({ path: this.source, file, from, to }, text);
+      counts.lostBytes += to - from;
+    }
   }
 
   #common(start: number, end: number): Pick<Chunk, 'start' | 'end' | 'begin' | 'after'> {
@@ -633,10 +659,7 @@ export class Generation {
       this.#error = undefined;
       this.#uncommitted.published(chunk.end, seq, since);
       if (chunk.kind === 'data') this.#positionTail = chunk.tail;
-      if (chunk.kind === 'gap') {
-        counts.lostBytes += chunk.end - chunk.start;
-        await this.#seek(undefined);
-      }
+      if (chunk.kind === 'gap') await this.#seek(undefined);
       if (chunk.kind === 'end') {
         counts.ended[chunk.reason] += 1;
         state.touch();
@@ -707,7 +730,9 @@ export class Generation {
   #setCommitted(offset: number): void {
     this.#context.counts.committedBytes += Math.max(0, offset - this.#committed);
     this.#committed = offset;
+    this.#gone.committed(offset);
     this.#uncommitted.committed(offset);
+    if (this.#gone.isWaiting && offset > this.#position) this.wake();
   }
 
   /** The record and the stream were read after `snapshot`; a repair is made between two messages. */
