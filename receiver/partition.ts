@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { ConsumerConfig, StoredMsg } from '@nats-io/jetstream';
+import type { ConsumerConfig } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../common/bucket.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
@@ -139,6 +139,7 @@ export class Partition {
       throttle,
       stats,
       isOwn: (host: string) => partitionOf(host, topology.partitions) === partition,
+      earlier: (source: SourceName, seq: number) => this.#messagesOf(source, seq),
     };
     this.#writer = new Writer(options, held.record, term);
   }
@@ -352,28 +353,31 @@ export class Partition {
 
   /** Its shipper is gone for good: what the stream still holds of it is written, with the gaps reported. */
   async #giveUp(source: SourceName, going: Loop, signal: AbortSignal): Promise<void> {
-    const { link, topology, log } = this.#context;
+    const { log } = this.#context;
     log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
     this.#writer.stopWaiting(source);
-    const subject = storedSubject(topology.prefix, topology.partitions, source);
-    const next = async (seq: number): Promise<StoredMsg | null> =>
-      await link.ask(async () => {
-        // In a variable: the library's type does not know that the leader takes this too.
-        const query = { seq, next_by_subj: subject };
-        return await link.jsm.streams.getMessage(topology.stream, query);
-      });
-    for (
-      let message = await next(1);
-      message !== null && !signal.aborted;
-      message = await next(message.seq + 1)
-    ) {
+    for await (const message of this.#messagesOf(source, Number.POSITIVE_INFINITY)) {
+      if (signal.aborted) break;
       going.beat();
-      const { data, seq } = message;
-      const headers = headersOf(message);
-      await this.#writer.rescue({ subject, seq, header: (name) => headers?.get(name) ?? '', data });
+      await this.#writer.rescue(message);
       if (this.#writer.group.bytes >= COMMIT_BYTES) await this.#commit();
     }
     await this.#commit();
+  }
+
+  /** What the stream holds of a source now, before this sequence. Throws when there is no answer. */
+  async *#messagesOf(source: SourceName, before: number): AsyncGenerator<Omit<Delivery, 'reply'>> {
+    const { link, topology } = this.#context;
+    const subject = storedSubject(topology.prefix, topology.partitions, source);
+    for (let seq = 1; seq < before; seq += 1) {
+      // In a variable: the library's type does not know that the leader takes this too.
+      const query = { seq, next_by_subj: subject };
+      const message = await link.ask(async () => await link.jsm.streams.getMessage(topology.stream, query));
+      if (message === null || message.seq >= before) return;
+      seq = message.seq;
+      const headers = headersOf(message);
+      yield { subject, seq, header: (name) => headers?.get(name) ?? '', data: message.data };
+    }
   }
 
   #commitIsDue(quiet: boolean): boolean {

@@ -3,7 +3,8 @@
 
 import path from 'node:path';
 
-import { type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
+import { isUnanswered } from '../common/bucket.ts';
+import { type Chunk, type DataChunk, HEADER, parseChunk } from '../common/chunk.ts';
 import { crc32, hex32 } from '../common/digest.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import type { Logger, Throttle } from '../common/log.ts';
@@ -100,6 +101,8 @@ export interface WriterOptions {
    */
   readonly isOwn?: (host: string) => boolean;
   readonly resolver?: Resolver;
+  /** What the stream still holds of a source before this sequence, in its order. Throws when there is no answer. */
+  readonly earlier?: (source: SourceName, seq: number) => AsyncIterable<Omit<Delivery, 'reply'>>;
 }
 
 /** A message that parsed; `data` settles to undefined when the payload is not what its header says. */
@@ -237,16 +240,17 @@ export class Writer {
           gap: false,
         });
         return;
-      case 'gap':
-        await this.#gap(
-          source,
-          file,
-          verdict.from,
-          verdict.to,
-          after,
-          chunk.kind === 'gap' ? chunk.reason : '',
-        );
+      case 'gap': {
+        const reason = chunk.kind === 'gap' ? chunk.reason : '';
+        if (!(await this.#rescueBefore(source, delivery.seq, reason))) {
+          // Its shipper sees that it was not counted, and sends it again.
+          this.#missing(source, chunk, known);
+          return;
+        }
+        ({ known, verdict } = this.#judge(source, chunk));
+        if (verdict.kind === 'gap') await this.#gap(source, file, verdict.from, verdict.to, after, reason);
         return;
+      }
       case 'write': {
         if (chunk.kind !== 'data') throw new Error('BUG: only data is written');
         const data = await (item.data ?? decode(chunk, delivery.data));
@@ -362,11 +366,13 @@ export class Writer {
    * Writes a message of a source that was given up, read again from the stream: what is missing before it counts as
    * lost (design §5.4). A message that has nothing new changes nothing.
    */
-  async rescue(message: Omit<Delivery, 'reply'>): Promise<void> {
+  async rescue(
+    message: Omit<Delivery, 'reply'>,
+    reason = 'waited in vain for them to be sent again',
+  ): Promise<void> {
     const item = this.#parse({ ...message, reply: '' }, true);
     if (item === undefined) return;
     const { chunk, source } = item;
-    const reason = 'waited in vain for them to be sent again';
     const { after } = chunk;
     const before = after === undefined ? undefined : fileKey(source.host, after.file);
     const known = before === undefined ? undefined : this.#offsetOf(before);
@@ -377,6 +383,24 @@ export class Writer {
     if (chunk.start > offset) await this.#gap(source, file, offset, chunk.start, after?.file ?? null, reason);
     await this.#apply(item);
     await this.#flushAll();
+  }
+
+  /**
+   * The host has these bytes no more, but messages that were not written for what was missing before them may be in the
+   * stream still. False when there was no answer.
+   */
+  async #rescueBefore(source: SourceName, seq: number, reason: string): Promise<boolean> {
+    const { earlier } = this.#options;
+    if (earlier === undefined) return true;
+    try {
+      for await (const message of earlier(source, seq))
+        if (message.header(HEADER.range) !== '' && message.data.length > 0)
+          await this.rescue(message, reason);
+      return true;
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+      return false;
+    }
   }
 
   #missing(source: SourceName, chunk: Chunk, known: number | undefined): void {
