@@ -18,6 +18,7 @@ npm run bench -- scale [--size 1GiB --hosts 200 --rounds 10 --json --keep --prof
 npm run bench -- tail [--size 1GiB --lines access --runs 1 --json --keep --profile DIR]
 npm run bench -- status [--hosts 1000 --files 20 --runs 5 --json --keep]
 npm run bench -- stop [--size 1GiB --runs 1 --json --keep]
+npm run bench -- reconnect [--hosts 10000 --tls --json --keep]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
 
   --size     how much to drain, or to print
@@ -26,7 +27,8 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
   --backlog  latency: while 1 GiB of another file is drained
   --format   drain: how the receiver writes, plain or zstd
   --runs     how often; of several the medians come last
-  --hosts    scale, many, status: how many hosts are simulated
+  --hosts    scale, many, status, reconnect: how many hosts are simulated
+  --tls      reconnect: with TLS
   --files    drain, replay: in how many files; idle: how many; many: how many files the host has that is alone; status: how
              many files each host names
   --peers    compare: a directory into which packages of other shippers were unpacked
@@ -51,6 +53,7 @@ const MODES = [
   'status',
   'tail',
   'stop',
+  'reconnect',
 ] as const;
 export type Mode = (typeof MODES)[number];
 
@@ -61,6 +64,7 @@ export interface Options {
   readonly lines: Lines;
   readonly servers: number;
   readonly backlog: boolean;
+  readonly tls: boolean;
   readonly runs: number;
   readonly hosts: number;
   readonly files: number;
@@ -81,6 +85,7 @@ const SOME = [
   'lines',
   'servers',
   'backlog',
+  'tls',
   'format',
   'runs',
   'hosts',
@@ -104,12 +109,13 @@ const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   tail: ['size', 'lines', 'runs'],
   status: ['hosts', 'files', 'runs'],
   stop: ['size', 'runs'],
+  reconnect: ['hosts', 'tls'],
 };
 
 /** What is not asked for otherwise. */
 const SIZES: Partial<Record<Mode, string>> = { compare: '512MiB', quick: '128MiB' };
 const FILES: Partial<Record<Mode, number>> = { idle: 2_000, many: 50_000, status: 20 };
-const HOSTS: Partial<Record<Mode, string>> = { many: '5000', status: '1000' };
+const HOSTS: Partial<Record<Mode, string>> = { many: '5000', status: '1000', reconnect: '10000' };
 const RUNS: Partial<Record<Mode, string>> = { compare: '3', status: '5' };
 
 /** Undefined when help was asked for. Throws `usage`. */
@@ -137,6 +143,7 @@ export function readArguments(args: readonly string[]): Options | undefined {
     lines,
     servers,
     backlog: values.backlog ?? false,
+    tls: values.tls ?? false,
     runs: count('--runs', values.runs ?? RUNS[mode] ?? '1'),
     hosts: count('--hosts', values.hosts ?? HOSTS[mode] ?? '200'),
     files: count('--files', values.files ?? String(FILES[mode] ?? 1)),
@@ -168,6 +175,7 @@ function parse(args: readonly string[]) {
         lines: { type: 'string' },
         servers: { type: 'string' },
         backlog: { type: 'boolean' },
+        tls: { type: 'boolean' },
         runs: { type: 'string' },
         hosts: { type: 'string' },
         files: { type: 'string' },

@@ -1,5 +1,6 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- replay`, `latency`, `idle`, `rotations`, `scale`, `many`, `status`, `tail` and `stop`. See bench/README.md.
+// `npm run bench -- replay`, `latency`, `idle`, `rotations`, `scale`, `many`, `status`, `tail`, `stop` and `reconnect`.
+// See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -30,6 +31,7 @@ import { many } from './many.ts';
 import { handOverText, manyText, scaleDrainText, takeOverText } from './scale-report.ts';
 import { scale } from './scale.ts';
 import { findPeers, PEERS } from './peers.ts';
+import { reconnect, reconnectText } from './reconnect.ts';
 import { rotations } from './rotations.ts';
 import { replayAgain, type Replayed, type ReplayRun, replayText } from './replay.ts';
 import { makeSource } from './source.ts';
@@ -63,6 +65,7 @@ const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   tail: tailRuns,
   status: statusRun,
   stop: stopRun,
+  reconnect: reconnectRun,
 };
 
 /** Contenders that take no longer than that. */
@@ -279,6 +282,12 @@ async function stopRun({ options, machine: on, worldOf, say }: Setting): Promise
     say(stopText(one));
   });
   return { date: today(), machine: on, source, cases };
+}
+
+async function reconnectRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
+  const result = await reconnect(worldOf(1), options);
+  say(reconnectText(result));
+  return { date: today(), machine: on, ...result };
 }
 
 /** Shows how far it is on one line of a terminal, and nowhere else. */

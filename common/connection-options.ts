@@ -33,9 +33,6 @@ export interface ServerOptions {
   readonly inboxPrefix?: string | undefined;
 }
 
-/** Between two attempts to connect. */
-export const RECONNECT_WAIT_MS = 500;
-
 const CONNECT_TIMEOUT_MS = 5_000;
 
 /** Whoever is neither the owner nor in the group of a file. */
@@ -51,8 +48,6 @@ export function connectionOptions(server: ServerOptions, name: string): Connecti
     name,
     timeout: CONNECT_TIMEOUT_MS,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_WAIT_MS,
     ignoreAuthErrorAbort: true,
     pingInterval: 10_000,
     maxPingOut: 2,

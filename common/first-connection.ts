@@ -4,25 +4,33 @@
 
 import { type ConnectionOptions, connect, type NatsConnection } from '@nats-io/transport-node';
 
-import { RECONNECT_WAIT_MS } from './connection-options.ts';
 import { LogferryError } from './errors.ts';
+import type { ReconnectPace } from './reconnect.ts';
 
 /** Servers that were told of and not named are tried too, when those that were named are full. */
 const MOST_TOLD = 16;
 
-/** Throws what the client throws; `unreachable` when the servers that were named let one in after all. */
-export async function connectFirst(settings: ConnectionOptions): Promise<NatsConnection> {
+/**
+ * Throws what the client throws; `unreachable` when the servers that were named let one in after all.
+ *
+ * @param pace of the tries after a loss; told of the connection
+ */
+export async function connectFirst(
+  settings: ConnectionOptions,
+  pace: ReconnectPace,
+): Promise<NatsConnection> {
   const tooMany = new LogferryError('unreachable', 'every server of the cluster turned this client away');
   const most = [settings.servers ?? []].flat().length + MOST_TOLD;
   let attempts = 0;
   let isConnected = false;
   const reconnectDelayHandler = (): number => {
     if (!isConnected && (attempts += 1) > most) throw tooMany;
-    return RECONNECT_WAIT_MS + Math.random() * RECONNECT_WAIT_MS;
+    return pace.sinceLastTryMs(Date.now(), Math.random());
   };
   try {
     const connection = await connect({ ...settings, reconnectDelayHandler });
     isConnected = true;
+    pace.connected();
     return connection;
   } catch (error) {
     if (error !== tooMany) throw error;

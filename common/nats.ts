@@ -16,10 +16,11 @@ import {
 } from '@nats-io/jetstream';
 import { jserrors } from '@nats-io/jetstream/internal';
 
-import { connectionOptions, RECONNECT_WAIT_MS, type ServerOptions } from './connection-options.ts';
+import { connectionOptions, type ServerOptions } from './connection-options.ts';
 import { LogferryError, messageOf, systemCode } from './errors.ts';
 import { connectFirst } from './first-connection.ts';
 import type { Logger } from './log.ts';
+import { FEW_WAIT_MS, ReconnectPace, reconnectWaitMs } from './reconnect.ts';
 import { sleep } from './run.ts';
 import { tlsMeaning } from './tls-errors.ts';
 import { probeTls } from './tls-probe.ts';
@@ -82,6 +83,8 @@ export interface LinkOptions {
   readonly onReconnect?: (() => void) | undefined;
   /** So long after the signal it waits for answers; then it is closed, and whatever is asked is not answered. */
   readonly stopMs?: number | undefined;
+  /** The longest wait between two tries to connect; a second without it. */
+  readonly mostWaitMs?: number | undefined;
 }
 
 /**
@@ -93,7 +96,7 @@ export async function openLink(server: ServerOptions, options: LinkOptions): Pro
   const settings = connectionOptions(server, options.name);
   const began = performance.now();
   let saidAt = Number.NEGATIVE_INFINITY;
-  for (;;) {
+  for (let failures = 0; ; failures += 1) {
     try {
       return await connectOnce(settings, options);
     } catch (error) {
@@ -106,7 +109,8 @@ export async function openLink(server: ServerOptions, options: LinkOptions): Pro
         saidAt = now;
         options.log.warn(`${clear.message}; trying again`);
       }
-      await sleep(RECONNECT_WAIT_MS, options.signal);
+      const { mostWaitMs = FEW_WAIT_MS } = options;
+      await sleep(reconnectWaitMs(failures, mostWaitMs, Math.random()), options.signal);
     }
   }
 }
@@ -120,10 +124,12 @@ async function withTlsCode(error: unknown, settings: ConnectionOptions): Promise
 
 /** A connection counts when JetStream answers on it: a cluster without a leader does not, and will. */
 async function connectOnce(settings: ConnectionOptions, options: LinkOptions): Promise<Link> {
-  const nc = await connectFirst(settings);
+  const pace = new ReconnectPace(options.mostWaitMs ?? FEW_WAIT_MS);
+  const nc = await connectFirst(settings, pace);
   try {
     refuseOldServer(nc);
-    return follow(nc, await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS }), settings, options);
+    const jsm = await jetstreamManager(nc, { timeout: REQUEST_TIMEOUT_MS });
+    return follow(nc, jsm, settings, options, pace);
   } catch (error) {
     await nc.close();
     throw error;
@@ -135,6 +141,7 @@ function follow(
   jsm: JetStreamManager,
   settings: ConnectionOptions,
   options: LinkOptions,
+  pace: ReconnectPace,
 ): Link {
   let epoch = 0;
   let connected = true;
@@ -162,6 +169,7 @@ function follow(
       } else if (status.type === 'reconnect') {
         connected = true;
         awayAt = performance.now();
+        pace.connected();
         options.log.info({ server: withoutSecrets(status.server) }, 'reconnected to nats-server');
         options.onReconnect?.();
       } else if (status.type === 'error') {

@@ -7,6 +7,7 @@ import { Registration } from '../common/members.ts';
 import { openLink } from '../common/nats.ts';
 import { STOP_ANSWERS_MS } from '../common/run.ts';
 import { Shown } from '../common/shown.ts';
+import { MANY_WAIT_MS } from '../common/reconnect.ts';
 import { membersBucket, shipperInbox, shipperKey } from '../common/topology.ts';
 import { noShipperCounts } from './counts.ts';
 import { Host } from './host.ts';
@@ -50,6 +51,8 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
         signal,
         giveUpMs: options.once ? ONCE_GIVE_UP_MS : undefined,
         stopMs: STOP_ANSWERS_MS,
+        // Late by a lease, its name would be free.
+        mostWaitMs: Math.min(MANY_WAIT_MS, options.leaseMs / 2),
       },
     );
     shown.link = link;
