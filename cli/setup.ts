@@ -5,6 +5,7 @@ import { z } from 'zod';
 
 import { openLink } from '../common/nats.ts';
 import { ensureStream, type SetupReport } from '../common/stream.ts';
+import { inReplicas } from '../common/stream-memory.ts';
 import { DEFAULT_PARTITIONS } from '../common/topology.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
@@ -89,23 +90,23 @@ async function run(options: z.output<typeof flags>): Promise<void> {
 }
 
 function asJson(report: SetupReport): object {
-  const { topology, created, altered, wishes } = report;
-  return { ...topology, ...wishes, created, altered };
+  const { topology, created, altered, likeness } = report;
+  return { ...topology, ...likeness, created, altered };
 }
 
 function inLines(report: SetupReport): string {
-  const { topology, created, altered, wishes } = report;
+  const { topology, created, altered, likeness } = report;
   const lines = [
     ...created.map((thing) => `created ${thing}`),
     ...altered.map((change) => `altered ${change}`),
   ];
   if (lines.length === 0) lines.push('nothing to do');
-  const room =
-    wishes.maxBytes === undefined || wishes.maxBytes < 0 ? 'no limit' : formatBytes(wishes.maxBytes);
-  const age = (wishes.maxAgeMs ?? 0) === 0 ? 'for ever' : formatDuration(wishes.maxAgeMs ?? 0);
+  const { maxBytes, maxAgeMs, replicas } = likeness;
+  const room = maxBytes < 0 ? 'no limit' : formatBytes(maxBytes);
+  const age = maxAgeMs === 0 ? 'for ever' : formatDuration(maxAgeMs);
   lines.push(
     `stream ${topology.stream}: subjects ${topology.prefix}.*.*.*, ${topology.partitions} partitions, ` +
-      `${wishes.replicas ?? 1} replica${wishes.replicas === 1 ? '' : 's'}, kept ${age}, at most ${room}`,
+      `${inReplicas(replicas)}, kept ${age}, at most ${room}`,
   );
   return `${lines.join('\n')}\n`;
 }

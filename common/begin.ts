@@ -7,7 +7,8 @@ import type { Logger } from './log.ts';
 import type { Link } from './nats.ts';
 import { RecordStore, refuseOtherPartitions } from './record-store.ts';
 import { untilAnswered } from './run.ts';
-import { ensureStream, restorer, type SetupReport } from './stream.ts';
+import { createdAgain, ensureStream, restorer, type SetupReport } from './stream.ts';
+import { StreamMemory } from './stream-memory.ts';
 import { DEFAULT_PARTITIONS } from './topology.ts';
 
 export interface Begun {
@@ -17,22 +18,32 @@ export interface Begun {
   readonly restoreVanished: () => Promise<void>;
 }
 
+/** Who begins. */
+export interface Beginner {
+  /** Where it keeps what the stream was like. */
+  readonly directory: string;
+  /** Whom a shipper ships as: it may not be allowed to read all records. Undefined for a receiver. */
+  readonly host?: string;
+}
+
 /**
- * Undefined when the signal fires first. Throws as ensureStream and refuseOtherPartitions do.
- *
- * @param host whom a shipper ships as: it may not be allowed to read all records
+ * Undefined when the signal fires first. Throws as ensureStream and refuseOtherPartitions do. A stream that is missing is created as it
+ * was when it was seen last from here; what cannot be created now is waited for.
  */
 export async function begin(
   link: Link,
   names: { stream: string; prefix: string },
+  { directory, host }: Beginner,
   log: Logger,
   signal: AbortSignal,
-  host?: string,
 ): Promise<Begun | undefined> {
+  const memory = await StreamMemory.open(directory, names.stream, log);
+  const before = memory.likeness;
+  const wishes = { defaultPartitions: DEFAULT_PARTITIONS, before };
   let said = false;
   const setUp = async (): Promise<SetupReport> => {
     try {
-      return await ensureStream(link, names, { defaultPartitions: DEFAULT_PARTITIONS });
+      return await ensureStream(link, names, wishes);
     } catch (error) {
       if (error instanceof MustWait && !said) log.warn(`${oneLine(error)}; waiting for it`);
       said ||= error instanceof MustWait;
@@ -41,13 +52,16 @@ export async function begin(
   };
   const report = await untilAnswered(setUp, isUnanswered, signal);
   if (report === undefined) return undefined;
-  for (const thing of report.created) log.info(`created ${thing}`);
+  const { created, likeness, topology } = report;
+  if (created.length > 0 && before !== undefined) log.warn(createdAgain(created, likeness));
+  else for (const thing of created) log.info(`created ${thing}`);
   const store = new RecordStore(link, names.stream, log);
   const check = async (): Promise<void> => {
-    await refuseOtherPartitions(store, report.topology, host);
+    await refuseOtherPartitions(store, topology, host);
   };
   await untilAnswered(check, isUnanswered, signal);
-  const restoreVanished = restorer(link, report, (line) => {
+  await memory.remember(likeness);
+  const restoreVanished = restorer(link, report, memory, (line) => {
     log.warn(line);
   });
   return { report, store, restoreVanished };

@@ -5,7 +5,7 @@ import { errors } from '@nats-io/transport-node';
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { jserrors } from '@nats-io/jetstream/internal';
 
-import { LogferryError } from './errors.ts';
+import { LogferryError, messageOf } from './errors.ts';
 import { headersOf } from './headers.ts';
 import { lastMessageOf } from './last-message.ts';
 import { type Link, permissionViolation, UNAVAILABLE } from './nats.ts';
@@ -16,6 +16,11 @@ const STREAM_NOT_FOUND = 10_059;
 const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 /** A stream of that name exists with another configuration. */
 export const NAME_IN_USE = 10_058;
+/**
+ * Too few servers of a cluster are up, or have as much storage left as is asked for; what a deleted stream had reserved
+ * is free again only seconds later.
+ */
+export const NO_PEERS = 10_005;
 
 /** A value as it was read: `revision` is 0 when there is none (a deleted key keeps a revision). */
 export interface BucketValue {
@@ -32,6 +37,7 @@ export interface BucketInfo {
   /** When the bucket was created: another value means that it was lost meanwhile. */
   readonly created: string;
   readonly lastSeq: number;
+  readonly replicas: number;
 }
 
 /** Nothing is wrong that time, or somebody else, would not mend. */
@@ -42,6 +48,14 @@ export class NotThere extends MustWait {
   constructor(what: string, cause: unknown) {
     const hint = 'start a receiver that may, or run logferry setup as somebody who may';
     super('unreachable', `${what} is not there, and this user may not create it`, hint, { cause });
+  }
+}
+
+/** The servers cannot have it now, and will be asked again. */
+export class NotNow extends MustWait {
+  constructor(what: string, cause: unknown) {
+    const hint = 'it is tried again; logferry setup can create it with fewer replicas, or smaller';
+    super('unreachable', `${what} is not there and cannot be created (${messageOf(cause)})`, hint, { cause });
   }
 }
 
@@ -56,7 +70,7 @@ export class Bucket {
 
   /**
    * Creates the bucket where it is missing; true when it did. An existing one is left as it is. Throws `unreachable`
-   * (NotThere) when it is missing and this user may not create it.
+   * (NotThere, NotNow) when it is missing and this user may not create it, or no server can have it now.
    */
   async ensure(replicas: number): Promise<boolean> {
     if ((await this.info()) !== undefined) return false;
@@ -74,15 +88,27 @@ export class Bucket {
       // Somebody else was faster, with other defaults.
       if (error instanceof JetStreamApiError && error.code === NAME_IN_USE) return false;
       if (permissionViolation(error) !== undefined) throw new NotThere(`bucket ${this.name}`, error);
+      if (error instanceof JetStreamApiError && error.code === NO_PEERS)
+        throw new NotNow(`bucket ${this.name}`, error);
       throw error;
     }
+  }
+
+  /** Changes how many copies the cluster keeps of an existing bucket. */
+  async setReplicas(replicas: number): Promise<void> {
+    const { config } = await this.#link.jsm.streams.info(this.#stream);
+    await this.#link.jsm.streams.update(this.#stream, { ...config, num_replicas: replicas });
   }
 
   /** Undefined when there is no such bucket. */
   async info(): Promise<BucketInfo | undefined> {
     try {
       const info = await this.#link.ask(async () => await this.#link.jsm.streams.info(this.#stream));
-      return { created: info.created, lastSeq: info.state.last_seq };
+      return {
+        created: info.created,
+        lastSeq: info.state.last_seq,
+        replicas: info.config.num_replicas,
+      };
     } catch (error) {
       if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return undefined;
       throw error;

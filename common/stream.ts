@@ -3,9 +3,19 @@
 
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 
-import { Bucket, isStreamMissing, MustWait, NAME_IN_USE, NotThere } from './bucket.ts';
+import {
+  Bucket,
+  isStreamMissing,
+  isUnanswered,
+  MustWait,
+  NAME_IN_USE,
+  NO_PEERS,
+  NotNow,
+  NotThere,
+} from './bucket.ts';
 import { LogferryError, messageOf, oneLine } from './errors.ts';
 import { explain, type Link, permissionViolation } from './nats.ts';
+import { inReplicas, type StreamLikeness, type StreamMemory } from './stream-memory.ts';
 import { formatBytes, formatDuration } from './units.ts';
 import {
   membersBucket,
@@ -24,6 +34,11 @@ export interface StreamWishes {
   readonly maxBytes?: number | undefined;
 }
 
+interface Wishes extends StreamWishes {
+  readonly defaultPartitions: number;
+  readonly before?: StreamLikeness | undefined;
+}
+
 export const DEFAULT_MAX_AGE_MS = 7 * 86_400_000;
 
 /** Without a limit asked for: 80 % of what the account has left, but at most this. */
@@ -34,8 +49,8 @@ const SHARE_OF_ACCOUNT = 0.8;
 /** In a stream's metadata: the number of partitions that it is to have, while its records are cut anew for it. */
 const CHANGING_TO = 'logferry_partitions_to_be';
 
-/** JetStream API error codes. The account or the server has less storage left than asked for. */
-const INSUFFICIENT_STORAGE = 10_047;
+/** JetStream API error codes. The account or the server, or too many of a cluster, have less storage left than asked for. */
+const NO_STORAGE = [10_047, NO_PEERS];
 /** Another stream has some of these subjects. */
 const SUBJECTS_OVERLAP = 10_065;
 
@@ -48,18 +63,21 @@ export interface SetupReport {
   /** Fields that were changed: `max_age: 7d → 3d`. */
   readonly altered: string[];
   /** The stream's configuration as it is now: what it is created again with, should it vanish. */
-  readonly wishes: Required<StreamWishes>;
+  readonly likeness: StreamLikeness;
 }
 
 /**
- * Makes sure that stream and buckets are there. Idempotent. Throws `conflict`, naming the fields, when the stream
- * differs from what was asked for and `alter` is not set, or when its subjects are not ours at all; `unreachable`
- * (NotThere) when something is missing that this user may not create.
+ * Makes sure that stream and buckets are there. Idempotent. Throws `conflict`, naming the fields, when the stream or a
+ * bucket differs from what was asked for and `alter` is not set, or when its subjects are not ours at all;
+ * `unreachable` (NotThere, NotNow) when something is missing that this user may not create, or that is to be as before
+ * and no server can have now.
+ *
+ * @param wishes what was asked for; `before` takes the place of the defaults for a stream that has to be created
  */
 export async function ensureStream(
   link: Link,
   names: { stream: string; prefix: string },
-  wishes: StreamWishes & { defaultPartitions: number },
+  wishes: Wishes,
   alter = false,
 ): Promise<SetupReport> {
   const created: string[] = [];
@@ -82,44 +100,67 @@ export async function ensureStream(
       `stream ${names.stream} is being changed to ${changing} partitions`,
       `should nobody be at it, run logferry repartition --partitions ${changing}`,
     );
-  const topology = topologyOf(names, info.config);
-  for (const bucket of [partitionsBucket(names.stream), membersBucket(names.stream)])
-    if (await new Bucket(link, bucket).ensure(info.config.num_replicas)) created.push(`bucket ${bucket}`);
-  const { num_replicas, max_age, max_bytes } = info.config;
-  const seen = {
-    partitions: topology.partitions,
-    replicas: num_replicas,
-    maxAgeMs: max_age / NANOS,
-    maxBytes: max_bytes,
-  };
-  return { topology, created, altered, wishes: seen };
+  const { num_replicas: replicas } = info.config;
+  const buckets = bucketsOf(link, names.stream);
+  for (const bucket of buckets)
+    if (await bucket.ensure(replicas)) created.push(`bucket ${bucket.name}`);
+    else if (wishes.replicas !== undefined) altered.push(...(await reconcileBucket(bucket, replicas, alter)));
+  return { topology: topologyOf(names, info.config), created, altered, likeness: likenessOf(names, info) };
 }
 
 /**
- * A function that creates the stream and the buckets again, as `report` saw them, when any of them has vanished. Where
- * this user may not, it says so once, and throws `unreachable` until somebody else has.
+ * A function that creates the stream and the buckets again, as they were seen last, when any of them has vanished. Where
+ * this user may not, or the servers cannot have them now, it says so once, and throws `unreachable` until they are
+ * there. Throws `conflict` for a stream that somebody else has made with other partitions.
  */
-export function restorer(link: Link, report: SetupReport, say: (line: string) => void): () => Promise<void> {
-  const { topology, wishes } = report;
-  const buckets = [partitionsBucket(topology.stream), membersBucket(topology.stream)];
+export function restorer(
+  link: Link,
+  { topology }: SetupReport,
+  memory: StreamMemory,
+  say: (line: string) => void,
+): () => Promise<void> {
+  const buckets = bucketsOf(link, topology.stream);
   let waits = false;
   return async () => {
-    const infos = [
+    const [info, ...others] = await Promise.all([
       streamInfo(link, topology.stream),
-      ...buckets.map(async (name) => await new Bucket(link, name).info()),
-    ];
-    if ((await Promise.all(infos)).every((info) => info !== undefined)) {
+      ...buckets.map(async (bucket) => await bucket.info()),
+    ]);
+    if (info !== undefined) {
+      refuseOtherNumber(topology, info, topology.partitions);
+      await memory.remember(likenessOf(topology, info));
+    }
+    if (info !== undefined && others.every((other) => other !== undefined)) {
       if (waits) say('what had vanished is there again');
       waits = false;
       return;
     }
-    const all = { ...wishes, defaultPartitions: topology.partitions };
-    const { created } = await ensureStream(link, topology, all).catch((error: unknown) => {
-      if (error instanceof NotThere && !waits) say(`${oneLine(error)}; waiting for it`);
-      waits = error instanceof NotThere;
+    const { partitions } = topology;
+    const wishes = { partitions, defaultPartitions: partitions, before: memory.likeness };
+    const { created, likeness } = await ensureStream(link, topology, wishes).catch((error: unknown) => {
+      if (error instanceof MustWait && !waits) say(`${oneLine(error)}; waiting for it`);
+      waits ||= error instanceof MustWait;
       throw error;
     });
-    if (created.length > 0) say(`created again what had vanished: ${created.join(', ')}`);
+    if (created.length > 0) say(createdAgain(created, likeness));
+  };
+}
+
+/** What is said of things that were there before. */
+export function createdAgain(created: readonly string[], { replicas }: StreamLikeness): string {
+  return `created again what had vanished: ${created.join(', ')}, with ${inReplicas(replicas)} as before`;
+}
+
+function bucketsOf(link: Link, stream: string): Bucket[] {
+  return [partitionsBucket(stream), membersBucket(stream)].map((name) => new Bucket(link, name));
+}
+
+function likenessOf(names: { stream: string; prefix: string }, { config }: StreamInfo): StreamLikeness {
+  return {
+    partitions: topologyOf(names, config).partitions,
+    replicas: config.num_replicas,
+    maxAgeMs: config.max_age / NANOS,
+    maxBytes: config.max_bytes,
   };
 }
 
@@ -187,9 +228,10 @@ async function update(
 async function create(
   link: Link,
   names: { stream: string; prefix: string },
-  wishes: StreamWishes & { defaultPartitions: number },
+  wishes: Wishes,
 ): Promise<StreamInfo | undefined> {
-  const partitions = wishes.partitions ?? wishes.defaultPartitions;
+  const { before } = wishes;
+  const partitions = wishes.partitions ?? before?.partitions ?? wishes.defaultPartitions;
   const config = {
     name: names.stream,
     subjects: [publishedSubjects(names.prefix)],
@@ -198,12 +240,13 @@ async function create(
     retention: 'limits' as const,
     discard: 'old' as const,
     allow_direct: true,
-    num_replicas: wishes.replicas ?? 1,
-    max_age: (wishes.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
+    num_replicas: wishes.replicas ?? before?.replicas ?? 1,
+    max_age: (wishes.maxAgeMs ?? before?.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
     compression: 'none' as const,
   };
-  const least = wishes.maxBytes ?? LEAST_MAX_BYTES;
-  for (let maxBytes = wishes.maxBytes ?? (await defaultMaxBytes(link)); ; maxBytes = Math.floor(maxBytes / 2))
+  const wanted = wishes.maxBytes ?? before?.maxBytes;
+  const least = wanted ?? LEAST_MAX_BYTES;
+  for (let maxBytes = wanted ?? (await defaultMaxBytes(link)); ; maxBytes = Math.floor(maxBytes / 2))
     try {
       return await link.jsm.streams.add({ ...config, max_bytes: maxBytes });
     } catch (error) {
@@ -216,7 +259,9 @@ async function create(
           `stream ${names.stream} cannot have the subjects ${publishedSubjects(names.prefix)}: ${messageOf(error)}`,
           'give another --prefix, or change that stream',
         );
-      if (code !== INSUFFICIENT_STORAGE || maxBytes / 2 < least) throw explain(error, link.nc.getServer());
+      if (code !== 0 && before !== undefined && !isUnanswered(error))
+        throw new NotNow(`stream ${names.stream}`, error);
+      if (!NO_STORAGE.includes(code) || maxBytes / 2 < least) throw explain(error, link.nc.getServer());
     }
 }
 
@@ -235,13 +280,7 @@ async function reconcile(
   wishes: StreamWishes,
   alter: boolean,
 ): Promise<string[]> {
-  const { partitions } = topologyOf(names, info.config);
-  if (wishes.partitions !== undefined && wishes.partitions !== partitions)
-    throw new LogferryError(
-      'conflict',
-      `stream ${names.stream} has ${partitions} partitions, not ${wishes.partitions}`,
-      `stop shippers and receivers, then run logferry repartition --partitions ${wishes.partitions}`,
-    );
+  refuseOtherNumber(names, info, wishes.partitions);
   const differing: string[] = [];
   const changes: Partial<StreamConfig> = {};
   const compare = (field: 'num_replicas' | 'max_age' | 'max_bytes', wanted: number | undefined): void => {
@@ -261,6 +300,36 @@ async function reconcile(
     );
   await link.jsm.streams.update(names.stream, { ...info.config, ...changes });
   return differing;
+}
+
+/** Throws `conflict` for a stream with another number of partitions than the one that is wanted. */
+function refuseOtherNumber(
+  names: { stream: string; prefix: string },
+  { config }: StreamInfo,
+  wanted: number | undefined,
+): void {
+  const { partitions } = topologyOf(names, config);
+  if (wanted === undefined || wanted === partitions) return;
+  throw new LogferryError(
+    'conflict',
+    `stream ${names.stream} has ${partitions} partitions, not ${wanted}`,
+    `stop shippers and receivers, then run logferry repartition --partitions ${wanted}`,
+  );
+}
+
+/** A bucket has as many copies as its stream. Returns what was altered. */
+async function reconcileBucket(bucket: Bucket, replicas: number, alter: boolean): Promise<string[]> {
+  const info = await bucket.info();
+  if (info === undefined || info.replicas === replicas) return [];
+  const difference = `num_replicas of bucket ${bucket.name} is ${info.replicas}, asked for ${replicas}`;
+  if (!alter)
+    throw new LogferryError(
+      'conflict',
+      difference,
+      'run setup with --alter to change it, or leave --replicas out',
+    );
+  await bucket.setReplicas(replicas);
+  return [difference];
 }
 
 /** A limit as people write it. */

@@ -1,5 +1,7 @@
 // A receiver from start to stop: the output directory, the connection, the name, the partitions.
 
+import path from 'node:path';
+
 import { begin } from '../common/begin.ts';
 import { Bucket, isUnanswered } from '../common/bucket.ts';
 import { Changing } from '../common/changing.ts';
@@ -25,6 +27,7 @@ import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
 import { noReceiverCounts } from './counts.ts';
 import { LostBytes } from './lost.ts';
+import { STATE_DIRECTORY } from './names.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
 import { Ownership, type Self } from './ownership.ts';
@@ -111,14 +114,20 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
     shown.link = link;
     shown.waitsFor = () => `waiting for stream ${options.stream} and its buckets`;
     try {
-      const begun = await begin(link, options, log, signal);
+      const begun = await begin(
+        link,
+        options,
+        { directory: path.join(output.out, STATE_DIRECTORY) },
+        log,
+        signal,
+      );
       if (begun === undefined) return;
       const { report, store, restoreVanished } = begun;
       const rotations = new Bell();
       const stats = noReceiverStats();
       const counts = noReceiverCounts();
       const limits = options.changes ?? new Changing<ReceiveLimits>(options);
-      const giveUpByDefault = defaultGiveUp(report.wishes.maxAgeMs);
+      const giveUpByDefault = defaultGiveUp(report.likeness.maxAgeMs);
       const context: ReceiverContext = {
         link,
         topology: report.topology,
@@ -412,7 +421,7 @@ function fixedShare(share: FixedShare | undefined, topology: Topology): number[]
 }
 
 /** An hour before the stream drops them; half of the time where it keeps them for less than two hours. */
-function defaultGiveUp(maxAgeMs: number | undefined): number {
-  const age = maxAgeMs === undefined || maxAgeMs === 0 ? DEFAULT_MAX_AGE_MS : maxAgeMs;
+function defaultGiveUp(maxAgeMs: number): number {
+  const age = maxAgeMs === 0 ? DEFAULT_MAX_AGE_MS : maxAgeMs;
   return Math.max(age - 3_600_000, age / 2);
 }

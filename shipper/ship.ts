@@ -58,7 +58,13 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
     shown.link = link;
     shown.waitsFor = () => `waiting for stream ${options.stream} and its buckets`;
     try {
-      const begun = await begin(link, options, log, signal, options.host);
+      const begun = await begin(
+        link,
+        options,
+        { directory: state.location, host: options.host },
+        log,
+        signal,
+      );
       if (begun === undefined) return;
       const { report, store, restoreVanished: restore } = begun;
       const host = new Host(link, report.topology, store, options.host);

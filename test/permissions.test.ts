@@ -150,7 +150,7 @@ describe('least permissions', { concurrency: 2 }, () => {
         for (const file of files) file.line();
         await warns(again, /^stream LOGS is not there, and this user may not create it: .*; waiting for it$/);
         const next = world.receive(as('r1'));
-        await logs(next, /^created stream LOGS$/);
+        await logs(next, /^created again what had vanished: stream LOGS, .*, with 1 replica as before$/);
         await assertIdentical(world, files);
         await logs(again, /^what had vanished is there again$/);
         await streams.delete('LOGS');
