@@ -492,7 +492,8 @@ export class Partition {
       await this.#confirmRecord();
     }
     this.#dropPuller();
-    await this.#deleteConsumer();
+    // Not waited for: nobody answers for a consumer whose server is gone.
+    void this.#deleteConsumer();
     const epoch = link.epoch();
     const info = await streamInfo(link, topology.stream);
     if (info === undefined) {
