@@ -4,11 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { freePort } from '../common/nats-server-port.ts';
 import { type Segment, segmentsOf } from '../receiver/segments.ts';
 import { destinationOf, type Format } from '../receiver/names.ts';
 import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import { LogferryProcess } from './logferry-process.ts';
+import { clusterConfigs } from './nats-cluster.ts';
 import { type Usage, usageOf } from './process-usage.ts';
 
 export const HOST = 'bench';
@@ -138,15 +138,12 @@ export class World {
 /** One alone, or as many that know each other. */
 async function startServers({ dir, binary, signal }: WorldOptions, count: number): Promise<NatsServer[]> {
   if (count === 1) return [await startNatsServer({ dir: path.join(dir, 'nats'), binary, signal })];
-  const ports: number[] = [];
-  while (ports.length < count) ports.push(await freePort());
-  const routes = ports.map((port) => `nats://127.0.0.1:${port}`);
+  const configs = await clusterConfigs(count);
   return await Promise.all(
-    ports.map(async (port, index) => {
-      const cluster = `cluster { name: bench, listen: "127.0.0.1:${port}", routes: ${JSON.stringify(routes)} }`;
-      const config = `server_name: n${index}\n${cluster}`;
-      return await startNatsServer({ dir: path.join(dir, `nats-${index}`), binary, signal, config });
-    }),
+    configs.map(
+      async (config, index) =>
+        await startNatsServer({ dir: path.join(dir, `nats-${index}`), binary, signal, config }),
+    ),
   );
 }
 

@@ -122,6 +122,8 @@ export class World {
   readonly dir: string;
   readonly host = 'web1';
   server: NatsServer;
+  /** How many the stream has. */
+  partitions = 64;
   /** Whom the processes run as that are started from now on. */
   identity: Identity = {};
   readonly #config: string | undefined;
@@ -130,17 +132,22 @@ export class World {
   readonly #atEnd: (() => Promise<void>)[] = [];
   #connection: { nc: NatsConnection; jsm: JetStreamManager } | undefined;
 
-  private constructor(dir: string, server: NatsServer, config: string | undefined) {
+  protected constructor(dir: string, server: NatsServer, config?: string) {
     this.dir = dir;
     this.server = server;
     this.#config = config;
   }
 
   static async create(name: string, config?: string): Promise<World> {
-    const dir = await mkdtemp(path.join(tmpdir(), `logferry-${name}-`));
-    await mkdir(path.join(dir, 'source'));
+    const dir = await World.makeDirectory(name);
     const server = await startNatsServer({ dir: path.join(dir, 'nats'), say: () => {}, config });
     return new World(dir, server, config);
+  }
+
+  protected static async makeDirectory(name: string): Promise<string> {
+    const dir = await mkdtemp(path.join(tmpdir(), `logferry-${name}-`));
+    await mkdir(path.join(dir, 'source'));
+    return dir;
   }
 
   /**
@@ -149,16 +156,12 @@ export class World {
    * @param config nats-server configuration beside the usual
    */
   static async run(name: string, test: (world: World) => Promise<void>, config?: string): Promise<void> {
-    const world = await World.create(name, config);
-    try {
-      await test(world);
-    } catch (error) {
-      console.error(`# kept for inspection: ${world.dir}`);
-      await world.end();
-      throw error;
-    }
-    await world.end();
-    await rm(world.dir, { recursive: true });
+    await runIn(await World.create(name, config), test);
+  }
+
+  /** What processes connect to. */
+  get url(): string {
+    return this.server.url;
   }
 
   get source(): string {
@@ -192,20 +195,13 @@ export class World {
       this.host,
       '--state',
       this.state,
-      ...this.#unless(extra, '--server', this.server.url),
+      ...this.#unless(extra, '--server', this.url),
     ];
     return this.start('ship', [...args, '--lease', '2s', ...extra]);
   }
 
   receive(extra: readonly string[] = [], out = this.out, through: readonly string[] = []): Daemon {
-    const args = [
-      'receive',
-      '--out',
-      out,
-      ...this.#unless(extra, '--server', this.server.url),
-      '--lease',
-      '2s',
-    ];
+    const args = ['receive', '--out', out, ...this.#unless(extra, '--server', this.url), '--lease', '2s'];
     return this.start(path.basename(out), [...args, ...extra], through);
   }
 
@@ -232,7 +228,11 @@ export class World {
   /** A connection of the test's own. */
   async connection(): Promise<{ nc: NatsConnection; jsm: JetStreamManager }> {
     if (this.#connection === undefined || this.#connection.nc.isClosed()) {
-      const nc = await connect({ servers: this.server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+      const nc = await connect({
+        servers: this.url.split(','),
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 50,
+      });
       this.#connection = { nc, jsm: await jetstreamManager(nc) };
     }
     return this.#connection;
@@ -240,11 +240,11 @@ export class World {
 
   /** How many messages of the host are in the stream beyond what its record has processed. */
   async uncommitted(): Promise<number> {
-    const partition = partitionOf(this.host, 64);
+    const partition = partitionOf(this.host, this.partitions);
     const jsm = await this.jsm();
     try {
       const last = await jsm.streams.getMessage('LOGS', { last_by_subj: `logs.${partition}.*.*.*` });
-      const link = await openLink({ server: this.server.url }, { name: 'test', log: silentLogger() });
+      const link = await openLink({ server: this.url }, { name: 'test', log: silentLogger() });
       try {
         const { record } = await new RecordStore(link, 'LOGS', silentLogger()).read(partition);
         return (last?.seq ?? 0) - (record?.stream.seq ?? 0);
@@ -269,7 +269,7 @@ export class World {
   /** The records, over a connection of their own that ends with the world. */
   async records(): Promise<RecordStore> {
     if (this.#records === undefined) {
-      const link = await openLink({ server: this.server.url }, { name: 'test', log: silentLogger() });
+      const link = await openLink({ server: this.url }, { name: 'test', log: silentLogger() });
       this.#records = new RecordStore(link, 'LOGS', silentLogger());
       this.atEnd(async () => {
         await link.close();
@@ -298,8 +298,25 @@ export class World {
     await Promise.all(this.#atEnd.map(async (stop) => await stop()));
     await this.#connection?.nc.close();
     for (const daemon of this.#daemons) if (daemon.child.exitCode === null) await daemon.kill();
+    await this.endServers();
+  }
+
+  protected async endServers(): Promise<void> {
     await this.server.kill();
   }
+}
+
+/** Runs the test in a world; a failed one is kept, and says where. */
+export async function runIn<W extends World>(world: W, test: (world: W) => Promise<void>): Promise<void> {
+  try {
+    await test(world);
+  } catch (error) {
+    console.error(`# kept for inspection: ${world.dir}`);
+    await world.end();
+    throw error;
+  }
+  await world.end();
+  await rm(world.dir, { recursive: true });
 }
 
 /** A source file that is written to, rotated, and whose every byte is remembered. */
@@ -443,7 +460,7 @@ export function plainSource(globs: readonly string[]): SourceOptions {
 /** What a shipper in this process is told. */
 export function shipOptions(world: World, host: string, glob: string): ShipOptions {
   return {
-    server: { server: world.server.url },
+    server: { server: world.url },
     stream: 'LOGS',
     prefix: 'logs',
     sources: [plainSource([glob])],

@@ -1,0 +1,15 @@
+// What makes several nats-servers on this machine one cluster: the configuration that each has beside its own. Starts
+// nothing.
+
+import { freePort } from '../common/nats-server-port.ts';
+
+/** The configurations of as many servers (`n0`, `n1`, …) that know each other; to be started together. */
+export async function clusterConfigs(count: number): Promise<string[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort());
+  const routes = JSON.stringify([...ports].map((port) => `nats://127.0.0.1:${port}`));
+  return [...ports].map(
+    (port, index) =>
+      `server_name: n${index}\ncluster { name: logferry, listen: "127.0.0.1:${port}", routes: ${routes} }`,
+  );
+}
