@@ -2,7 +2,7 @@
 // this stream's partitions.
 
 import { isUnanswered, MustWait } from './bucket.ts';
-import { oneLine } from './errors.ts';
+import { messageOf, oneLine } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Link } from './nats.ts';
 import { RecordStore, refuseOtherPartitions } from './record-store.ts';
@@ -45,8 +45,10 @@ export async function begin(
     try {
       return await ensureStream(link, names, wishes);
     } catch (error) {
-      if (error instanceof MustWait && !said) log.warn(`${oneLine(error)}; waiting for it`);
-      said ||= error instanceof MustWait;
+      const mustWait = error instanceof MustWait;
+      const what = mustWait ? oneLine(error) : `no answer about stream ${names.stream} (${messageOf(error)})`;
+      if (isUnanswered(error) && !said) log.warn(`${what}; waiting for it`);
+      said ||= isUnanswered(error);
       throw error;
     }
   };

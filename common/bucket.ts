@@ -8,7 +8,7 @@ import { jserrors } from '@nats-io/jetstream/internal';
 import { LogferryError, messageOf } from './errors.ts';
 import { headersOf } from './headers.ts';
 import { lastMessageOf } from './last-message.ts';
-import { type Link, permissionViolation, UNAVAILABLE } from './nats.ts';
+import { isUnavailable, type Link, permissionViolation } from './nats.ts';
 
 /** JetStream API error codes. */
 const NO_MESSAGE = 10_037;
@@ -16,11 +16,6 @@ const STREAM_NOT_FOUND = 10_059;
 const WRONG_LAST_SEQUENCE = [10_071, 10_164];
 /** A stream of that name exists with another configuration. */
 export const NAME_IN_USE = 10_058;
-/**
- * Too few servers of a cluster are up, or have as much storage left as is asked for; what a deleted stream had reserved
- * is free again only seconds later.
- */
-export const NO_PEERS = 10_005;
 
 /** A value as it was read: `revision` is 0 when there is none (a deleted key keeps a revision). */
 export interface BucketValue {
@@ -88,7 +83,7 @@ export class Bucket {
       // Somebody else was faster, with other defaults.
       if (error instanceof JetStreamApiError && error.code === NAME_IN_USE) return false;
       if (permissionViolation(error) !== undefined) throw new NotThere(`bucket ${this.name}`, error);
-      if (error instanceof JetStreamApiError && error.code === NO_PEERS)
+      if (error instanceof JetStreamApiError && !isUnavailable(error))
         throw new NotNow(`bucket ${this.name}`, error);
       throw error;
     }
@@ -205,7 +200,7 @@ export function isUnanswered(error: unknown): boolean {
     error instanceof errors.ConnectionError ||
     error instanceof jserrors.JetStreamNotEnabled ||
     isStreamMissing(error) ||
-    (error instanceof JetStreamApiError && error.apiError().code === UNAVAILABLE)
+    (error instanceof JetStreamApiError && isUnavailable(error))
   );
 }
 

@@ -36,7 +36,9 @@ const OLDEST_SERVER = [2, 10] as const;
 export const REQUEST_TIMEOUT_MS = 5_000;
 
 /** The status of an answer by a JetStream that has no leader or is shutting down. */
-export const UNAVAILABLE = 503;
+const UNAVAILABLE = 503;
+/** JetStream API error codes: no leader any more, a vote that failed, a stream or a consumer whose servers are all down. */
+const COMES_BACK: ReadonlySet<number> = new Set([10_006, 10_041, 10_118, 10_119]);
 
 const DRAIN_MS = 2_000;
 const SAY_EVERY_MS = 5_000;
@@ -286,7 +288,7 @@ export function explain(error: unknown, server: string): LogferryError {
       'start nats-server with -js, or enable JetStream for this account',
       options,
     );
-  if (error instanceof JetStreamApiError && error.apiError().code !== UNAVAILABLE)
+  if (error instanceof JetStreamApiError && !isUnavailable(error))
     return new LogferryError(
       'refused',
       `JetStream at ${where} refuses: ${messageOf(error)}`,
@@ -311,6 +313,11 @@ export function explain(error: unknown, server: string): LogferryError {
 export function permissionViolation(error: unknown): PermissionViolationError | undefined {
   const cause = error instanceof errors.RequestError ? error.cause : error;
   return cause instanceof errors.PermissionViolationError ? cause : undefined;
+}
+
+/** Whether JetStream cannot answer now, and can when its servers are there again. */
+export function isUnavailable(error: JetStreamApiError): boolean {
+  return error.apiError().code === UNAVAILABLE || COMES_BACK.has(error.code);
 }
 
 function isJetStreamOff(error: unknown): boolean {

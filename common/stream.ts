@@ -3,16 +3,7 @@
 
 import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 
-import {
-  Bucket,
-  isStreamMissing,
-  isUnanswered,
-  MustWait,
-  NAME_IN_USE,
-  NO_PEERS,
-  NotNow,
-  NotThere,
-} from './bucket.ts';
+import { Bucket, isStreamMissing, isUnanswered, MustWait, NAME_IN_USE, NotNow, NotThere } from './bucket.ts';
 import { LogferryError, messageOf, oneLine } from './errors.ts';
 import { explain, type Link, permissionViolation } from './nats.ts';
 import { inReplicas, type StreamLikeness, type StreamMemory } from './stream-memory.ts';
@@ -50,7 +41,7 @@ const SHARE_OF_ACCOUNT = 0.8;
 const CHANGING_TO = 'logferry_partitions_to_be';
 
 /** JetStream API error codes. The account or the server, or too many of a cluster, have less storage left than asked for. */
-const NO_STORAGE = [10_047, NO_PEERS];
+const NO_STORAGE = [10_047, 10_005];
 /** Another stream has some of these subjects. */
 const SUBJECTS_OVERLAP = 10_065;
 
