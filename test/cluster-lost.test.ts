@@ -48,12 +48,41 @@ test('all stores are wiped while the shipper and the receiver are down', TIMEOUT
   });
 });
 
+test('all stores are put back to what they were a while ago', TIMEOUT, async () => {
+  await ClusterWorld.within('cluster-older', { number: 132 }, async (world) => {
+    const { cluster } = world;
+    await world.inFlight();
+    for (const number of [0, 1, 2]) await cluster.stop(number);
+    await cluster.keepStores();
+    await cluster.start(0, 1, 2);
+    await world.goesOn();
+    await world.goesOn();
+    await world.inFlight();
+    const { jsm } = await world.connection();
+    const before = await Promise.all(STREAMS.map(async (name) => await jsm.streams.info(name)));
+    for (const { child } of [world.shipper, world.receiver]) child.kill('SIGSTOP');
+    await cluster.kill(0, 1, 2);
+    await cluster.putBackStores();
+    await cluster.start(0, 1, 2);
+    const after = await world.connection();
+    for (const { config, created, state } of before) {
+      await cluster.leader(config.name);
+      const now = await after.jsm.streams.info(config.name);
+      assert.equal(now.created, created);
+      assert.ok(now.state.last_seq < state.last_seq, `${config.name} has lost nothing`);
+    }
+    for (const { child } of [world.shipper, world.receiver]) child.kill('SIGCONT');
+    await world.goesOn();
+  });
+});
+
 /** SIGKILL of all servers, and they begin with nothing. */
 async function wipeAll(world: ClusterWorld): Promise<void> {
   const { cluster } = world;
   await cluster.kill(0, 1, 2);
   await cluster.wipe(0, 1, 2);
   await cluster.start(0, 1, 2);
+  await cluster.metaLeader();
   const { jsm } = await world.connection();
   for (const name of STREAMS) assert.ok(await isGone(jsm, name), `${name} is still there`);
 }

@@ -18,6 +18,8 @@ export const GOES_ON_MS = 90_000;
 export interface ClusterOptions {
   /** This test's number, for a seed of its own. */
   readonly number: number;
+  /** 3 unless said. */
+  readonly replicas?: number;
   /** Flags of `setup` beside the replicas. */
   readonly setup?: readonly string[];
   /** nats-server configuration of each beside the usual, for the store that it is told. */
@@ -56,7 +58,7 @@ export class ClusterWorld extends World {
     options.prepare?.(dir);
     const cluster = await Cluster.start(dir, options.config);
     await runIn(new ClusterWorld(dir, cluster, options), async (world) => {
-      await world.#begin(options.setup ?? []);
+      await world.#begin(options);
       const writer = new Writer(world.files, world.rand, { rotate: 'rename', perTick: 10 });
       await test(world);
       await writer.stop();
@@ -65,16 +67,9 @@ export class ClusterWorld extends World {
     });
   }
 
-  async #begin(setup: readonly string[]): Promise<void> {
-    const daemon = this.start('setup', [
-      'setup',
-      '--replicas',
-      '3',
-      '--json',
-      '--server',
-      this.url,
-      ...setup,
-    ]);
+  async #begin({ replicas = 3, setup = [] }: ClusterOptions): Promise<void> {
+    const flags = ['--replicas', String(replicas), '--json', '--server', this.url, ...setup];
+    const daemon = this.start('setup', ['setup', ...flags]);
     assert.equal(await daemon.exited, 0, daemon.stderr);
     ({ partitions: this.partitions } = JSON.parse(daemon.stdout) as { partitions: number });
     for (const file of this.files) file.line();

@@ -8,6 +8,7 @@ import { jetstream } from '@nats-io/jetstream';
 
 import { sleep, until } from '../common/run.ts';
 import { ClusterWorld } from './cluster-world.ts';
+import { warns } from './said.ts';
 
 const SERVERS = [0, 1, 2];
 const STREAM = 'LOGS';
@@ -82,6 +83,23 @@ describe('a cluster that loses servers for a while', { concurrency: 2 }, () => {
     });
   });
 
+  test(
+    'the leader is paused for longer than an election, and still takes itself for it',
+    TIMEOUT,
+    async () => {
+      await ClusterWorld.within('cluster-paused', { number: 115 }, async (world) => {
+        const { cluster } = world;
+        const paused = await cluster.leader(STREAM);
+        await world.inFlight();
+        cluster.pause(paused);
+        assert.notEqual(await cluster.leader(STREAM), paused);
+        cluster.resume(paused);
+        await world.goesOn();
+        await world.assertCopied();
+      });
+    },
+  );
+
   test('a rolling restart, with SIGTERM and as lame ducks', TIMEOUT, async () => {
     await ClusterWorld.within('cluster-rolling', { number: 113 }, async (world) => {
       for (const number of SERVERS) {
@@ -105,4 +123,28 @@ describe('a cluster that loses servers for a while', { concurrency: 2 }, () => {
       await world.assertCopied();
     });
   });
+
+  test(
+    'one copy only, and its server is stopped in order: everybody waits, whoever starts too',
+    TIMEOUT,
+    async () => {
+      await ClusterWorld.within('cluster-one-copy', { number: 116, replicas: 1 }, async (world) => {
+        const { cluster } = world;
+        const copies = await Promise.all(SERVERS.map(async (number) => await cluster.copy(number, STREAM)));
+        const holder = copies.findIndex((copy) => copy !== undefined);
+        const offline = /\(stream is offline\); (trying again|waiting for it)$/;
+        await world.inFlight();
+        await cluster.stop(holder);
+        await warns(world.receiver, offline);
+        await world.shipper.kill();
+        await world.receiver.kill();
+        world.startShipper();
+        world.startReceiver();
+        await warns(world.shipper, offline);
+        await warns(world.receiver, offline);
+        await cluster.start(holder);
+        await world.goesOn();
+      });
+    },
+  );
 });

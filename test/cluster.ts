@@ -2,7 +2,7 @@
 // each of them holds, and whom it takes for the leader, is asked of its monitoring port.
 
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { cp, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 import { z } from 'zod';
@@ -16,6 +16,10 @@ import { until } from '../common/run.ts';
 export const ELECTED_MS = 60_000;
 
 const SERVERS = [0, 1, 2] as const;
+
+/** Where nats-server has its streams, below the directory that it is told. */
+const STORE = 'jetstream';
+const KEPT = 'jetstream-kept';
 
 /** The shortest that a server takes; it ends when its clients are gone. */
 const LAME_DUCK = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "1s"';
@@ -116,6 +120,21 @@ export class Cluster {
     await member.server.kill();
   }
 
+  /** SIGSTOP, or SIGCONT: one that is paused knows nothing of what the others do, and is not up. */
+  pause(number: number): void {
+    this.#signal(number, 'SIGSTOP', false);
+  }
+
+  resume(number: number): void {
+    this.#signal(number, 'SIGCONT', true);
+  }
+
+  #signal(number: number, signal: 'SIGSTOP' | 'SIGCONT', isUp: boolean): void {
+    const member = this.#member(number);
+    process.kill(member.server.pid, signal);
+    member.isUp = isUp;
+  }
+
   /** Starts these on their ports again, at once; resolves when each says that it has caught up. */
   async start(...numbers: number[]): Promise<void> {
     await Promise.all(
@@ -129,10 +148,21 @@ export class Cluster {
     );
   }
 
+  /** Copies the stores of servers that are down. */
+  async keepStores(): Promise<void> {
+    for (const { dir } of this.#members)
+      await cp(path.join(dir, STORE), path.join(dir, KEPT), { recursive: true });
+  }
+
+  /** Puts the copies in the place of what servers that are down have. */
+  async putBackStores(): Promise<void> {
+    await this.wipe(...SERVERS);
+    for (const { dir } of this.#members) await rename(path.join(dir, KEPT), path.join(dir, STORE));
+  }
+
   /** Deletes the stores of servers that are down. */
   async wipe(...numbers: number[]): Promise<void> {
-    for (const number of numbers)
-      await rm(path.join(this.#member(number).dir, 'jetstream'), { recursive: true });
+    for (const number of numbers) await rm(path.join(this.#member(number).dir, STORE), { recursive: true });
   }
 
   /** What a server holds of a stream itself; undefined when that is nothing, or it does not answer. */
@@ -192,7 +222,7 @@ function memberDirectory(dir: string, number: number): string {
 
 /** Where a server of a cluster in this directory has its streams, and nothing else. */
 export function storeOf(dir: string, number: number): string {
-  return path.join(memberDirectory(dir, number), 'jetstream');
+  return path.join(memberDirectory(dir, number), STORE);
 }
 
 async function launch({ dir, config }: Pick<Member, 'dir' | 'config'>, port = 0): Promise<NatsServer> {

@@ -44,7 +44,9 @@ function assertAlive(daemons: readonly Daemon[]): void {
 }
 
 test('no room for the stream that has vanished: it is waited for', { timeout: 90_000 }, async () => {
-  const little = 'jetstream { max_file_store: 1GB }';
+  const little = `
+    accounts { LITTLE { jetstream { max_file: 1GB }, users: [{ user: little, password: little }] } }
+    no_auth_user: little`;
   const run = async (world: World): Promise<void> => {
     await setUp(world, ['--max-bytes', '600MiB']);
     const { file, daemons } = await begin(world);
@@ -56,7 +58,7 @@ test('no room for the stream that has vanished: it is waited for', { timeout: 90
     await jsm.streams.add({ name: 'OTHER', subjects: ['other'], max_bytes: 600 * MIB });
     for (const { child } of daemons) child.kill('SIGCONT');
     for (const daemon of daemons)
-      await warns(daemon, /^stream LOGS is not there and cannot be created \(insufficient .*waiting for it$/);
+      await warns(daemon, /^stream LOGS is not there and cannot be created \(.*waiting for it$/);
     assertAlive(daemons);
     await jsm.streams.delete('OTHER');
     await assertIdentical(world, [file]);
