@@ -3,6 +3,9 @@
 
 import { freePort } from '../common/nats-server-port.ts';
 
+/** Elections take up to nine seconds each, and more where the machine is busy. */
+export const CLUSTER_READY_MS = 90_000;
+
 /** The configurations of as many servers (`n0`, `n1`, …) that know each other; to be started together. */
 export async function clusterConfigs(count: number): Promise<string[]> {
   const ports = new Set<number>();

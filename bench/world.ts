@@ -8,7 +8,7 @@ import { type Segment, segmentsOf } from '../receiver/segments.ts';
 import { destinationOf, type Format } from '../receiver/names.ts';
 import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import { LogferryProcess } from './logferry-process.ts';
-import { clusterConfigs } from './nats-cluster.ts';
+import { CLUSTER_READY_MS, clusterConfigs } from './nats-cluster.ts';
 import { type Usage, usageOf } from './process-usage.ts';
 
 export const HOST = 'bench';
@@ -142,7 +142,11 @@ async function startServers({ dir, binary, signal }: WorldOptions, count: number
   return await Promise.all(
     configs.map(
       async (config, index) =>
-        await startNatsServer({ dir: path.join(dir, `nats-${index}`), binary, signal, config }),
+        await startNatsServer({
+          dir: path.join(dir, `nats-${index}`),
+          readyMs: CLUSTER_READY_MS,
+          ...{ binary, signal, config },
+        }),
     ),
   );
 }

@@ -41,6 +41,8 @@ export interface StartOptions {
   readonly binary?: string | undefined;
   /** Left out: `nats-server.log` in `dir`. */
   readonly logFile?: string | undefined;
+  /** Until it is ready; 10 s unless said. Servers of a cluster elect a leader first. */
+  readonly readyMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -50,7 +52,7 @@ const PORT_ATTEMPTS = 10;
 
 /**
  * Resolves once clients can connect and JetStream answers. Throws `busy` when something listens on the port that was
- * asked for or another process has a server on `dir`, `failed` with the end of the log when it is not ready in 10 s.
+ * asked for or another process has a server on `dir`, `failed` with the end of the log when it is not ready in time.
  */
 export async function startNatsServer(options: StartOptions): Promise<NatsServer> {
   const { say = sayOnStderr, signal } = options;
@@ -64,7 +66,10 @@ export async function startNatsServer(options: StartOptions): Promise<NatsServer
   const start = async (port: number): Promise<NatsServer> => {
     // Users and their passwords may be in it.
     await writeFile(configFile, configuration(directory, port, options.config), { mode: 0o600 });
-    return launch({ binary, directory, configFile, logFile, port, signal });
+    return launch({
+      ...{ binary, directory, configFile, logFile, port, signal },
+      readyMs: options.readyMs ?? READY_TIMEOUT_MS,
+    });
   };
   if (options.port !== undefined && options.port !== 0) {
     if (await isFree(options.port)) return start(options.port);
@@ -104,9 +109,10 @@ async function launch(options: {
   configFile: string;
   logFile: string;
   port: number;
+  readyMs: number;
   signal: AbortSignal | undefined;
 }): Promise<NatsServer> {
-  const { binary, directory, configFile, logFile, port, signal } = options;
+  const { binary, directory, configFile, logFile, port, readyMs, signal } = options;
   const log = await open(logFile, 'a');
   let end: string | undefined;
   let child: ChildProcess;
@@ -126,12 +132,12 @@ async function launch(options: {
   const server = handleOf(child, port, exited, ports);
 
   const ready = await until(async () => end !== undefined || (await isReady(ports)), {
-    timeoutMs: READY_TIMEOUT_MS,
+    timeoutMs: readyMs,
     everyMs: 10,
     ...(signal && { signal }),
   });
   if (ready && end === undefined) return server;
-  const reason = end ?? `was not ready in ${READY_TIMEOUT_MS / 1000} s`;
+  const reason = end ?? `was not ready in ${readyMs / 1000} s`;
   await server.kill();
   signal?.throwIfAborted();
   const lines = (await readFile(logFile)).subarray(logStart).toString().trimEnd().split('\n').slice(-5);

@@ -7,7 +7,7 @@ import path from 'node:path';
 
 import { z } from 'zod';
 
-import { clusterConfigs } from '../bench/nats-cluster.ts';
+import { CLUSTER_READY_MS, clusterConfigs } from '../bench/nats-cluster.ts';
 import { freePort, isFree } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
@@ -226,7 +226,7 @@ export function storeOf(dir: string, number: number): string {
 }
 
 async function launch({ dir, config }: Pick<Member, 'dir' | 'config'>, port = 0): Promise<NatsServer> {
-  return await startNatsServer({ dir, port, config, say: () => {} });
+  return await startNatsServer({ dir, port, config, readyMs: CLUSTER_READY_MS, say: () => {} });
 }
 
 function streamIn(jsz: Jsz | undefined, stream: string) {
