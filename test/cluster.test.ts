@@ -6,13 +6,19 @@ import { describe, test } from 'node:test';
 
 import { jetstream } from '@nats-io/jetstream';
 
-import { sleep, until } from '../common/run.ts';
-import { ClusterWorld } from './cluster-world.ts';
+import { isUnanswered } from '../common/bucket.ts';
+import { sleep, until, untilAnswered } from '../common/run.ts';
+import { ClusterWorld, GOES_ON_MS } from './cluster-world.ts';
 import { warns } from './said.ts';
 
 const SERVERS = [0, 1, 2];
 const STREAM = 'LOGS';
 const TIMEOUT = { timeout: 240_000 };
+
+/** Asks until there is a leader that answers. */
+async function answered<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  return await untilAnswered(ask, isUnanswered, AbortSignal.timeout(GOES_ON_MS));
+}
 
 // Most of the time an election is waited for.
 describe('a cluster that loses servers for a while', { concurrency: 2 }, () => {
@@ -45,11 +51,14 @@ describe('a cluster that loses servers for a while', { concurrency: 2 }, () => {
           const victim = await leader();
           await world.inFlight();
           const { nc, jsm } = await world.connection();
-          const acknowledged = await jetstream(nc).publish('logs.other.file.0', `killed ${victim}`);
+          const publish = async (): Promise<number> =>
+            (await jetstream(nc).publish('logs.other.file.0', `killed ${victim}`)).seq;
+          const seq = await answered(publish);
+          assert.ok(seq !== undefined, 'nobody takes a message');
           await cluster.kill(victim);
           await world.goesOn();
           assert.notEqual(await leader(), victim);
-          const kept = await jsm.streams.getMessage(STREAM, { seq: acknowledged.seq });
+          const kept = await answered(async () => await jsm.streams.getMessage(STREAM, { seq }));
           assert.equal(kept?.string(), `killed ${victim}`);
           await cluster.start(victim);
         }
