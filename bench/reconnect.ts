@@ -35,9 +35,9 @@ export interface ReconnectResult {
 
 const CLIENTS = fileURLToPath(new URL('light-shippers.ts', import.meta.url));
 const PROCESSES = 4;
-const DOWN_MS = [0, 10_000, 60_000];
+const DOWN_MS = [0, 10_000, 30_000];
 const SLICE_MS = 100;
-const BACK_TIMEOUT_MS = 180_000;
+const BACK_TIMEOUT_MS = 400_000;
 const LINES = 1_000;
 
 /** Throws `failed` when somebody does not come back, or the real shipper's bytes are not identical. */
@@ -74,10 +74,16 @@ export async function reconnect(
       const args = [server.url, String(first), String(Math.min(each, hosts - first)), ...ca.slice(1)];
       clients.push(fork(CLIENTS, args));
     }
-    await Promise.all(clients.map(async (client) => await nextMessage(client, signal)));
+    await Promise.all(
+      clients.map(
+        async (client) => await nextMessage(client, 'not all simulated shippers could begin', signal),
+      ),
+    );
     const outages: Outage[] = [];
     for (const downMs of DOWN_MS) {
-      const told = clients.map(async (client) => (await nextMessage(client, signal)) as Back);
+      const told = clients.map(
+        async (client) => (await nextMessage(client, 'not all simulated shippers came back', signal)) as Back,
+      );
       for (const client of clients) client.send('begin');
       const { port } = server;
       const log = path.join(nats.dir, 'nats-server.log');
@@ -149,10 +155,11 @@ function complaintsIn(log: string): string[] {
   return [...counted].map(([kind, times]) => `${kind} (${times} times)`);
 }
 
-async function nextMessage(client: ChildProcess, signal: AbortSignal): Promise<unknown> {
+/** Throws `failed`, saying what was waited for. */
+async function nextMessage(client: ChildProcess, what: string, signal: AbortSignal): Promise<unknown> {
   return await new Promise((resolve, reject) => {
     const fail = (): void => {
-      reject(new LogferryError('failed', 'the simulated shippers are not all back', 'run again with --keep'));
+      reject(new LogferryError('failed', what, 'try fewer --hosts'));
     };
     const timer = setTimeout(fail, BACK_TIMEOUT_MS);
     client.once('exit', fail);

@@ -18,7 +18,9 @@ import { isStreamMissing } from '../common/bucket.ts';
 import type { Daemon, World } from './harness.ts';
 
 export const STREAM = 'LOGS';
-export const BUCKETS = ['KV_LOGS_partitions', 'KV_LOGS_members'] as const;
+/** The stream behind the bucket of the records. */
+export const RECORDS = 'KV_LOGS_partitions';
+export const BUCKETS = [RECORDS, 'KV_LOGS_members'] as const;
 export const ALL = [STREAM, ...BUCKETS] as const;
 
 /** Where the server keeps a stream, or a bucket's stream. */
