@@ -132,6 +132,8 @@ export class Writer {
   readonly #joined = new Map<string, Joined>();
   /** Files that wait for missing bytes, by fileKey, and since when. */
   readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
+  /** Files whose earlier messages were read again before a gap. */
+  readonly #searched = new Set<string>();
   #group: Group = emptyGroup();
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
@@ -241,14 +243,14 @@ export class Writer {
         });
         return;
       case 'gap': {
-        const reason = chunk.kind === 'gap' ? chunk.reason : '';
-        if (!(await this.#rescueBefore(source, delivery.seq, reason))) {
+        const why = chunk.kind === 'gap' ? chunk.reason : '';
+        if (!(await this.#rescueBefore(source, delivery.seq, why))) {
           // Its shipper sees that it was not counted, and sends it again.
           this.#missing(source, chunk, known);
           return;
         }
         ({ known, verdict } = this.#judge(source, chunk));
-        if (verdict.kind === 'gap') await this.#gap(source, file, verdict.from, verdict.to, after, reason);
+        if (verdict.kind === 'gap') await this.#gap(source, file, verdict.from, verdict.to, after, why);
         return;
       }
       case 'write': {
@@ -391,13 +393,17 @@ export class Writer {
    */
   async #rescueBefore(source: SourceName, seq: number, reason: string): Promise<boolean> {
     const { earlier } = this.#options;
-    if (earlier === undefined) return true;
+    const file = fileKey(source.host, source.file);
+    // Looked once, there is more only when something was left unwritten since: many gaps cost no more than one.
+    if (earlier === undefined || (this.#searched.has(file) && !this.#waiting.has(file))) return true;
+    this.#searched.add(file);
     try {
       for await (const message of earlier(source, seq))
         if (message.header(HEADER.range) !== '' && message.data.length > 0)
           await this.rescue(message, reason);
       return true;
     } catch (error) {
+      this.#searched.delete(file);
       if (!isUnanswered(error)) throw error;
       return false;
     }

@@ -18,6 +18,7 @@ const SIDES = ['common', 'shipper', 'receiver', 'cli'];
 const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, ...texts: string[]]>> = {
   // What restorer and #sayOnce are given is found where they are called.
   'common/begin.ts': ['common/stream.ts', 'warn'],
+  'common/stream.ts': ['common/stream.ts', 'warn', 'created again what had vanished: …, with … as before'],
   'shipper/session.ts': ['shipper/session.ts', 'warn'],
   'shipper/sources.ts': [
     'shipper/circle.ts',
