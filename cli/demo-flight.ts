@@ -52,9 +52,11 @@ export class FlightWatch {
       const published = new Map<string, number>();
       const filter = `${PREFIX}.${this.#partition}.${encodeToken(this.#host)}.>`;
       const { state } = await this.#link.jsm.streams.info(DEFAULT_STREAM, { subjects_filter: filter });
+      let newest = state.last_seq;
       for (const subject of Object.keys(state.subjects ?? {})) {
         const source = parseStoredSubject(PREFIX, subject);
         const last = await this.#link.jsm.streams.getMessage(DEFAULT_STREAM, { last_by_subj: subject });
+        newest = Math.max(newest, last?.seq ?? 0);
         const end = /-(\d+)$/.exec(last?.header.get(HEADER.range) ?? '')?.[1];
         if (source !== undefined && end !== undefined)
           published.set(fileKey(source.host, source.file), Number(end));
@@ -62,7 +64,7 @@ export class FlightWatch {
       const { offsets, sequence } = await this.#record();
       let bytes = 0;
       for (const [file, end] of published) bytes += Math.max(0, end - (offsets.get(file) ?? 0));
-      return { messages: Math.max(0, state.last_seq - sequence), bytes };
+      return { messages: Math.max(0, newest - sequence), bytes };
     } catch (error) {
       if (!isUnanswered(error)) throw error;
       return { messages: 0, bytes: 0 };

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 
+import { DOMAIN_NAME } from '../common/domain.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import { createLog, type Log, type Logger } from '../common/log.ts';
 import { DEFAULT_SERVER, type ServerOptions } from '../common/nats.ts';
@@ -184,6 +185,12 @@ export function streamNames(flags: z.output<typeof streamSchema>): { stream: str
 function readStream(value: string, name: string): string {
   if (STREAM_NAME.test(value)) return value;
   throw wrongValue(name, value, 'a name of letters, digits, _ and -, at most 200');
+}
+
+/** The name of a JetStream domain. Throws `usage`. */
+export function readDomain(value: string, name: string): string {
+  if (DOMAIN_NAME.test(value) && value.toUpperCase() !== 'API') return value;
+  throw wrongValue(name, value, 'the name of a JetStream domain: letters, digits, _ and -, at most 100');
 }
 
 function readInbox(value: string, name: string): string {

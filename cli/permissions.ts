@@ -9,6 +9,7 @@ import {
   type Imports,
   type Permissions,
   receiverPermissions,
+  shipperAtEdge,
   shipperImports,
   shipperInItsAccount,
   shipperPermissions,
@@ -16,8 +17,8 @@ import {
 import { encodeToken } from '../common/subjects.ts';
 import { DEFAULT_PARTITIONS } from '../common/topology.ts';
 import { buildCommand } from './command.ts';
-import { flag, integer, text, toggle } from './flag.ts';
-import { streamFlags, streamNames } from './options.ts';
+import { flag, integer, parsed, text, toggle } from './flag.ts';
+import { readDomain, streamFlags, streamNames } from './options.ts';
 
 const flags = z.strictObject({
   host: flag('--host <name>', { help: 'of a shipper of this host' }, text('a host name')),
@@ -25,6 +26,11 @@ const flags = z.strictObject({
   account: toggle(
     '--account',
     'with --host: for a shipper in an account of its own, which cannot read what other hosts ship',
+  ),
+  hubDomain: flag(
+    '--hub-domain <domain>',
+    { help: 'with --host: for a shipper at a leaf node, as logferry ship --hub-domain' },
+    parsed(readDomain),
   ),
   partitions: flag(
     '--partitions <n>',
@@ -64,15 +70,22 @@ export function permissionsCommand(): Command {
 }
 
 function print(options: z.output<typeof flags>): string {
-  const { host, receiver, account, json, nsc } = options;
+  const { host, receiver, account, hubDomain, json, nsc } = options;
   if ((host === undefined) === !receiver)
     throw new LogferryError('usage', 'one of --host and --receiver is needed', 'give one of them');
   if (json && nsc)
     throw new LogferryError('usage', '--json and --nsc contradict each other', 'give one of them');
   if (account && (host === undefined || nsc))
     throw new LogferryError('usage', '--account is for --host, without --nsc', 'leave one of them out');
+  if (hubDomain !== undefined && (host === undefined || account))
+    throw new LogferryError(
+      'usage',
+      '--hub-domain is for --host, without --account',
+      'leave one of them out',
+    );
   const topology = { ...streamNames(options), partitions: options.partitions };
   if (host === undefined) return format(receiverPermissions(topology), json, nsc);
+  if (hubDomain !== undefined) return format(shipperAtEdge(topology, host, hubDomain), json, nsc);
   if (!account) return format(shipperPermissions(topology, host), json, nsc);
   const imports = shipperImports(topology, host);
   const permissions = shipperInItsAccount(topology, host);

@@ -3,15 +3,16 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
+import { sourceIn } from '../common/domain.ts';
 import { openLink } from '../common/nats.ts';
 import { ensureStream, type SetupReport } from '../common/stream.ts';
 import { inReplicas } from '../common/stream-memory.ts';
 import { DEFAULT_PARTITIONS } from '../common/topology.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
-import { duration, flag, integer, size, toggle } from './flag.ts';
+import { duration, flag, integer, parsed, repeated, size, toggle } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
-import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
+import { commonFlags, openLog, readDomain, serverOptions, streamNames } from './options.ts';
 
 /** A stream that holds less than a few chunks cannot carry anything. */
 const LEAST_BYTES = 16 * 1024 ** 2;
@@ -46,6 +47,15 @@ const flags = z.strictObject({
     },
     size(LEAST_BYTES),
   ),
+  source: repeated(
+    '--source <domain>',
+    'have the stream of the same name in this JetStream domain, that of a leaf node, as a source; may be repeated',
+    parsed(readDomain),
+  ),
+  edge: toggle(
+    '--edge',
+    'the server is a leaf node: its stream is to be the source of another, and has no records beside it',
+  ),
   alter: toggle('--alter', 'change what exists to what is asked for here'),
   json: toggle('--json', 'print one JSON object'),
   ...commonFlags,
@@ -65,6 +75,14 @@ export function setupCommand(): Command {
         does: 'in a cluster, kept for three days',
         line: 'logferry setup --server nats://n1,nats://n2,nats://n3 --replicas 3 --max-age 3d',
       },
+      {
+        does: 'at a leaf node, whose JetStream domain is edge1',
+        line: 'logferry setup --edge --server nats://leaf',
+      },
+      {
+        does: 'and at the hub, which is to bring that in',
+        line: 'logferry setup --source edge1 --server nats://hub',
+      },
       { does: 'give an existing stream more room', line: 'logferry setup --max-bytes 200GiB --alter' },
     ],
     flags,
@@ -80,7 +98,9 @@ async function run(options: z.output<typeof flags>): Promise<void> {
     const link = await openLink(server, { name: 'logferry setup', log, signal, giveUpMs: GIVE_UP_MS });
     try {
       const { partitions, replicas, maxAge: maxAgeMs, maxBytes } = options;
-      const wishes = { partitions, replicas, maxAgeMs, maxBytes, defaultPartitions: DEFAULT_PARTITIONS };
+      const sources = options.source.map((domain) => sourceIn(domain, names.stream));
+      const limits = { partitions, replicas, maxAgeMs, maxBytes, defaultPartitions: DEFAULT_PARTITIONS };
+      const wishes = { ...limits, edge: options.edge, ...(sources.length > 0 ? { sources } : {}) };
       const report = await inClearWords(server, ensureStream(link, names, wishes, options.alter));
       process.stdout.write(options.json ? `${JSON.stringify(asJson(report))}\n` : inLines(report));
     } finally {
@@ -91,7 +111,8 @@ async function run(options: z.output<typeof flags>): Promise<void> {
 
 function asJson(report: SetupReport): object {
   const { topology, created, altered, likeness } = report;
-  return { ...topology, ...likeness, created, altered };
+  const sources = likeness.sources.map(({ name, external }) => `${external?.api ?? '$JS.API'}:${name}`);
+  return { ...topology, ...likeness, sources, created, altered };
 }
 
 function inLines(report: SetupReport): string {

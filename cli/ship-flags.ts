@@ -9,7 +9,7 @@ import { LogferryError } from '../common/errors.ts';
 import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { duration, flag, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
 import { metricsFlag } from './metrics/flag.ts';
-import { commonFlags, configFlag, serverOptions, streamNames } from './options.ts';
+import { commonFlags, configFlag, readDomain, serverOptions, streamNames } from './options.ts';
 import { hostFlag, shipSourceFlags, sourceOptions } from './sources.ts';
 
 /** Four segments of some chunks each. */
@@ -62,6 +62,16 @@ export const shipFlags = z.strictObject({
     },
     size(LEAST_SPOOL),
   ),
+  hubDomain: flag(
+    '--hub-domain <domain>',
+    {
+      help:
+        'the server is a leaf node: ship to the stream there, which the stream in this JetStream domain brings in ' +
+        'when the link is up',
+      otherwise: 'the stream is where the receivers read it',
+    },
+    parsed(readDomain),
+  ),
   lease: flag(
     '--lease <duration>',
     {
@@ -96,6 +106,7 @@ export function shipOptionsOf(
   return {
     server,
     ...names,
+    hubDomain: flags.hubDomain,
     sources: sources ?? (stdin === undefined ? [sourceOptions(globs, flags)] : []),
     stdin,
     // A redirected stderr as well: the log, and what Node may have to say.

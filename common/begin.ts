@@ -24,22 +24,24 @@ export interface Beginner {
   readonly directory: string;
   /** Whom a shipper ships as: it may not be allowed to read all records. Undefined for a receiver. */
   readonly host?: string;
+  /** At a leaf node, whose stream is brought into the central one: there are no records here. */
+  readonly edge?: boolean;
 }
 
 /**
- * Undefined when the signal fires first. Throws as ensureStream and refuseOtherPartitions do. A stream that is missing is created as it
- * was when it was seen last from here; what cannot be created now is waited for.
+ * Undefined when the signal fires first. Throws as ensureStream and refuseOtherPartitions do. A stream that is missing
+ * is created as it was when it was seen last from here; what cannot be created now is waited for.
  */
 export async function begin(
   link: Link,
   names: { stream: string; prefix: string },
-  { directory, host }: Beginner,
+  { directory, host, edge = false }: Beginner,
   log: Logger,
   signal: AbortSignal,
 ): Promise<Begun | undefined> {
   const memory = await StreamMemory.open(directory, names.stream, log);
   const before = memory.likeness;
-  const wishes = { defaultPartitions: DEFAULT_PARTITIONS, before };
+  const wishes = { defaultPartitions: DEFAULT_PARTITIONS, before, edge };
   let said = false;
   const setUp = async (): Promise<SetupReport> => {
     try {
@@ -61,7 +63,7 @@ export async function begin(
   const check = async (): Promise<void> => {
     await refuseOtherPartitions(store, topology, host);
   };
-  await untilAnswered(check, isUnanswered, signal);
+  if (!edge) await untilAnswered(check, isUnanswered, signal);
   await memory.remember(likeness);
   const restoreVanished = restorer(link, report, memory, (line) => {
     log.warn(line);

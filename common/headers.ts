@@ -4,8 +4,11 @@
 import { InvalidArgumentError, type Msg, type MsgHdrs, MsgImpl } from '@nats-io/transport-node';
 import type { StoredMsg } from '@nats-io/jetstream';
 
-/** logferry's own are below 1 KiB; what fits in here is read within milliseconds, whatever it is. */
-const MAX_BLOCK_BYTES = 4_096;
+/**
+ * logferry's own are below 1 KiB, and a message that came through another stream has its subject here once more. What
+ * fits in here is read within milliseconds, whatever it is.
+ */
+const MAX_BLOCK_BYTES = 6_144;
 
 /** Undefined when there are none, or none that logferry would have written. */
 export function headersOf(message: Msg | StoredMsg): MsgHdrs | undefined {

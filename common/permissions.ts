@@ -1,5 +1,6 @@
 // The least that a shipper or a receiver must be allowed to do on a nats-server, as subjects. Pure.
 
+import { apiOf } from './domain-api.ts';
 import { partitionOf, encodeToken } from './subjects.ts';
 import {
   committedSubject,
@@ -35,12 +36,16 @@ function streamsOf(stream: string): readonly [logs: string, partitions: string, 
 }
 
 /** What anybody says to the stream and to its own key. */
-function shipperWrites({ stream, prefix }: Topology, host: string): string[] {
+function shipperWrites(
+  { stream, prefix }: Topology,
+  host: string,
+  streams: readonly string[] = streamsOf(stream),
+): string[] {
   return [
     `${prefix}.${encodeToken(host)}.*.*`,
     `$KV.${membersBucket(stream)}.${shipperKey(host)}`,
     `${API}.INFO`,
-    ...streamsOf(stream).map((name) => `${API}.STREAM.INFO.${name}`),
+    ...streams.map((name) => `${API}.STREAM.INFO.${name}`),
   ];
 }
 
@@ -70,6 +75,21 @@ export function shipperPermissions(topology: Topology, host: string): Permission
       ...shipperHears(topology, host),
       ...asked(topology.prefix, 'shipper', encodeToken(host)),
     ],
+  };
+}
+
+/** The same at a leaf node: there are no records, and those of the hub's domain are read, with its stream. */
+export function shipperAtEdge(topology: Topology, host: string, hub: string): Permissions {
+  const [logs, records, members] = streamsOf(topology.stream);
+  const api = apiOf(hub);
+  return {
+    publish: [
+      ...shipperWrites(topology, host, [logs, members]),
+      ...[logs, members].map((name) => `${API}.STREAM.MSG.GET.${name}`),
+      `${api}.STREAM.INFO.${logs}`,
+      ...[logs, records].map((name) => `${api}.STREAM.MSG.GET.${name}`),
+    ],
+    subscribe: shipperPermissions(topology, host).subscribe,
   };
 }
 

@@ -4,6 +4,7 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
+import type { StreamSource } from '@nats-io/jetstream';
 import { z } from 'zod';
 
 import { LogferryError, messageOf } from './errors.ts';
@@ -13,6 +14,9 @@ import { parseAs, parseJson, refuseNewer } from './record.ts';
 
 const VERSION = 1;
 
+const sourceSchema = z.custom<StreamSource>(
+  (value) => typeof value === 'object' && value !== null && 'name' in value,
+);
 const schema = z.object({
   version: z.literal(VERSION),
   stream: z.string(),
@@ -22,6 +26,8 @@ const schema = z.object({
   maxAgeMs: z.number().min(0),
   /** -1 for no limit. */
   maxBytes: z.int(),
+  /** Streams of edges that it brings in. */
+  sources: z.array(sourceSchema).default([]),
 });
 
 /** The stream's configuration, as far as it can be asked for. */

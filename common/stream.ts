@@ -1,7 +1,7 @@
 // The stream and the buckets: created with defaults where missing, compared with what was asked for, never altered
 // unless that is asked for.
 
-import { JetStreamApiError, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
+import { JetStreamApiError, type StreamConfig, type StreamInfo, type StreamSource } from '@nats-io/jetstream';
 
 import { Bucket, isStreamMissing, isUnanswered, MustWait, NAME_IN_USE, NotNow, NotThere } from './bucket.ts';
 import { LogferryError, messageOf, oneLine } from './errors.ts';
@@ -23,6 +23,10 @@ export interface StreamWishes {
   readonly replicas?: number | undefined;
   readonly maxAgeMs?: number | undefined;
   readonly maxBytes?: number | undefined;
+  /** Streams that this one brings in: those of edges. What is missing is added, nothing is taken away. */
+  readonly sources?: readonly StreamSource[] | undefined;
+  /** A leaf node's stream, which another brings in: it counts from the time, and has no records beside it. */
+  readonly edge?: boolean | undefined;
 }
 
 interface Wishes extends StreamWishes {
@@ -53,6 +57,8 @@ export interface SetupReport {
   readonly created: string[];
   /** Fields that were changed: `max_age: 7d → 3d`. */
   readonly altered: string[];
+  /** The stream is one of a leaf node. */
+  readonly edge: boolean;
   /** The stream's configuration as it is now: what it is created again with, should it vanish. */
   readonly likeness: StreamLikeness;
 }
@@ -64,18 +70,20 @@ export interface SetupReport {
  * and no server can have now.
  *
  * @param wishes what was asked for; `before` takes the place of the defaults for a stream that has to be created
+ * @param beyond the last sequence that an edge's stream of this name was seen to have
  */
 export async function ensureStream(
   link: Link,
   names: { stream: string; prefix: string },
   wishes: Wishes,
   alter = false,
+  beyond = 0,
 ): Promise<SetupReport> {
   const created: string[] = [];
   let altered: string[] = [];
   let info = await streamInfo(link, names.stream);
   if (info === undefined) {
-    info = await create(link, names, wishes);
+    info = await create(link, names, wishes, beyond);
     if (info !== undefined) created.push(`stream ${names.stream}`);
     // Somebody else was faster, with what the account had left then.
     info ??= await streamInfo(link, names.stream);
@@ -84,6 +92,11 @@ export async function ensureStream(
     altered = await reconcile(link, names, info, wishes, alter);
     if (altered.length > 0) info = (await streamInfo(link, names.stream)) ?? info;
   }
+  // Also where somebody else was faster, who may have known of none.
+  const added = await addSources(link, info, wishes.sources ?? []);
+  for (const { name, external } of added)
+    created.push(`source ${external?.api ?? name} of stream ${names.stream}`);
+  if (added.length > 0) info = (await streamInfo(link, names.stream)) ?? info;
   const changing = changingTo(info.config);
   if (changing !== undefined)
     throw new MustWait(
@@ -92,11 +105,12 @@ export async function ensureStream(
       `should nobody be at it, run logferry repartition --partitions ${changing}`,
     );
   const { num_replicas: replicas } = info.config;
-  const buckets = bucketsOf(link, names.stream);
-  for (const bucket of buckets)
+  for (const bucket of bucketsOf(link, names.stream, wishes.edge))
     if (await bucket.ensure(replicas)) created.push(`bucket ${bucket.name}`);
     else if (wishes.replicas !== undefined) altered.push(...(await reconcileBucket(bucket, replicas, alter)));
-  return { topology: topologyOf(names, info.config), created, altered, likeness: likenessOf(names, info) };
+  const topology = topologyOf(names, info.config);
+  const { edge = false } = wishes;
+  return { topology, edge, created, altered, likeness: likenessOf(names, info) };
 }
 
 /**
@@ -106,12 +120,13 @@ export async function ensureStream(
  */
 export function restorer(
   link: Link,
-  { topology }: SetupReport,
+  { topology, edge }: SetupReport,
   memory: StreamMemory,
   say: (line: string) => void,
 ): () => Promise<void> {
-  const buckets = bucketsOf(link, topology.stream);
+  const buckets = bucketsOf(link, topology.stream, edge);
   let waits = false;
+  let lastSeq = 0;
   return async () => {
     const [info, ...others] = await Promise.all([
       streamInfo(link, topology.stream),
@@ -119,6 +134,7 @@ export function restorer(
     ]);
     if (info !== undefined) {
       refuseOtherNumber(topology, info, topology.partitions);
+      lastSeq = Math.max(lastSeq, info.state.last_seq);
       await memory.remember(likenessOf(topology, info));
     }
     if (info !== undefined && others.every((other) => other !== undefined)) {
@@ -127,8 +143,9 @@ export function restorer(
       return;
     }
     const { partitions } = topology;
-    const wishes = { partitions, defaultPartitions: partitions, before: memory.likeness };
-    const { created, likeness } = await ensureStream(link, topology, wishes).catch((error: unknown) => {
+    const wishes = { partitions, defaultPartitions: partitions, before: memory.likeness, edge };
+    const again = ensureStream(link, topology, wishes, false, lastSeq);
+    const { created, likeness } = await again.catch((error: unknown) => {
       if (error instanceof MustWait && !waits) say(`${oneLine(error)}; waiting for it`);
       waits ||= error instanceof MustWait;
       throw error;
@@ -142,8 +159,10 @@ export function createdAgain(created: readonly string[], { replicas }: StreamLik
   return `created again what had vanished: ${created.join(', ')}, with ${inReplicas(replicas)} as before`;
 }
 
-function bucketsOf(link: Link, stream: string): Bucket[] {
-  return [partitionsBucket(stream), membersBucket(stream)].map((name) => new Bucket(link, name));
+/** An edge has no records: those of the central stream count. */
+function bucketsOf(link: Link, stream: string, edge = false): Bucket[] {
+  const names = edge ? [membersBucket(stream)] : [partitionsBucket(stream), membersBucket(stream)];
+  return names.map((name) => new Bucket(link, name));
 }
 
 function likenessOf(names: { stream: string; prefix: string }, { config }: StreamInfo): StreamLikeness {
@@ -152,7 +171,22 @@ function likenessOf(names: { stream: string; prefix: string }, { config }: Strea
     replicas: config.num_replicas,
     maxAgeMs: config.max_age / NANOS,
     maxBytes: config.max_bytes,
+    sources: config.sources ?? [],
   };
+}
+
+/** Adds the sources that are not there; returns those. */
+async function addSources(
+  link: Link,
+  { config }: StreamInfo,
+  wanted: readonly StreamSource[],
+): Promise<StreamSource[]> {
+  const before = config.sources ?? [];
+  const isThere = ({ name, external }: StreamSource): boolean =>
+    before.some((each) => each.name === name && each.external?.api === external?.api);
+  const missing = wanted.filter((source) => !isThere(source));
+  if (missing.length > 0) await update(link, config.name, () => ({ sources: [...before, ...missing] }));
+  return missing;
 }
 
 /** The stream as it is now, undefined when there is none of that name. */
@@ -220,6 +254,7 @@ async function create(
   link: Link,
   names: { stream: string; prefix: string },
   wishes: Wishes,
+  beyond: number,
 ): Promise<StreamInfo | undefined> {
   const { before } = wishes;
   const partitions = wishes.partitions ?? before?.partitions ?? wishes.defaultPartitions;
@@ -234,6 +269,8 @@ async function create(
     num_replicas: wishes.replicas ?? before?.replicas ?? 1,
     max_age: (wishes.maxAgeMs ?? before?.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
     compression: 'none' as const,
+    ...(wishes.edge === true ? { first_seq: firstSequence(beyond) } : {}),
+    sources: [...(wishes.sources ?? before?.sources ?? [])],
   };
   const wanted = wishes.maxBytes ?? before?.maxBytes;
   const least = wanted ?? LEAST_MAX_BYTES;
@@ -254,6 +291,14 @@ async function create(
         throw new NotNow(`stream ${names.stream}`, error);
       if (!NO_STORAGE.includes(code) || maxBytes / 2 < least) throw explain(error, link.nc.getServer());
     }
+}
+
+/**
+ * Microseconds since 1970, or what follows the last one that is known: whoever has brought in another stream of this
+ * name goes on behind its last sequence, and would leave out what has a lower one.
+ */
+function firstSequence(beyond: number): number {
+  return Math.max(Date.now() * 1_000, beyond + 1);
 }
 
 async function defaultMaxBytes(link: Link): Promise<number> {

@@ -7,7 +7,7 @@ import { headers } from '@nats-io/transport-node';
 
 import { isUnanswered, isWrongSequence } from '../common/bucket.ts';
 import { type Chunk, chunkHeaders, type EndReason, TAIL_BYTES } from '../common/chunk.ts';
-import { messageOf } from '../common/errors.ts';
+import { LogferryError, messageOf } from '../common/errors.ts';
 import type { Logger, Throttle } from '../common/log.ts';
 import { chunkDone } from '../common/memory.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
@@ -27,7 +27,14 @@ import type { FileProgress } from './options.ts';
 import type { Packers } from './packers.ts';
 import type { FileSums } from './status.ts';
 import { Uncommitted } from './progress.ts';
-import { afterLook, committedOffset, decideRepair, type Published, type Repair } from './repair.ts';
+import {
+  afterCentralLook,
+  afterLook,
+  committedOffset,
+  decideRepair,
+  type Published,
+  type Repair,
+} from './repair.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from './siblings.ts';
 import type { GenerationState, State } from './state.ts';
 import { firstBytes, type Piece, standsBefore, Tailer } from './tailer.ts';
@@ -130,6 +137,8 @@ export class Generation {
   #unsentSince: number | undefined;
   /** What went wrong last, until something works. */
   #error: string | undefined;
+  /** What was known of it before, and is not committed as a whole: a file that never pauses is judged by that. */
+  #earlier: Published | undefined;
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
   #runs = false;
@@ -431,6 +440,9 @@ export class Generation {
 
   async #resumeFrom(view: HostView): Promise<boolean> {
     const { seq, chunk, storedAt } = await this.#context.host.lastMessage(this.source, this.entry.file);
+    // Only what has just come is known to be new to everybody.
+    if (chunk === undefined && !view.isRecordKnown && !this.#context.state.isNew(this.entry.file))
+      throw new LogferryError('unreachable', 'where to go on is known on the central side only');
     this.#storedAt = storedAt;
     const known = view.entry(this.entry.file);
     if (chunk !== undefined && known === undefined) this.entry.begin = chunk.begin;
@@ -738,12 +750,23 @@ export class Generation {
   /** The record and the stream were read after `snapshot`; a repair is made between two messages. */
   observed(snapshot: Published, view: HostView): void {
     const observed = observedOf(view, this.entry.file);
-    if (snapshot.created === '') return;
+    if (snapshot.created === '' || !view.isRecordKnown) return;
     this.#setCommitted(committedOffset(this.entry, observed));
-    const decision = decideRepair(snapshot, observed);
+    const decision = decideRepair(snapshot, observed, this.#earlier);
+    const isSettled = this.#earlier === undefined || this.#committed >= this.#earlier.position;
+    if (isSettled || decision.kind !== 'none')
+      this.#earlier = decision.kind === 'none' ? snapshot : undefined;
     if (decision.kind === 'none') return;
     this.#repair = { decision, expected: snapshot.lastSeq, view };
     this.wake();
+  }
+
+  async #lookAtCentral(view: HostView): Promise<Repair> {
+    const { host } = this.#context;
+    const last = await host.lastCentralMessage(this.source, this.entry.file);
+    if (last === undefined) return { kind: 'none' };
+    const observed = observedOf(view, this.entry.file);
+    return afterCentralLook(this.snapshot(), observed, { isAtRest: view.isAtRest, ...last });
   }
 
   async #applyRepair(signal: AbortSignal): Promise<void> {
@@ -760,6 +783,7 @@ export class Generation {
         decision.because,
         last.seq,
       );
+      if (decision.kind === 'none' && repair.view.isAtRest) decision = await this.#lookAtCentral(repair.view);
       if (decision.kind === 'none') this.#publishedAt = performance.now();
     }
     if (decision.kind === 'forget') {
@@ -782,6 +806,7 @@ export class Generation {
     counts.repairs += 1;
     counts.repairedBytes += Math.max(0, this.#position - decision.to);
     if (decision.expected !== undefined && fresh) this.#expected = decision.expected;
+    this.#earlier = undefined;
     this.#created = repair.view.created;
     this.#position = Math.min(this.#position, decision.to);
     this.#ended = false;

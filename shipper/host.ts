@@ -1,6 +1,7 @@
 // What the broker says about this host: the record and the stream, read together; commit notices; the last message of
 // a subject. Everything that a repair is decided on comes from here.
 
+import type { StreamInfo } from '@nats-io/jetstream';
 import { z } from 'zod';
 
 import { isUnanswered } from '../common/bucket.ts';
@@ -10,20 +11,25 @@ import { LogferryError } from '../common/errors.ts';
 import { headersOf } from '../common/headers.ts';
 import { lastMessageOf } from '../common/last-message.ts';
 import type { Link } from '../common/nats.ts';
-import { type FileEntry, parseJson, type StreamPosition } from '../common/record.ts';
+import { type FileEntry, parseJson, type PartitionRecord, type StreamPosition } from '../common/record.ts';
 import type { RecordStore } from '../common/record-store.ts';
 import { encodeToken, fileKey, parseStoredSubject, partitionOf, storedSubject } from '../common/subjects.ts';
 import { streamInfo } from '../common/stream.ts';
 import { committedSubject, receivedSubject, type Topology } from '../common/topology.ts';
+import { CentralSide } from './central.ts';
 import { splitFileId } from './identity.ts';
 import type { StreamExtent } from './progress.ts';
-import type { Observed } from './repair.ts';
+import type { CentralLook, Observed } from './repair.ts';
 
 /** The record and the stream as they were read. */
 export interface HostView {
   readonly created: string;
   readonly extent: StreamExtent;
   readonly processed: { readonly created: string; readonly seq: number } | undefined;
+  /** False while nobody could be asked for the record, not even once: then nothing is known of any file. */
+  readonly isRecordKnown: boolean;
+  /** At an edge: what is not committed now was lost behind the local stream. */
+  readonly isAtRest: boolean;
   readonly entry: (file: string) => FileEntry | undefined;
   /** File ids of this host that the record knows. */
   readonly files: () => Iterable<string>;
@@ -57,48 +63,73 @@ export class Host {
   readonly name: string;
   readonly topology: Topology;
   readonly link: Link;
-  readonly #store: RecordStore;
+  readonly #records: RecordStore | CentralSide;
   readonly #partition: number;
   #shared: Promise<HostView | undefined> | undefined;
   #sharedAt = 0;
 
-  constructor(link: Link, topology: Topology, store: RecordStore, name: string) {
+  /** @param records where they are: beside the stream, or at an edge on the central side */
+  constructor(link: Link, topology: Topology, records: RecordStore | CentralSide, name: string) {
     this.link = link;
     this.topology = topology;
     this.name = name;
-    this.#store = store;
+    this.#records = records;
     this.#partition = partitionOf(name, topology.partitions);
   }
 
-  /** Reads record and stream. Undefined when there is no answer, or no stream. */
+  /**
+   * Reads record and stream. Undefined when there is no answer, or no stream. At an edge the record is as it was when
+   * the link was last up.
+   */
   async view(): Promise<HostView | undefined> {
     try {
-      const info = await streamInfo(this.link, this.topology.stream);
-      if (info === undefined) return undefined;
-      const { record } = await this.#store.read(this.#partition);
-      const { state, config } = info;
-      const prefix = fileKey(this.name, '');
-      return {
-        created: info.created,
-        extent: {
-          firstSeq: state.first_seq,
-          lastSeq: state.last_seq,
-          bytes: state.bytes,
-          maxBytes: config.max_bytes,
-          messages: state.messages,
-          maxMessages: config.max_msgs,
-        },
-        processed: record?.stream,
-        entry: (file) => record?.files.get(prefix + file),
-        files: function* files() {
-          for (const key of record?.files.keys() ?? [])
-            if (key.startsWith(prefix)) yield key.slice(prefix.length);
-        },
-      };
+      return this.#records instanceof CentralSide
+        ? await this.#viewAtEdge(this.#records)
+        : await this.#viewHere();
     } catch (error) {
       if (isUnanswered(error)) return undefined;
       throw error;
     }
+  }
+
+  async #viewHere(): Promise<HostView | undefined> {
+    const { link, topology } = this;
+    const info = await streamInfo(link, topology.stream);
+    if (info === undefined || this.#records instanceof CentralSide) return undefined;
+    const { record } = await this.#records.read(this.#partition);
+    return { ...this.#of(info, record), processed: record?.stream, isRecordKnown: true, isAtRest: false };
+  }
+
+  async #viewAtEdge(side: CentralSide): Promise<HostView | undefined> {
+    const { link, topology } = this;
+    const seen = await side.view(async () => await streamInfo(link, topology.stream));
+    if (seen === undefined) return undefined;
+    const { local, central } = seen;
+    const { processed, isAtRest = false, record } = central ?? {};
+    return { ...this.#of(local, record), processed, isRecordKnown: central !== undefined, isAtRest };
+  }
+
+  #of(
+    { created, state, config }: StreamInfo,
+    record: PartitionRecord | undefined,
+  ): Pick<HostView, 'created' | 'extent' | 'entry' | 'files'> {
+    const prefix = fileKey(this.name, '');
+    return {
+      created,
+      extent: {
+        firstSeq: state.first_seq,
+        lastSeq: state.last_seq,
+        bytes: state.bytes,
+        maxBytes: config.max_bytes,
+        messages: state.messages,
+        maxMessages: config.max_msgs,
+      },
+      entry: (file) => record?.files.get(prefix + file),
+      files: function* files() {
+        for (const key of record?.files.keys() ?? [])
+          if (key.startsWith(prefix)) yield key.slice(prefix.length);
+      },
+    };
   }
 
   /**
@@ -136,11 +167,18 @@ export class Host {
     }
   }
 
+  /** At an edge: the newest message of a generation in the central stream. Undefined elsewhere, and without an answer. */
+  async lastCentralMessage(source: string, file: string): Promise<Omit<CentralLook, 'isAtRest'> | undefined> {
+    if (!(this.#records instanceof CentralSide)) return undefined;
+    return await this.#records.lastMessage({ host: this.name, path: source, file });
+  }
+
   /**
    * The generations that stream and record know of this host: for a shipper that has lost its state. By base; a
-   * path is only known from the stream, or from the record's entry.
+   * path is only known from the stream, or from the record's entry. Throws `unreachable` while the record is not known.
    */
   async knownGenerations(view: HostView): Promise<Map<string, { number: number; path: string }>> {
+    if (!view.isRecordKnown) throw new LogferryError('unreachable', 'the record was never read');
     const known = new Map<string, { number: number; path: string }>();
     const add = (file: string, path: string): void => {
       const split = splitFileId(file);

@@ -36,6 +36,8 @@ export interface ShipOptions extends ShipLimits {
   readonly server: ServerOptions;
   readonly stream: string;
   readonly prefix: string;
+  /** The server is a leaf node: the JetStream domain whose stream brings in the one here. */
+  readonly hubDomain: string | undefined;
   /** Standard input in place of files: the path that it is shipped as, and how much of it is kept on disk, in bytes. */
   readonly stdin: { readonly path: string; readonly maxBytes: number } | undefined;
   /** The name to ship as. */

@@ -41,8 +41,13 @@ export function committedOffset(state: { begin: number }, observed: Observed): n
   return observed.offset ?? state.begin;
 }
 
-/** Whether published bytes must be shipped again. */
-export function decideRepair(state: Published, observed: Observed): Repair {
+/**
+ * Whether published bytes must be shipped again.
+ *
+ * @param earlier the same generation at an earlier look, when nothing was shipped again since: the last message of a file
+ *   that is written to all the time has never been processed
+ */
+export function decideRepair(state: Published, observed: Observed, earlier = state): Repair {
   const committed = committedOffset(state, observed);
   const { stream, processed } = observed;
   if (stream.created !== state.created) {
@@ -51,8 +56,14 @@ export function decideRepair(state: Published, observed: Observed): Repair {
   }
   if (state.lastSeq > 0 && stream.lastSeq < state.lastSeq) return { kind: 'look', because: 'stream-shorter' };
   if (committed >= state.position) return { kind: 'none' };
-  if (processed !== undefined && processed.created === state.created && processed.seq >= state.lastSeq)
-    return { kind: 'rewind', to: committed, reason: 'bytes were missing at the receiver' };
+  for (const { created, lastSeq, position } of [state, earlier])
+    if (
+      processed?.created === created &&
+      created === state.created &&
+      processed.seq >= lastSeq &&
+      committed < position
+    )
+      return { kind: 'rewind', to: committed, reason: 'bytes were missing at the receiver' };
   return state.quietMs >= STALLED_MS ? { kind: 'look', because: 'stalled' } : { kind: 'none' };
 }
 
@@ -69,4 +80,26 @@ export function afterLook(
   if (seq === 0 || seq < state.lastSeq)
     return { kind: 'rewind', to, expected: seq, reason: 'the stream no longer has the last message' };
   return { kind: 'none' };
+}
+
+/** The central stream's last message of a subject, as a shipper at an edge sees it. */
+export interface CentralLook {
+  /** Everything that the local stream holds was forwarded, and what came of this host was processed. */
+  readonly isAtRest: boolean;
+  /** Its sequence in the local stream, undefined when there is none, or when it did not come through one. */
+  readonly origin: number | undefined;
+  /** Where its range ends, undefined for none that parses. */
+  readonly end: number | undefined;
+}
+
+/**
+ * At an edge, when the local stream still has the last message. When all of it was forwarded and the central stream
+ * shows another message as the last one, mine was lost on the way or behind it. A later one of that number is from
+ * before the local stream was rolled back: what has its number now is not forwarded.
+ */
+export function afterCentralLook(state: Published, observed: Observed, central: CentralLook): Repair {
+  const to = committedOffset(state, observed);
+  const isThere = central.origin === state.lastSeq && central.end === state.position;
+  if (isThere || !central.isAtRest || to >= state.position) return { kind: 'none' };
+  return { kind: 'rewind', to, reason: 'the central stream does not have the last message' };
 }

@@ -419,6 +419,8 @@ export class Session {
     for (const { oldestUncommitted: seq } of generations)
       if (seq !== undefined && seq >= view.extent.firstSeq && (oldest === undefined || seq < oldest))
         oldest = seq;
+    // Since the start nobody could be asked: any message may be one that only this stream has.
+    if (!view.isRecordKnown && oldest !== undefined) oldest = view.extent.firstSeq;
     const held = shouldHoldBack(view.extent, oldest);
     if (held !== this.#held) {
       const { bytes, maxBytes } = view.extent;

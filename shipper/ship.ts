@@ -1,14 +1,16 @@
 // A shipper from start to stop: the state, the connection, the host's name.
 
 import { begin } from '../common/begin.ts';
-import { Bucket } from '../common/bucket.ts';
+import { Bucket, isUnanswered } from '../common/bucket.ts';
+import { edgeDomain, inDomain } from '../common/domain.ts';
 import { LogferryError } from '../common/errors.ts';
 import { Registration } from '../common/members.ts';
-import { openLink } from '../common/nats.ts';
-import { STOP_ANSWERS_MS } from '../common/run.ts';
-import { Shown } from '../common/shown.ts';
+import { type Link, openLink } from '../common/nats.ts';
 import { MANY_WAIT_MS } from '../common/reconnect.ts';
+import { STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
+import { Shown } from '../common/shown.ts';
 import { membersBucket, shipperInbox, shipperKey } from '../common/topology.ts';
+import { CentralSide } from './central.ts';
 import { noShipperCounts } from './counts.ts';
 import { Host } from './host.ts';
 import type { ShipOptions } from './options.ts';
@@ -58,16 +60,21 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
     shown.link = link;
     shown.waitsFor = () => `waiting for stream ${options.stream} and its buckets`;
     try {
+      const domains = await domainsOf(link, options.hubDomain, signal);
       const begun = await begin(
         link,
         options,
-        { directory: state.location, host: options.host },
+        { directory: state.location, host: options.host, edge: domains !== undefined },
         log,
         signal,
       );
       if (begun === undefined) return;
       const { report, store, restoreVanished: restore } = begun;
-      const host = new Host(link, report.topology, store, options.host);
+      const records =
+        domains === undefined
+          ? store
+          : new CentralSide(await inDomain(link, domains.hub), domains, report.topology, options.host, log);
+      const host = new Host(link, report.topology, records, options.host);
       while (!signal.aborted)
         if (await shipWhileRegistered(options, state, host, restore, spool, run, shown, signal)) break;
     } finally {
@@ -77,6 +84,17 @@ export async function ship(options: ShipOptions, signal: AbortSignal): Promise<v
     await spool?.stop();
     await state.close();
   }
+}
+
+/** At an edge: the domain there, and the hub's. Throws `conflict` when the server is no leaf node of it. */
+async function domainsOf(
+  link: Link,
+  hub: string | undefined,
+  signal: AbortSignal,
+): Promise<{ hub: string; edge: string } | undefined> {
+  if (hub === undefined) return undefined;
+  const edge = await untilAnswered(async () => await edgeDomain(link, hub), isUnanswered, signal);
+  return edge === undefined ? undefined : { hub, edge };
 }
 
 /** Ships under the host's name; false when the name was lost and must be had again. */

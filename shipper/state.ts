@@ -70,6 +70,8 @@ export class State {
   readonly #lock: Lock;
   readonly #log: Logger;
   #begun: boolean;
+  /** File ids of an earlier run. */
+  readonly #kept = new Set<string>();
   #dirty = false;
   #writing: Promise<void> | undefined;
   /** Everybody who asks while one is being written waits for the same next one. */
@@ -86,11 +88,17 @@ export class State {
     this.#begun = kept?.begun ?? false;
     this.directory = kept?.directory ?? randomBytes(8).toString('hex');
     this.sources = kept?.sources ?? new Map();
+    for (const entries of this.sources.values()) for (const { file } of entries) this.#kept.add(file);
   }
 
   /** Nothing was kept from an earlier run: the stream is asked what is known. Until the first look at the globs is done. */
   get fresh(): boolean {
     return !this.#begun;
+  }
+
+  /** A generation that has come since the start, so that nobody has heard of it. */
+  isNew(file: string): boolean {
+    return this.#begun && !this.#kept.has(file);
   }
 
   /** All that is there at the very first start has been looked at: what comes later is new. Durable at return. */

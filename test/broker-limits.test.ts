@@ -70,7 +70,12 @@ test('deleted and made again by hand, also with other limits: identical', { time
     const writer = new Writer(files, rand, { rotate: 'rename', perTick: 20 });
     const limits = [
       { max_age: 7 * 86_400_000 * NANOS, max_bytes: 64 * 1024 ** 2 },
-      { max_age: 60_000 * NANOS, max_bytes: 8 * 1024 ** 2, max_msgs: 2_000 },
+      {
+        max_age: 60_000 * NANOS,
+        duplicate_window: 60_000 * NANOS,
+        max_bytes: 8 * 1024 ** 2,
+        max_msgs: 2_000,
+      },
       { max_msgs_per_subject: -1, max_msg_size: 2 * 1024 ** 2, max_bytes: -1 },
     ];
     for (const each of limits) {

@@ -85,6 +85,7 @@ test('everything that the flags can do, as the same options', async () => {
       '  max-rate: 10MB',
       '  once: true',
       '  timeout: 1m30s',
+      '  hub-domain: central',
       '  lease: 5s',
       '  sources:',
       '    - paths: /a/*.log',
@@ -112,6 +113,7 @@ test('everything that the flags can do, as the same options', async () => {
       '/tmp/s',
     ],
     ...['--compression', 'none', '--max-rate', '10MB', '--once', '--timeout', '1m30s', '--lease', '5s'],
+    ...['--hub-domain', 'central'],
     ...[
       '--from',
       'end',

@@ -117,6 +117,9 @@ process.once('exit', () => {
   for (const daemon of running) daemon.child.kill('SIGKILL');
 });
 
+/** Stands in a server's configuration for where it stores, in quotes. */
+export const STORE = '"<store>"';
+
 /** A directory, a server, and what runs on it. */
 export class World {
   readonly dir: string;
@@ -140,8 +143,10 @@ export class World {
 
   static async create(name: string, config?: string): Promise<World> {
     const dir = await World.makeDirectory(name);
-    const server = await startNatsServer({ dir: path.join(dir, 'nats'), say: () => {}, config });
-    return new World(dir, server, config);
+    const store = path.join(dir, 'nats');
+    const own = config?.replaceAll(STORE, JSON.stringify(store));
+    const server = await startNatsServer({ dir: store, say: () => {}, config: own });
+    return new World(dir, server, own);
   }
 
   protected static async makeDirectory(name: string): Promise<string> {
@@ -463,6 +468,7 @@ export function shipOptions(world: World, host: string, glob: string): ShipOptio
     server: { server: world.url },
     stream: 'LOGS',
     prefix: 'logs',
+    hubDomain: undefined,
     sources: [plainSource([glob])],
     stdin: undefined,
     ownLogs: [],

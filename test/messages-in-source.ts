@@ -18,6 +18,7 @@ export interface SourceMessage extends Message {
 const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
   'common/stream.ts': ['say'],
   'common/log-file.ts': ['this.#complain', 'return warning'],
+  'shipper/central.ts': ['this.#sayOnce'],
   'shipper/session.ts': ['this.#sayOnce'],
   'shipper/skipped.ts': ['this.say'],
   'shipper/sources.ts': ['this.#skipped.say'],

@@ -10,7 +10,7 @@ import { silentLogger } from '../common/log.ts';
 import { StreamMemory } from '../common/stream-memory.ts';
 import { scratch } from './central.ts';
 
-const LIKENESS = { partitions: 16, replicas: 3, maxAgeMs: 0, maxBytes: -1 };
+const LIKENESS = { partitions: 16, replicas: 3, maxAgeMs: 0, maxBytes: -1, sources: [] };
 
 const open = async (directory: string, stream = 'LOGS'): Promise<StreamMemory> =>
   await StreamMemory.open(directory, stream, silentLogger());

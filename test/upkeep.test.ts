@@ -69,7 +69,8 @@ async function strange(world: World, files: readonly Written[]): Promise<string[
   return all
     .filter((entry) => entry.isFile())
     .filter(
-      ({ parentPath, name }) => !/\.logferry\/?$/.test(parentPath) || !/ledger$|^directory.json$/.test(name),
+      ({ parentPath, name }) =>
+        !/\.logferry\/?$/.test(parentPath) || !/ledger$|^(directory|stream)\.json$/.test(name),
     )
     .map(({ parentPath, name }) => ({ directory: parentPath, name }))
     .filter(

@@ -19,6 +19,7 @@ const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, 
   // What restorer and #sayOnce are given is found where they are called.
   'common/begin.ts': ['common/stream.ts', 'warn'],
   'common/stream.ts': ['common/stream.ts', 'warn', 'created again what had vanished: …, with … as before'],
+  'shipper/central.ts': ['shipper/central.ts', 'warn'],
   'shipper/session.ts': ['shipper/session.ts', 'warn'],
   'shipper/sources.ts': [
     'shipper/circle.ts',

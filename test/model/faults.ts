@@ -23,6 +23,7 @@ export function startFaults(world: World): void {
 /** Everything runs again and stays. */
 export function endFaults(world: World): void {
   world.scheduler.quiet = true;
+  world.leaf.isCut = false;
   for (const receiver of world.receivers) {
     receiver.isFull = false;
     receiver.pausedUntil = 0;
@@ -78,6 +79,16 @@ const HAPPENS: Record<Fault, (world: World) => void> = {
     receiver.dead = false;
     crash(world, receiver, () => startReceiver(world, receiver), 200);
   },
+  cutLink: ({ random, scheduler, leaf }) => {
+    leaf.isCut = true;
+    scheduler.in(random.integer(20, 400), () => {
+      leaf.isCut = false;
+    });
+  },
+  rollBackLeaf: ({ leaf, random }) => leaf.stream.rollBack(random, false),
+  wipeLeaf: ({ leaf }) => leaf.stream.wipe(),
+  loseAtLeaf: ({ leaf, random }) => leaf.stream.loseOne(random),
+  dropOldestAtLeaf: ({ leaf, random }) => leaf.stream.dropOldest(random),
   loseSource: (world) => {
     const generations = sourceFiles(world).flatMap((file) => file.generations);
     const closed = generations.filter((generation) => generation.isClosed);

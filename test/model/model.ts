@@ -8,6 +8,7 @@ import { checkDirectories, uncommitted, type Violation } from './check.ts';
 import { emptyDirectory } from './directory.ts';
 import { endFaults, startFaults } from './faults.ts';
 import { randomOf, type Random } from './random.ts';
+import { forward, newLeaf } from './leaf.ts';
 import { startHeart } from './membership.ts';
 import { startReceiver } from './receiver.ts';
 import type { Scenario } from './scenarios.ts';
@@ -43,12 +44,12 @@ export function runModel(seed: number, scenario: Scenario, options: { trace?: bo
     const stack = error instanceof Error ? error.stack : undefined;
     violations = [{ kind: 'ERROR', detail: stack ?? messageOf(error) }];
   }
-  return { violations, trace, ticks: world.scheduler.now, published: world.stream.attempts };
+  return { violations, trace, ticks: world.scheduler.now, published: attempts(world) };
 }
 
 /** Runs until everything has come to rest, or should have. */
 function rest(world: World): Violation[] {
-  const { scheduler, stream } = world;
+  const { scheduler } = world;
   start(world);
   let committedAt: number | undefined;
   let calmed: number | undefined;
@@ -58,13 +59,17 @@ function rest(world: World): Violation[] {
       if (uncommitted(world).length === 0) committedAt = scheduler.now;
       return false;
     }
-    if (scheduler.now === committedAt + CALM) calmed = stream.attempts;
+    if (scheduler.now === committedAt + CALM) calmed = attempts(world);
     return scheduler.now >= committedAt + 2 * CALM;
   });
   const late = uncommitted(world);
   if (late.length > 0) return [{ kind: 'STUCK', detail: late.join(', ') }];
-  const more = stream.attempts - (calmed ?? 0);
+  const more = attempts(world) - (calmed ?? 0);
   return more > 0 ? [{ kind: 'BUSY', detail: `${more} messages after everything was committed` }] : [];
+}
+
+function attempts({ stream, leaf }: World): number {
+  return stream.attempts + leaf.stream.attempts;
 }
 
 function start(world: World): void {
@@ -79,6 +84,7 @@ function start(world: World): void {
     startReceiver(world, receiver);
     startHeart(world, receiver);
   }
+  if (world.scenario.edgeHosts > 0) scheduler.spawn(world.leaf, forward(world, world.leaf));
   startFaults(world);
   scheduler.in(FAULTS_END, () => endFaults(world));
 }
@@ -104,6 +110,7 @@ function newWorld(seed: number, scenario: Scenario, trace: (text: string) => voi
     scheduler: new Scheduler(random, scenario),
     stream: new Stream(),
     bucket: new Bucket(),
+    leaf: newLeaf(),
     shippers: hostsOf(scenario).map((host, index) => newShipper(host, index, scenario, random)),
     receivers: Array.from({ length: scenario.receivers }, (_, index) => newReceiver(`r${index}`)),
     gone: [],
@@ -124,7 +131,8 @@ function newShipper(host: string, index: number, scenario: Scenario, random: Ran
   const file: SourceFile = { host, partition: index % scenario.partitions, path: '/f0', generations: [] };
   const begins = scenario.begin > 0 && random.chance(0.8);
   addGeneration(file, begins ? random.integer(1, scenario.begin) : 0);
-  return { name: `shipper ${host}`, life: 0, dead: false, pausedUntil: 0, files: [file] };
+  const machine = { name: `shipper ${host}`, life: 0, dead: false, pausedUntil: 0 };
+  return { ...machine, isAtEdge: index < scenario.edgeHosts, files: [file] };
 }
 
 function newReceiver(name: string): Receiver {

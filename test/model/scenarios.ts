@@ -17,10 +17,17 @@ export type Fault =
   | 'rollBackBoth'
   | 'wipeBoth'
   | 'loseLedgerEnd'
-  | 'loseSource';
+  | 'loseSource'
+  | 'cutLink'
+  | 'rollBackLeaf'
+  | 'wipeLeaf'
+  | 'loseAtLeaf'
+  | 'dropOldestAtLeaf';
 
 export interface Scenario {
   readonly hosts: number;
+  /** So many of them ship to the stream of a leaf, which is forwarded into the central one. */
+  readonly edgeHosts: number;
   readonly partitions: number;
   readonly receivers: number;
   readonly faults: readonly Fault[];
@@ -46,6 +53,7 @@ export interface Scenario {
 
 const basic: Scenario = {
   hosts: 2,
+  edgeHosts: 0,
   partitions: 1,
   receivers: 2,
   faults: ['crashReceiver', 'pauseReceiver', 'crashShipper'],
@@ -65,6 +73,8 @@ const crashes: readonly Fault[] = ['crashReceiver', 'crashShipper'];
 const stream: readonly Fault[] = ['rollBackStream', 'wipeStream', 'loseMessage', 'dropOldest'];
 const bucket: readonly Fault[] = ['rollBackBucket', 'wipeBucket'];
 const both: readonly Fault[] = ['rollBackBoth', 'wipeBoth'];
+const leaf: readonly Fault[] = ['cutLink', 'rollBackLeaf', 'wipeLeaf', 'loseAtLeaf', 'dropOldestAtLeaf'];
+const atEdge = { hosts: 3, edgeHosts: 2 };
 const large = { hosts: 4, partitions: 2, receivers: 3 };
 
 const all: Scenario = {
@@ -167,6 +177,23 @@ export const SCENARIOS = {
     rotations: 0.05,
     longGroups: 0.4,
     faults: [...basic.faults, 'fillReceiver', ...stream],
+  },
+  edge: { ...basic, ...atEdge, faults: [...basic.faults, 'cutLink', 'cutLink'] },
+  edgeLeaf: { ...basic, ...atEdge, faults: [...basic.faults, ...leaf] },
+  edgeStream: { ...basic, ...atEdge, faults: [...basic.faults, 'cutLink', ...stream] },
+  edgeOld: {
+    ...basic,
+    ...atEdge,
+    lateRequests: 0.03,
+    oldReads: 0.15,
+    faults: [...crashes, 'cutLink', 'cutLink', 'wipeLeaf', 'loseMessage'],
+  },
+  edgeAll: {
+    ...all,
+    hosts: 4,
+    edgeHosts: 3,
+    sourceRotations: 0.2,
+    faults: [...all.faults, ...leaf, 'cutLink'],
   },
   all,
   allFrames: { ...all, formats: ['zstd', 'zstd', 'plain'] },

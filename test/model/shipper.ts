@@ -2,12 +2,22 @@
 // real rules of repair. It keeps nothing over a crash.
 
 import type { Chunk, After } from '../../common/chunk.ts';
+import type { PartitionRecord } from '../../common/record.ts';
 import { fileKey } from '../../common/subjects.ts';
 import { partitionKey } from '../../common/topology.ts';
-import { afterLook, decideRepair, STALLED_MS, type Observed, type Repair } from '../../shipper/repair.ts';
+import { Forwarded } from '../../shipper/forwarded.ts';
+import {
+  afterCentralLook,
+  afterLook,
+  decideRepair,
+  STALLED_MS,
+  type Observed,
+  type Repair,
+} from '../../shipper/repair.ts';
+import { isCaughtUp } from './leaf.ts';
 import { ask, insist, nap, type Process } from './scheduler.ts';
 import type { Generation, SourceFile } from './source.ts';
-import type { Message, StreamInfo } from './stream.ts';
+import type { Message, Stream, StreamInfo } from './stream.ts';
 import type { Shipper, World } from './world.ts';
 
 /** So that a shipper looks for a lost message after 80 ticks. */
@@ -15,21 +25,39 @@ const TICK_MS = STALLED_MS / 81;
 
 export function startShipper(world: World, shipper: Shipper): void {
   shipper.dead = false;
-  for (const file of shipper.files) world.scheduler.spawn(shipper, shipFile(world, shipper, file));
+  for (const file of shipper.files) {
+    const edge = shipper.isAtEdge ? { forwarded: new Forwarded(), record: undefined } : undefined;
+    world.scheduler.spawn(shipper, shipFile(world, shipper, file, edge));
+  }
 }
 
 /** Ships the generations in order: each is drained before the next begins, and watched from then on. */
-function* shipFile(world: World, shipper: Shipper, file: SourceFile): Process {
+function* shipFile(world: World, shipper: Shipper, file: SourceFile, edge: Edge | undefined): Process {
+  const known = file.generations.length;
   for (let index = 0; ; index += 1) {
     while (index >= file.generations.length) yield* nap(20);
-    const publisher = newPublisher(world, file, index);
+    const publisher = newPublisher(world, file, index, edge, index >= known);
     world.scheduler.spawn(shipper, shipGeneration(publisher));
     while (!publisher.isDrained) yield* nap(world.random.integer(2, 8));
   }
 }
 
+const NOWHERE = { created: '', seq: 0 };
+
+/** What a shipper at an edge keeps in memory. */
+interface Edge {
+  readonly forwarded: Forwarded;
+  /** As it was read last, while the link was up. */
+  record: PartitionRecord | undefined | 'none';
+}
+
 interface Publisher {
   readonly world: World;
+  /** The stream that it ships to. */
+  readonly stream: Stream;
+  readonly edge: Edge | undefined;
+  /** It came while the shipper ran: nobody has ever heard of it. */
+  readonly isNew: boolean;
   readonly file: SourceFile;
   readonly generation: Generation;
   readonly after: After | undefined;
@@ -43,11 +71,20 @@ interface Publisher {
   isDrained: boolean;
 }
 
-function newPublisher(world: World, file: SourceFile, index: number): Publisher {
+function newPublisher(
+  world: World,
+  file: SourceFile,
+  index: number,
+  edge: Edge | undefined,
+  isNew: boolean,
+): Publisher {
   // One without bytes is never named: nothing of it is committed, so it would be complete before those before it are.
   const previous = file.generations.slice(0, index).findLast(({ size, begin }) => size > begin);
   return {
     world,
+    stream: edge === undefined ? world.stream : world.leaf.stream,
+    edge,
+    isNew,
     file,
     generation: file.generations[index]!,
     after: previous && { file: previous.name.file, size: previous.size },
@@ -78,11 +115,16 @@ function* shipGeneration(publisher: Publisher): Process {
 
 /** The stream's last message says where to go on; else the record; else where shipping begins. */
 function* resume(publisher: Publisher): Process {
-  const { world, generation } = publisher;
-  const last = yield* insist(() => world.stream.lastOf(generation.name));
-  const offset = (yield* insist(() => readRecord(publisher)))?.offset;
-  follow(publisher, last.info, last.message);
-  if (last.message === undefined) publisher.position = offset ?? generation.begin;
+  const { stream, generation } = publisher;
+  for (;;) {
+    const last = yield* insist(() => stream.lastOf(generation.name));
+    const record = yield* ask(() => readRecord(publisher));
+    const mayBegin = last.message !== undefined || (publisher.edge !== undefined && publisher.isNew);
+    if (record === undefined && !mayBegin) continue;
+    follow(publisher, last.info, last.message);
+    if (last.message === undefined) publisher.position = record?.offset ?? generation.begin;
+    break;
+  }
   traceAs(publisher, `resumes at ${publisher.position} after seq ${publisher.lastSeq}`);
 }
 
@@ -94,13 +136,11 @@ function follow(publisher: Publisher, info: StreamInfo, message: Message | undef
 }
 
 function* publishNext(publisher: Publisher): Process {
-  const { world, file, generation } = publisher;
+  const { world, stream, file, generation } = publisher;
   const chunk = nextChunk(publisher);
   const { partition } = file;
   const { lastSeq } = publisher;
-  const answer = yield* ask(() =>
-    world.stream.publish({ source: generation.name, partition, chunk }, lastSeq),
-  );
+  const answer = yield* ask(() => stream.publish({ source: generation.name, partition, chunk }, lastSeq));
   if (answer !== undefined && answer !== 'refused') {
     traceAs(publisher, `published ${chunk.kind} ${chunk.start}-${chunk.end} as seq ${answer.seq}`);
     const { created } = answer;
@@ -114,7 +154,7 @@ function* publishNext(publisher: Publisher): Process {
     });
     return;
   }
-  const last = yield* insist(() => world.stream.lastOf(generation.name));
+  const last = yield* insist(() => stream.lastOf(generation.name));
   const isAsExpected = (last.message?.seq ?? 0) === lastSeq && last.info.created === publisher.created;
   if (isAsExpected) return;
   if (last.message === undefined) yield* resume(publisher);
@@ -135,24 +175,53 @@ function nextChunk({ world, generation, after, position }: Publisher): Chunk {
 }
 
 function* repair(publisher: Publisher): Process {
-  const { world, generation } = publisher;
+  const { world, stream, edge, generation } = publisher;
+  if (edge !== undefined) yield* lookAtCentral(publisher, edge);
   const record = yield* ask(() => readRecord(publisher));
   if (record === undefined) return;
-  const stream = yield* ask(() => world.stream.info());
-  if (stream === undefined) return;
-  const observed: Observed = { ...record, stream };
+  const info = yield* ask(() => stream.info());
+  if (info === undefined) return;
+  const observed: Observed = { ...record, stream: info };
   const decision = decideRepair(published(publisher), observed);
   if (decision.kind !== 'look') {
-    apply(publisher, decision, stream);
+    apply(publisher, decision, info);
     return;
   }
   publisher.movedAt = world.scheduler.now;
-  const last = yield* insist(() => world.stream.lastOf(generation.name));
-  apply(
-    publisher,
-    afterLook(published(publisher), observed, decision.because, last.message?.seq ?? 0),
-    stream,
-  );
+  const last = yield* insist(() => stream.lastOf(generation.name));
+  const looked = afterLook(published(publisher), observed, decision.because, last.message?.seq ?? 0);
+  apply(publisher, looked, info);
+  if (looked.kind !== 'none' || edge === undefined) return;
+  const central = yield* ask(() => {
+    if (world.leaf.isCut) return undefined;
+    const { origin, chunk } = world.stream.lastOf(generation.name).message ?? {};
+    const newest = world.stream.newestOf(generation.name.host);
+    const { created, seq } =
+      edge.record === 'none' || edge.record === undefined ? NOWHERE : edge.record.stream;
+    const isProcessed =
+      newest === undefined || (created === world.stream.info().created && seq >= newest.seq);
+    return { origin, end: chunk?.end, isAtRest: isProcessed && isCaughtUp(world.leaf) };
+  });
+  if (central !== undefined)
+    apply(publisher, afterCentralLook(published(publisher), observed, central), info);
+}
+
+/** While the link is up. The local stream is read after the central one. */
+function* lookAtCentral({ world, stream, file }: Publisher, { forwarded }: Edge): Process {
+  const central = yield* ask(() => {
+    if (world.leaf.isCut) return undefined;
+    const newest = world.stream.newestOf(file.host);
+    const { created, lastSeq } = world.stream.info();
+    return {
+      created,
+      lastSeq,
+      newest: newest && { seq: newest.seq, origin: newest.origin },
+      isCaughtUp: isCaughtUp(world.leaf),
+    };
+  });
+  if (central === undefined) return;
+  const local = yield* ask(() => stream.info());
+  if (local !== undefined) forwarded.saw(central, local);
 }
 
 function published(publisher: Publisher): Parameters<typeof decideRepair>[0] {
@@ -172,13 +241,29 @@ function apply(publisher: Publisher, decision: Repair, stream: StreamInfo): void
   publisher.movedAt = publisher.world.scheduler.now;
 }
 
-function readRecord({ world, file, generation }: Publisher): Omit<Observed, 'stream'> {
+/** Undefined when it cannot be read and never was. */
+function readRecord(publisher: Publisher): Omit<Observed, 'stream'> | undefined {
+  const { edge, generation, stream } = publisher;
+  const record = edge === undefined ? recordNow(publisher) : recordAtEdge(publisher, edge);
+  if (record === undefined) return undefined;
+  if (record === 'none') return { offset: undefined, processed: undefined };
+  const { offset } = record.files.get(fileKey(generation.name.host, generation.name.file)) ?? {};
+  if (edge === undefined) return { offset, processed: record.stream };
+  const seq = edge.forwarded.processed(record.stream);
+  return { offset, processed: seq === 0 ? undefined : { created: stream.info().created, seq } };
+}
+
+function recordAtEdge(publisher: Publisher, edge: Edge): PartitionRecord | 'none' | undefined {
+  if (!publisher.world.leaf.isCut) edge.record = recordNow(publisher);
+  return edge.record;
+}
+
+function recordNow({ world, file }: Publisher): PartitionRecord | 'none' {
   const { bucket, random, scenario, scheduler } = world;
   const key = partitionKey(file.partition);
   const isOld = !scheduler.quiet && random.chance(scenario.oldReads);
   const { record } = isOld ? bucket.readOld(key, random) : bucket.read(key);
-  const entry = record?.files.get(fileKey(generation.name.host, generation.name.file));
-  return { offset: entry?.offset, processed: record?.stream };
+  return record ?? 'none';
 }
 
 function traceAs({ world, generation }: Publisher, text: string): void {

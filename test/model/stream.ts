@@ -10,6 +10,8 @@ export interface Message {
   readonly source: SourceName;
   readonly partition: number;
   readonly chunk: Chunk;
+  /** The sequence that it has in the stream from which it was forwarded. */
+  readonly origin?: number;
 }
 
 export interface StreamInfo {
@@ -18,6 +20,9 @@ export interface StreamInfo {
   /** Counts the restarts of the server that a client notices by its reconnect. */
   readonly connection: number;
 }
+
+/** A stream that is created anew counts on from beyond the one before, as an edge's does (docs/edge.md). */
+const BEYOND = 50;
 
 export type Pulled = { readonly messages: readonly Message[]; readonly info: StreamInfo } | 'no consumer';
 
@@ -40,7 +45,10 @@ export class Stream {
   #messages = new Map<number, Message>();
   #consumers = new Map<string, Consumer>();
 
-  constructor() {
+  readonly #countsOn: boolean;
+
+  constructor(countsOn = false) {
+    this.#countsOn = countsOn;
     this.wipe();
   }
 
@@ -55,6 +63,31 @@ export class Stream {
     this.#lastSeq += 1;
     this.#messages.set(this.#lastSeq, { ...message, seq: this.#lastSeq });
     return { seq: this.#lastSeq, created: this.info().created };
+  }
+
+  /** Takes a message from another stream: without a fence, as a source brings it. */
+  forward(message: Message): void {
+    this.#lastSeq += 1;
+    this.#messages.set(this.#lastSeq, { ...message, seq: this.#lastSeq, origin: message.seq });
+  }
+
+  /** The first message from this sequence on. */
+  from(seq: number): Message | undefined {
+    for (const message of this.#messages.values()) if (message.seq >= seq) return message;
+    return undefined;
+  }
+
+  /** The origin of the last message that was forwarded, 0 for none. */
+  lastOrigin(): number {
+    let last = 0;
+    for (const { origin } of this.#messages.values()) last = origin ?? last;
+    return last;
+  }
+
+  newestOf(host: string): Message | undefined {
+    let newest: Message | undefined;
+    for (const message of this.#messages.values()) if (message.source.host === host) newest = message;
+    return newest;
   }
 
   lastOf(source: SourceName): { message: Message | undefined; info: StreamInfo } {
@@ -109,7 +142,7 @@ export class Stream {
   /** Deleted and created again. */
   wipe(): void {
     this.#created += 1;
-    this.#lastSeq = 0;
+    this.#lastSeq = this.#countsOn ? this.#lastSeq + BEYOND : 0;
     this.#messages.clear();
     this.#consumers.clear();
   }

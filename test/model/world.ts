@@ -4,6 +4,7 @@ import type { FileEntry } from '../../common/record.ts';
 import { partitionKey } from '../../common/topology.ts';
 import type { Bucket } from './bucket.ts';
 import type { Directory } from './directory.ts';
+import type { Leaf } from './leaf.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Machine, Scheduler } from './scheduler.ts';
@@ -20,6 +21,8 @@ export interface Receiver extends Machine {
 }
 
 export interface Shipper extends Machine {
+  /** It ships to the stream of the leaf. */
+  readonly isAtEdge: boolean;
   readonly files: readonly SourceFile[];
 }
 
@@ -36,6 +39,7 @@ export interface World {
   readonly scheduler: Scheduler;
   readonly stream: Stream;
   readonly bucket: Bucket;
+  readonly leaf: Leaf;
   readonly shippers: readonly Shipper[];
   readonly receivers: readonly Receiver[];
   readonly gone: Gone[];
