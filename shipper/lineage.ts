@@ -115,6 +115,9 @@ export class Lineage {
     const { entry } = generation;
     const before = following === undefined ? undefined : this.#generations.indexOf(following);
     const entryBefore = following === undefined ? undefined : this.#entries.indexOf(following.entry);
+    const newest = this.#entries.at(-1);
+    // Only the newest one is asked what stood beside it.
+    if (following === undefined && newest !== undefined) newest.beside = null;
     this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
     this.#generations.splice(before ?? this.#generations.length, 0, generation);
     this.#context.knownFiles.add(entry, this.#path);

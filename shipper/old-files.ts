@@ -28,6 +28,7 @@ export async function finishedAtItsEnd(found: Found): Promise<GenerationState | 
       birth,
       since: String(now()),
       copy: null,
+      beside: null,
       head: headOf(await firstBytes(opened.handle)),
       begin: found.size,
       after: null,

@@ -4,8 +4,10 @@
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from './discover.ts';
 import type { Generation, ShipperContext } from './generation.ts';
-import { baseOf, type FileStamp, headOf, isSameFile } from './identity.ts';
+import type { Shipped } from './by-name.ts';
+import { baseOf, fileIdOf, type FileStamp, headOf, isSameFile, splitFileId, stampOf } from './identity.ts';
 import type { Lineage } from './lineage.ts';
+import type { Beside } from './rotation-times.ts';
 import {
   type Between,
   type Candidate,
@@ -17,17 +19,22 @@ import {
 } from './siblings.ts';
 import { firstBytes } from './tailer.ts';
 
+/** A birth is late by up to a clock tick. */
+const TICK_NS = 10_000_000n;
+
 /** For a shipper without state: what stream or record know for a file's base. */
 export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
 
 export class Search {
   readonly #context: ShipperContext;
+  readonly #path: string;
   readonly #siblings: Siblings;
   readonly #lineage: Lineage;
   readonly #arrivals: Arrivals;
 
   constructor(context: ShipperContext, path: string, lineage: Lineage, arrivals: Arrivals) {
     this.#context = context;
+    this.#path = path;
     this.#siblings = new Siblings(path, context.listings, context.state.location);
     this.#lineage = lineage;
     this.#arrivals = arrivals;
@@ -57,13 +64,44 @@ export class Search {
   }
 
   /** What came and went in between. */
-  async between(window: Pick<Window, 'after' | 'before' | 'next'>): Promise<Between> {
+  async between(window: Pick<Window, 'after' | 'before' | 'next' | 'beside'>): Promise<Between> {
+    let shipped: Promise<Shipped[]> | undefined;
     return await this.#siblings.between({
       ...window,
       isKnown: ({ stamp }) => this.#context.knownFiles.has(stamp),
       lost: this.#lineage.entries.filter(({ closed, copy }) => closed === 'truncated' && copy === null),
       finished: await this.#finished(window.before !== undefined),
+      laterShipped: async () => await (shipped ??= this.#laterShipped()),
     });
+  }
+
+  /** What stands beside the path while this file is there; undefined when it is there no longer. */
+  async beside(stamp: FileStamp): Promise<Beside | undefined> {
+    return await this.#siblings.beside(stamp, (found) => this.#context.knownFiles.has(found.stamp));
+  }
+
+  /** An older state was put back: stream and record know generations that came after its newest one. */
+  async #laterShipped(): Promise<Shipped[]> {
+    const { host, nameOf } = this.#context;
+    const newest = this.#lineage.entries.at(-1);
+    if (newest === undefined) return [];
+    const name = nameOf(this.#path);
+    const view = await host.needView();
+    const known = await host.knownGenerations(view);
+    const shipped: Shipped[] = [];
+    for (const [base, { number, path }] of known) {
+      const file = fileIdOf(base, number);
+      if (path !== '' && path !== name) continue;
+      const isLater = BigInt(stampOf(file)?.birth ?? 0) + TICK_NS >= BigInt(newest.since);
+      if (!isLater && base !== splitFileId(newest.file)?.base) continue;
+      if (this.#lineage.entries.some((entry) => entry.file === file)) continue;
+      const { chunk } = await host.lastMessage(name, file);
+      const entry = view.entry(file);
+      const offset = chunk?.end ?? entry?.offset ?? 0;
+      const recorded = entry?.offset === offset ? (entry.tail ?? undefined) : undefined;
+      if (offset > 0) shipped.push({ offset, tail: chunk?.kind === 'data' ? chunk.tail : recorded });
+    }
+    return shipped;
   }
 
   /** What may be compressed by now: whatever was seen, once another file is at the path. */

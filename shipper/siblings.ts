@@ -9,6 +9,7 @@ import path from 'node:path';
 import { isForbidden, LogferryError, systemCode } from '../common/errors.ts';
 import { readFully } from '../common/files.ts';
 import { sleep } from '../common/run.ts';
+import { type Placed, placeByName, type Shipped } from './by-name.ts';
 import { type Found, foundOf, linksFrom, look, msOf } from './discover.ts';
 import {
   type FileStamp,
@@ -22,6 +23,7 @@ import {
 } from './identity.ts';
 import type { Listings } from './listings.ts';
 import { nearby } from './nearby.ts';
+import { type Beside, latestTimes, type TimedName, timedName } from './rotation-times.ts';
 import { firstBytes } from './tailer.ts';
 import { firstUnpacked, type Packing, packingOf, unpack } from './unpack.ts';
 
@@ -64,6 +66,8 @@ export interface Candidate extends Elsewhere {
   readonly since: bigint;
   /** It was seen at the path: what was copied from there may come before it. */
   readonly wasAtPath: boolean;
+  /** What stood beside it at the path, or was rotated away before it; undefined when nobody has looked. */
+  beside?: Beside;
 }
 
 /** What was seen of a generation. */
@@ -90,6 +94,10 @@ export interface Window {
   readonly lost: readonly Seen[];
   /** Generations that may be compressed by now. */
   readonly finished: readonly Seen[];
+  /** What stood beside the newest generation at the path: null when nobody has looked, undefined when there is none. */
+  readonly beside: Beside | null | undefined;
+  /** What stream or record know of generations that came after the newest one of the state. */
+  readonly laterShipped: () => Promise<readonly Shipped[]>;
 }
 
 /** Generations that nobody has looked at. */
@@ -98,6 +106,8 @@ export interface Between {
   readonly candidates: Candidate[];
   /** The copy of the next generation, which was truncated since it was found. */
   readonly own: Candidate | undefined;
+  /** Compressed files that may be such generations, and nothing tells their place. */
+  readonly unplaced: readonly Found[];
 }
 
 /**
@@ -262,14 +272,57 @@ export class Siblings {
     const found: Candidate[] = [];
     try {
       await this.#collectBetween(window, found);
+      found.sort(inOrder);
+      if (before !== undefined) return { ...(await this.#byName(window, before, found)), own: undefined };
     } catch (error) {
       for (const { handle } of found) await handle.close();
       throw error;
     }
-    found.sort(inOrder);
-    return before === undefined
-      ? await this.#beforeNext(found, window)
-      : { candidates: found, own: undefined };
+    return await this.#beforeNext(found, window);
+  }
+
+  async #byName(window: Window, before: FileStamp, found: readonly Candidate[]): Promise<Placed> {
+    const around = {
+      open: (mayBe: (each: Found) => boolean) => this.#rotated(this.#directories, mayBe),
+      read: async (opened: Opened) => await this.#candidateBetween(await leftAlone(opened)),
+      placeOf: (file: string) => this.#placeOf(file),
+      names: async () => await this.#allNames(),
+      isThere: async (file: string) => (await lookQuietly(file)) !== undefined,
+      isUnchanged: async () =>
+        isSameFile(before, (await look(this.#source))?.stamp ?? { ...before, ino: '' }),
+      isCopyOf,
+    };
+    const isUntimed = (each: Found): boolean => mayBeUntimed(each, window);
+    return await placeByName(around, window, found, isUntimed);
+  }
+
+  #placeOf(file: string): (TimedName & { directory: string }) | undefined {
+    const timed = timedName(this.#bases, packingOf(path.basename(file)).plain);
+    return timed === undefined ? undefined : { ...timed, directory: path.dirname(file) };
+  }
+
+  async #allNames(): Promise<string[]> {
+    const names: string[] = [];
+    for (const directory of this.#directories) names.push(...(await this.#namesIn(directory)));
+    return names;
+  }
+
+  /** What stands beside the path while this file is there; undefined when it is there no longer. */
+  async beside(stamp: FileStamp, isKnown: (found: Found) => boolean): Promise<Beside | undefined> {
+    await this.#followLinks();
+    const latest: Record<string, Record<string, string>> = {};
+    let strangers = false;
+    for (const directory of this.#directories) {
+      const names = await this.#namesIn(directory);
+      latest[directory] = latestTimes(names.flatMap((name) => this.#placeOf(name) ?? []));
+      for (const name of names) {
+        if (strangers || packingOf(name).packing !== undefined) continue;
+        const found = await lookQuietly(name);
+        strangers ||= found !== undefined && !isKnown(found);
+      }
+    }
+    const found = await look(this.#source);
+    return found !== undefined && isSameFile(found.stamp, stamp) ? { strangers, latest } : undefined;
   }
 
   async #collectBetween(window: Window, found: Candidate[]): Promise<void> {
@@ -304,7 +357,7 @@ export class Siblings {
       }
       const candidates = copies.slice(0, end);
       for (const copy of copies.slice(end)) if (copy !== own) await copy.handle.close();
-      return { candidates, own };
+      return { candidates, own, unplaced: [] };
     } finally {
       await current?.close();
     }
@@ -437,6 +490,13 @@ function mayBeBetween(found: Found, { after, before, isKnown }: Window): boolean
   return birth >= after && (before === undefined || BigInt(stamp.birth) <= BigInt(before.birth));
 }
 
+/** Compressed since the newest that is known was seen at the path, without the time of the original. */
+function mayBeUntimed(found: Found, { after, isKnown }: Window): boolean {
+  const isPacked = packingOf(found.path).packing !== undefined;
+  if (!isPacked || isKnown(found) || writtenBeforePacked(found) !== undefined) return false;
+  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= after;
+}
+
 /** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
 async function isCopiedAfter(
   { handle, found }: Candidate,
@@ -466,6 +526,13 @@ async function isBeginningOf({ handle, size }: Candidate, whole: FileHandle): Pr
     at += length;
   }
   return true;
+}
+
+/** As it is when nobody can have written to it for a while; one that is written to later is busy. */
+async function leftAlone({ handle, found }: Opened): Promise<Opened> {
+  const quietMs = Math.abs(Date.now() - msOf(found.modified));
+  if (quietMs < PACKED_QUIET_MS) await sleep(PACKED_QUIET_MS - quietMs + 1);
+  return { handle, found: foundOf(found.path, await handle.stat({ bigint: true })) };
 }
 
 /** A neighbour that is not to be read is somebody else's. */

@@ -9,7 +9,9 @@ import { Arrivals } from './arrivals.ts';
 import { type Found, nanosOf, now } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
 import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from './identity.ts';
+import { keyOf } from './known-files.ts';
 import { Lineage } from './lineage.ts';
+import type { Beside } from './rotation-times.ts';
 import { type Known, Search } from './search.ts';
 import {
   type Between,
@@ -55,6 +57,8 @@ export class Source {
   readonly #bell = new Bell();
   /** Generations that were found beside the path and never at it: nothing was copied from them. */
   readonly #besides = new WeakSet<GenerationState>();
+  /** Compressed files of which it was said that they are not shipped. */
+  readonly #said = new Set<string>();
   /** Copies that come before a generation, which waits for them. */
   #unseen: { copies: Candidate[]; next: Generation } | undefined;
   readonly #owner: GenerationOwner;
@@ -155,7 +159,7 @@ export class Source {
     for (const entry of entries.filter(({ done }) => !done)) await this.#reopen(entry);
     if (entries.length === 0)
       for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
-        await this.#append(candidate, begin, known);
+        await this.#append({ ...candidate, beside: STATE_LOST }, begin, known);
     if (entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
     // Nobody may make a new one for a while, and with --once nobody looks again.
@@ -165,6 +169,7 @@ export class Source {
       this.#arrivals.settled(arrival);
     }
     if (entries.length === 0 && !this.#unreadable) return false;
+    await this.#noteBeside(found);
     this.#running.add(this.#identify()).add(this.#inOrder());
     return true;
   }
@@ -194,6 +199,7 @@ export class Source {
       await this.#handleTruncation();
       await this.#discover(found);
       if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
+      await this.#noteBeside(found);
       await this.#closeWhatIsGone(found);
       this.#lineage.park();
     });
@@ -360,8 +366,36 @@ export class Source {
     const newest = this.#newest;
     if (newest?.birth === '0' || before.birth === '0') return;
     await this.#search.learnPlace(this.current);
-    const { candidates } = await this.#search.between({ after: this.#lastSeen(), before, next: undefined });
+    const last = this.#arrivals.queue.at(-1) ?? this.#lineage.entries.at(-1);
+    const { candidates, unplaced } = await this.#search.between({
+      ...{ after: this.#lastSeen(), before, next: undefined },
+      beside: last === undefined ? undefined : (last.beside ?? null),
+    });
     for (const rotated of candidates) this.#arrivals.add(rotated);
+    for (const { path: file, stamp } of unplaced) {
+      if (this.#said.has(keyOf(stamp))) continue;
+      this.#said.add(keyOf(stamp));
+      this.#context.log.error(
+        { path: this.path, file },
+        `${this.path}: ${file} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
+      );
+    }
+  }
+
+  /** Notes what stands beside the newest file while that is at the path: what has later names came after it. */
+  async #noteBeside(found: Found | undefined): Promise<void> {
+    const arrival = this.#arrivals.queue.at(-1);
+    const entry = this.#lineage.entries.at(-1);
+    const last = arrival?.found.stamp ?? entry;
+    if (found === undefined || last === undefined || !isSameFile(last, found.stamp)) return;
+    if ((arrival ?? entry)?.beside != null) return;
+    const beside = await this.#search.beside(found.stamp);
+    if (beside === undefined) return;
+    if (arrival !== undefined) arrival.beside = beside;
+    // It may have got its generation meanwhile.
+    const its = this.#lineage.entries.at(-1);
+    if (its !== undefined && isSameFile(its, found.stamp)) its.beside ??= beside;
+    this.#context.state.touch();
   }
 
   /** The same while nothing is at the path. */
@@ -460,6 +494,7 @@ export class Source {
     for (let number = this.#lineage.nextNumber(base, known(base)?.number ?? 0); ; number += 1) {
       const entry: GenerationState = {
         ...{ file: fileIdOf(base, number), ...found.stamp, since: String(since), copy: null, head },
+        beside: null,
         ...{ begin: begin(found), after: null, size, closed: null, done: false },
       };
       const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
@@ -469,6 +504,7 @@ export class Source {
         await this.#appendForgotten({ ...entry, head: NO_HEAD, size: 0 }, following);
         continue;
       }
+      entry.beside = candidate.beside ?? null;
       this.#insert(generation, following);
       if (!candidate.wasAtPath) this.#besides.add(entry);
       this.#context.log.info(
@@ -596,7 +632,8 @@ export class Source {
 
   /** @param readAt when its first bytes were read, where it was found without any (milliseconds since 1970) */
   async #unseenBefore({ entry }: Generation, readAt: number | undefined): Promise<Between> {
-    if (entry.birth === '0' || this.#besides.has(entry)) return { candidates: [], own: undefined };
+    if (entry.birth === '0' || this.#besides.has(entry))
+      return { candidates: [], own: undefined, unplaced: [] };
     const earlier = this.#lineage.before(entry);
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);
@@ -604,7 +641,8 @@ export class Source {
     const next = { stamp: entry, head: entry.head, found, read };
     // Of the very first file nobody can tell what it held before it was found.
     const first = earlier.length > 0 ? entry.birth : entry.since;
-    const window = { after: BigInt(truncated?.since ?? first), before: undefined, next };
+    const after = BigInt(truncated?.since ?? first);
+    const window = { after, before: undefined, next, beside: undefined };
     return await this.#alone(async () => {
       const between = await this.#search.between(window);
       for (const copy of between.candidates) this.#arrivals.claim(copy);
@@ -662,6 +700,8 @@ export class Source {
   }
 }
 
+/** Nobody knows which of the compressed files were shipped. */
+const STATE_LOST: Beside = { strangers: true, latest: {} };
 const NO_FILE: FileStamp = { ino: '', birth: '0' };
 const NO_HEAD = headOf(new Uint8Array());
 const fromBeginning = (): number => 0;

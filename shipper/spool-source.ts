@@ -125,6 +125,7 @@ export class SpoolSource implements AnySource {
       birth: opened.found.stamp.birth,
       since: '0',
       copy: null,
+      beside: null,
       head: { length: 0, hash: headOf(new Uint8Array()).hash },
       begin: 0,
       after: null,

@@ -36,6 +36,11 @@ const generationSchema = z.object({
   since: z.string(),
   /** The file that has its bytes now: a copy of the truncated one, or a compressed one. */
   copy: z.object({ ino: z.string(), birth: z.string() }).nullable().default(null),
+  /** What stood beside it while it was at the path, see Beside; null when nobody has looked. */
+  beside: z
+    .object({ strangers: z.boolean(), latest: z.record(z.string(), z.record(z.string(), z.string())) })
+    .nullable()
+    .default(null),
   head: z.object({ length: offset, hash: z.string() }),
   begin: offset,
   after: z.object({ file: z.string(), size: offset }).nullable(),

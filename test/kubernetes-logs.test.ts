@@ -85,6 +85,22 @@ for (const [what, glob] of [
         shipper = shipNode(world, glob);
         await all();
 
+        // As often as all that was written stays there, and as often as files stay where nothing is missing.
+        for (const [unread, rotations] of [
+          [200, 3],
+          [0, 5],
+        ] as const) {
+          assert.equal(await shipper.stop(), 0, shipper.stderr);
+          web.lines(unread);
+          for (let round = 0; round < rotations; round += 1) {
+            web.rotate();
+            web.lines(100);
+          }
+          shipper = shipNode(world, glob);
+          await all();
+          assert.doesNotMatch(shipper.stderr, /"level":[56]0/);
+        }
+
         const first = [web, quiet].map(pathOf);
         await shipper.kill();
         web.lines(10);

@@ -16,7 +16,7 @@ const SAVES = 200;
 
 function generation(file: string): GenerationState {
   return {
-    ...{ file, ino: '1', birth: '1', since: '1', copy: null, head: { length: 0, hash: '' } },
+    ...{ file, ino: '1', birth: '1', since: '1', copy: null, beside: null, head: { length: 0, hash: '' } },
     ...{ begin: 0, after: null, size: 0, closed: null, done: false },
   };
 }
