@@ -196,6 +196,9 @@ for (const receivers of ['running', 'stopped'] as const)
         console.log(`# seed ${seed}`);
         for (const file of files) file.line();
         await assertIdentical(world, files);
+        // The record follows the files; the one that is damaged must not be replaced before that.
+        const isCommitted = async (): Promise<boolean> => (await world.uncommitted()) === 0;
+        assert.ok(await until(isCommitted, { timeoutMs: 20_000 }), 'the record does not follow');
         if (receivers === 'stopped') await receiver.stop();
         const [part = 'payload'] = parts;
         const before = await damage(world, RECORDS, { end, index, parts: [part] }, rand, (all) =>
