@@ -17,6 +17,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate } from 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
@@ -648,20 +649,19 @@ async function contentOf(file: string): Promise<Buffer> {
   return file.endsWith('.zst') && data.subarray(0, 4).equals(ZSTD_MAGIC) ? unzstd(data) : data;
 }
 
-/** A receiver may rename a file between the listing and the reading of it. */
-const READS = 5;
+/** A receiver may rename files between the listing and the reading of them: the same is listed before and after. */
+const READS = 20;
 const READ_AGAIN_MS = 50;
 
 export async function central(out: string, host: string, source: string): Promise<Buffer> {
-  const files = await centralFiles(out, host, source).catch(() => []);
-  for (let reads = 1; ; reads += 1)
-    try {
-      const names = reads === 1 ? files : await centralFiles(out, host, source);
-      return Buffer.concat(await Promise.all(names.map(contentOf)));
-    } catch {
-      if (reads === READS) return Buffer.alloc(0);
-      await sleep(READ_AGAIN_MS);
-    }
+  const list = async (): Promise<string[]> => await centralFiles(out, host, source).catch(() => []);
+  for (let reads = 1; reads <= READS; reads += 1) {
+    const names = await list();
+    const data = await Promise.all(names.map(contentOf)).catch(() => undefined);
+    if (data !== undefined && isDeepStrictEqual(names, await list())) return Buffer.concat(data);
+    await sleep(READ_AGAIN_MS);
+  }
+  return Buffer.alloc(0);
 }
 
 /** What was written to a source file. */
