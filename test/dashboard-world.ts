@@ -1,7 +1,6 @@
 // A dashboard process over a fleet, and its answers taken apart.
 
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
 
 import { until } from '../common/run.ts';
 import type { Daemon, World } from './harness.ts';
@@ -16,33 +15,6 @@ export async function startDashboard(
   await until(() => daemon.stdout.includes('\n') || daemon.child.exitCode !== null, { timeoutMs: 40_000 });
   assert.match(daemon.stdout, /^http:\/\//, daemon.stderr);
   return { daemon, url: daemon.stdout.trim() };
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: string;
-}
-
-/** With whatever headers are wanted: fetch would refuse some. */
-export async function ask(
-  url: string,
-  headers: Readonly<Record<string, string>> = {},
-  method = 'GET',
-): Promise<Answer> {
-  return await new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (data: string) => (body += data));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-      );
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
 }
 
 export interface ServerEvent {

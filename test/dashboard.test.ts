@@ -12,7 +12,8 @@ import { type Dashboard, MOST_TAILS, serveDashboard } from '../cli/dashboard/ser
 import { Viewer } from '../cli/dashboard/viewer.ts';
 import { LogferryError } from '../common/errors.ts';
 import { until } from '../common/run.ts';
-import { ask, startDashboard, untilEvent } from './dashboard-world.ts';
+import { startDashboard, untilEvent } from './dashboard-world.ts';
+import { ask } from './http.ts';
 import { InProcessShipper, World, Written } from './harness.ts';
 
 const TOKEN = 'correct-horse-battery-staple';

@@ -15,7 +15,7 @@ import { Pulse, STUCK_MS } from '../common/pulse.ts';
 import { until } from '../common/run.ts';
 import { Shown } from '../common/shown.ts';
 import { World } from './harness.ts';
-import { ask } from './metrics/scrape.ts';
+import { ask } from './http.ts';
 import { fails } from './said.ts';
 
 const LISTEN = { host: '127.0.0.1', port: 0, isLoopback: true };
@@ -76,7 +76,7 @@ test('three routes, for reading only', async () => {
     const metrics = await ask(`${url}metrics`);
     assert.deepEqual([metrics.status, metrics.body], [200, 'some_metric 1\n']);
     assert.equal(metrics.headers['content-type'], 'text/plain; version=0.0.4');
-    const head = await ask(`${url}metrics?x=1`, 'HEAD');
+    const head = await ask(`${url}metrics?x=1`, {}, 'HEAD');
     assert.deepEqual([head.status, head.body, head.headers['content-length']], [200, '', '14']);
     assert.equal((await ask(`${url}healthz`)).body, 'ok\n');
     assert.deepEqual((await ask(`${url}readyz`)).body, 'starting\n');
@@ -87,7 +87,7 @@ test('three routes, for reading only', async () => {
     for (const path of ['favicon.ico', 'metrics/', 'metrics/x', 'Metrics'])
       assert.equal((await ask(`${url}${path}`)).status, 404, path);
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH']) {
-      const { status, headers } = await ask(`${url}metrics`, method);
+      const { status, headers } = await ask(`${url}metrics`, {}, method);
       assert.deepEqual(
         [status, headers['allow'], headers['connection']],
         [405, 'GET, HEAD', 'close'],

@@ -1,42 +1,16 @@
 // What a daemon answers on its metrics address, as Prometheus would read it.
 
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
 
 import { until } from '../../common/run.ts';
 import type { Daemon } from '../harness.ts';
+import { ask } from '../http.ts';
 import { logs } from '../said.ts';
 
 /** On any port; the log says which. */
 export const METRICS = ['--metrics', '127.0.0.1:0'];
 
 const WITHIN_MS = 40_000;
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body: string;
-}
-
-export async function ask(
-  url: string,
-  method = 'GET',
-  headers: Record<string, string> = {},
-): Promise<Answer> {
-  return await new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (data: string) => (body += data));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-      );
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
-}
 
 /** One scrape, taken apart. */
 export class Scrape {
