@@ -14,33 +14,30 @@ import { emptyLedger, type Ledger, type Run } from './ledger.ts';
 
 /**
  * A record for each of the new partitions, also for those without a file: a receiver that found none would consume from
- * the beginning. Nobody owns them. Of a file that several records have, what is furthest counts.
+ * the beginning. Nobody owns them.
  *
+ * @param records all that were found, for their terms
+ * @param files what they say together, by fileKey
  * @param position up to where everything in the stream is committed
  */
 export function regroupRecords(
   records: readonly PartitionRecord[],
+  files: ReadonlyMap<string, FileEntry>,
   partitions: number,
   position: StreamPosition,
 ): PartitionRecord[] {
-  const files = Array.from({ length: partitions }, () => new Map<string, FileEntry>());
+  const own = Array.from({ length: partitions }, () => new Map<string, FileEntry>());
+  for (const [key, entry] of files) own[placeOf(key, partitions)]?.set(key, entry);
   const terms = Array.from({ length: partitions }, () => new Set<string>());
-  for (const record of records) {
-    const reached = new Set<number>();
-    for (const [key, entry] of record.files) {
-      const partition = placeOf(key, partitions);
-      reached.add(partition);
-      const other = files[partition]?.get(key);
-      if (other === undefined || other.offset < entry.offset) files[partition]?.set(key, entry);
-    }
-    // Their order counts among those of one file, which all come from one record.
-    for (const partition of reached) for (const term of record.terms) terms[partition]?.add(term);
-  }
-  return files.map((own, partition) => ({
+  // Their order counts among those of one file, which all come from one record.
+  for (const record of records)
+    for (const partition of new Set([...record.files.keys()].map((key) => placeOf(key, partitions))))
+      for (const term of record.terms) terms[partition]?.add(term);
+  return own.map((entries, partition) => ({
     ...emptyRecord(partitions),
     terms: [...(terms[partition] ?? [])].slice(-MAX_TERMS),
     stream: position,
-    files: own,
+    files: entries,
   }));
 }
 

@@ -76,6 +76,7 @@ export async function repartition(
     say(`cutting the records of ${files.size} files anew for ${partitions} partitions`);
     regrouped = regroupRecords(
       found.map(({ record }) => record),
+      files,
       partitions,
       position,
     );
@@ -180,6 +181,7 @@ async function gather(store: RecordStore): Promise<Found[]> {
   return found;
 }
 
+/** Of a file that several records have, what is furthest counts. */
 function furthest(found: readonly Found[]): Map<string, FileEntry> {
   const files = new Map<string, FileEntry>();
   for (const { record } of found)
