@@ -66,7 +66,7 @@ export function headMatches(head: Head, first: Uint8Array): boolean {
 }
 
 /** A count or a time, as rotators write them. Without the separator `3.log` and `360.log` would be one log. */
-const STAMP = String.raw`[-_.]\d[-\d_.T:Z]*`;
+const STAMP = /^[-_.]\d[-\d_.T:Z]*$/;
 
 /** How every name begins that a rotation makes of `base`. */
 export function rotationPrefix(base: string): string {
@@ -81,10 +81,10 @@ export function rotationPrefix(base: string): string {
 export function isRotationOf(base: string, name: string): boolean {
   if (name === base || name.length <= base.length) return false;
   const dot = base.lastIndexOf('.');
-  if (new RegExp(`^${STAMP}$`).test(name.slice(base.length)) && name.startsWith(base)) return true;
+  if (STAMP.test(name.slice(base.length)) && name.startsWith(base)) return true;
   if (dot <= 0) return false;
   const stem = base.slice(0, dot);
   const extension = base.slice(dot);
   const middle = name.slice(stem.length, name.length - extension.length);
-  return name.startsWith(stem) && name.endsWith(extension) && new RegExp(`^${STAMP}$`).test(middle);
+  return name.startsWith(stem) && name.endsWith(extension) && STAMP.test(middle);
 }
