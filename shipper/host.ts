@@ -85,18 +85,18 @@ export class Host {
     try {
       return this.#records instanceof CentralSide
         ? await this.#viewAtEdge(this.#records)
-        : await this.#viewHere();
+        : await this.#viewHere(this.#records);
     } catch (error) {
       if (isUnanswered(error)) return undefined;
       throw error;
     }
   }
 
-  async #viewHere(): Promise<HostView | undefined> {
+  async #viewHere(store: RecordStore): Promise<HostView | undefined> {
     const { link, topology } = this;
     const info = await streamInfo(link, topology.stream);
-    if (info === undefined || this.#records instanceof CentralSide) return undefined;
-    const { record } = await this.#records.read(this.#partition);
+    if (info === undefined) return undefined;
+    const { record } = await store.read(this.#partition);
     return { ...this.#of(info, record), processed: record?.stream, isRecordKnown: true, isAtRest: false };
   }
 
