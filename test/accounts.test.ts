@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 
 import { deployed } from './deployed.ts';
 import { assertShared, STORE, World, Written } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const HOSTS = ['web1', 'web2'];
@@ -33,7 +34,7 @@ test('the accounts say what logferry permissions prints', async () => {
   for (const line of printed.flat()) assert.ok(there.includes(line), `accounts.conf does not say ${line}`);
 });
 
-test('two hosts ship, each in an account of its own', { timeout: 90_000 }, async () => {
+test('two hosts ship, each in an account of its own', { timeout: TEST_MS }, async () => {
   let config = await deployed('accounts.conf', { '"/var/lib/nats"': STORE });
   for (const user of ['admin', 'central-1', ...HOSTS])
     config = config.replace(`user: "${user}", password: "change me"`, `user: "${user}", password: "${user}"`);
@@ -52,13 +53,13 @@ test('two hosts ship, each in an account of its own', { timeout: 90_000 }, async
       }
       for (const file of files) file.line();
       world.receive(as('central-1'));
-      await assertShared(files, [world.out], 60_000);
+      await assertShared(files, [world.out]);
       for (const file of files) {
         for (let line = 0; line < 500; line += 1) file.line();
         file.rotate();
         file.line();
       }
-      await assertShared(files, [world.out], 60_000);
+      await assertShared(files, [world.out]);
     },
     config,
   );

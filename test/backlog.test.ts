@@ -12,6 +12,7 @@ import { parseStoredSubject } from '../common/subjects.ts';
 import { Passing } from '../receiver/passing.ts';
 import { Backlog } from '../shipper/backlog.ts';
 import { central, centralFiles, random, World, Writer, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 const MIB = 1024 * 1024;
 
@@ -107,7 +108,7 @@ test('a receiver that stands still for a moment: lines go on, the backlog does n
     const shipper = world.ship();
     assert.ok(
       await until(async () => (await world.uncommitted()) === 0 && shipper.stderr.includes('shipping'), {
-        timeoutMs: 30_000,
+        timeoutMs: WAIT_MS,
       }),
     );
     const writer = new Writer([live], random(1), { rotate: 'none', perTick: 4 });
@@ -120,12 +121,12 @@ test('a receiver that stands still for a moment: lines go on, the backlog does n
       const names = await centralFiles(world.out, world.host, big).catch(() => []);
       return names.some((name) => statSync(name).size > 8 * MIB);
     };
-    assert.ok(await until(written, { timeoutMs: 60_000, everyMs: 5 }), 'the backlog never arrived');
+    assert.ok(await until(written, { timeoutMs: WAIT_MS, everyMs: 5 }), 'the backlog never arrived');
     receiver.child.kill('SIGSTOP');
     const { state } = await jsm.streams.info('LOGS');
     const enough = async (): Promise<boolean> =>
       (await countBehind(world, state.last_seq, live.file, 20)).of === 20;
-    assert.ok(await until(enough, { timeoutMs: 30_000 }), 'no line came any more');
+    assert.ok(await until(enough, { timeoutMs: WAIT_MS }), 'no line came any more');
     const { others } = await countBehind(world, state.last_seq, live.file, 20);
     receiver.child.kill('SIGCONT');
     assert.ok(others <= 5, `${others} chunks of the backlog were published beside 20 of the live file`);
@@ -134,7 +135,7 @@ test('a receiver that stands still for a moment: lines go on, the backlog does n
     for (const { file, truth } of [live, old].map((each) => ({ file: each.file, truth: each.truth() }))) {
       const want = await truth;
       const isThere = async (): Promise<boolean> => want.equals(await central(world.out, world.host, file));
-      assert.ok(await until(isThere, { timeoutMs: 30_000, everyMs: 100 }), `${file} is not identical`);
+      assert.ok(await until(isThere, { timeoutMs: WAIT_MS, everyMs: 100 }), `${file} is not identical`);
     }
   });
 });
@@ -157,7 +158,7 @@ test('no receiver at all: everything gets into the stream', async () => {
       const last = await jsm.streams.getMessage('LOGS', { last_by_subj: subject });
       return last?.header.get(HEADER.range).endsWith(`-${old.bytes}`) === true;
     };
-    assert.ok(await until(ends, { timeoutMs: 60_000, everyMs: 100 }), 'the backlog waits for nobody');
+    assert.ok(await until(ends, { timeoutMs: WAIT_MS, everyMs: 100 }), 'the backlog waits for nobody');
     await writer.stop();
   });
 });

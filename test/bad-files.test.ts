@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 import { until } from '../common/run.ts';
 import { assertIdentical, type Identity, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { ended, fails, stops, warns } from './said.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
@@ -142,7 +143,7 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       closed.line();
       const stateFile = path.join(world.state, 'state.json');
       await until(async () => (await readFile(stateFile, 'utf8')).includes(`"size":${closed.bytes}`), {
-        timeoutMs: 10_000,
+        timeoutMs: WAIT_MS,
       });
       await shipper.kill();
       await chmod(path.dirname(closed.file), 0o000);

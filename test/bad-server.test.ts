@@ -10,6 +10,7 @@ import { describe, test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { assertIdentical, Daemon, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, logs, messages, stops, warns } from './said.ts';
 
 function receiver(out: string, server: string, extra: readonly string[] = []): Daemon {
@@ -96,7 +97,7 @@ describe('a server that is bad', { concurrency: 3 }, () => {
       for (const daemon of daemons) await warns(daemon, tried);
       // With the first try that is five seconds later or more.
       for (const daemon of daemons) {
-        assert.ok(await until(() => messages(daemon).length > 1, { timeoutMs: 20_000 }), daemon.stderr);
+        assert.ok(await until(() => messages(daemon).length > 1, { timeoutMs: WAIT_MS }), daemon.stderr);
         assert.equal(messages(daemon).length, 2, daemon.stderr);
       }
       await world.restartServer();

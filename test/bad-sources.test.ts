@@ -14,6 +14,7 @@ import { until } from '../common/run.ts';
 import { openIfThere } from '../shipper/siblings.ts';
 import type { Daemon } from './harness.ts';
 import { type Machine, Shared } from './machine.ts';
+import { WAIT_MS } from './patience.ts';
 import { messages, stops } from './said.ts';
 
 const INFO = 30;
@@ -91,7 +92,7 @@ describe('bad sources', () => {
       isOpen = true;
       return handle;
     });
-    assert.ok(await until(() => isOpen, { timeoutMs: 10_000 }), 'it waits for a writer');
+    assert.ok(await until(() => isOpen, { timeoutMs: WAIT_MS }), 'it waits for a writer');
     await (await opening)?.close();
   });
 
@@ -106,7 +107,7 @@ describe('bad sources', () => {
       await unlink(machine.path('x/a.log'));
       await mkdir(machine.path('x/a.log'));
       const before = said(shipper).length;
-      assert.ok(await until(() => said(shipper).length > before, { timeoutMs: 20_000 }), 'said');
+      assert.ok(await until(() => said(shipper).length > before, { timeoutMs: WAIT_MS }), 'said');
       await machine.write('x/good.log', data);
       arrived['x/good.log'] += data;
       await machine.has(arrived);

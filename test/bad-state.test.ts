@@ -12,6 +12,7 @@ import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { partitionKey } from '../common/topology.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, fails, messages, stops, warns } from './said.ts';
 
 const NEWER = JSON.stringify({ version: 99, anything: 'else' });
@@ -206,7 +207,7 @@ describe('state that does not parse', { concurrency: 3 }, () => {
         await warns(receiver, loud);
         let kept: Uint8Array | undefined;
         await until(async () => (kept = await get(`${key}.corrupt.${revision}`)) !== undefined, {
-          timeoutMs: 10_000,
+          timeoutMs: WAIT_MS,
         });
         assert.deepEqual(kept, new Uint8Array(Buffer.from(garbage as string)));
       }

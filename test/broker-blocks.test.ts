@@ -22,6 +22,7 @@ import {
   STREAM,
 } from './broker.ts';
 import { assertIdentical, baseSeed, central, type Daemon, random, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 interface Damage {
   /** With SIGTERM the server writes its index, and believes it at the start. */
@@ -94,10 +95,10 @@ async function manyMessages(world: World, files: readonly Written[], count: numb
     for (const file of files) file.line(1_000);
     return ((await stateOf(world, STREAM))?.last_seq ?? 0) >= first + count;
   };
-  assert.ok(await until(enough, { timeoutMs: 30_000, everyMs: 10 }), 'nothing is shipped');
+  assert.ok(await until(enough, { timeoutMs: WAIT_MS, everyMs: 10 }), 'nothing is shipped');
 }
 
-test('flipped bits in messages that nobody has committed: identical', { timeout: 240_000 }, async () => {
+test('flipped bits in messages that nobody has committed: identical', { timeout: TEST_MS }, async () => {
   const seed = baseSeed() * 100 + 30;
   await World.run('flipped', async (world) => {
     const rand = random(seed);
@@ -123,7 +124,7 @@ test('flipped bits in messages that nobody has committed: identical', { timeout:
       await sleep(rand() * 1_000);
       for (const file of files) file.line();
       receiver = world.receive();
-      await assertIdentical(world, files, 60_000);
+      await assertIdentical(world, files);
     }
     assertNoErrors(shipper, receiver);
   });
@@ -131,7 +132,7 @@ test('flipped bits in messages that nobody has committed: identical', { timeout:
 
 test(
   'a block that is cut short, the last one and one in the middle: identical',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     const seed = baseSeed() * 100 + 31;
     await World.run('cut-blocks', async (world) => {
@@ -157,7 +158,7 @@ test(
           const state = await stateOf(world, STREAM);
           return (await blocksOf(world, STREAM)).length >= 3 && (state?.last_seq ?? 0) - committed >= 24;
         };
-        assert.ok(await until(hasAll, { timeoutMs: 30_000, everyMs: 100 }), 'not in the stream');
+        assert.ok(await until(hasAll, { timeoutMs: WAIT_MS, everyMs: 100 }), 'not in the stream');
         const blocks = await blocksOf(world, STREAM);
         const block = blocks.at(which === 'last' ? -1 : -2) ?? '';
         const all = storedIn(await readFile(block));
@@ -175,7 +176,7 @@ test(
         await assertLost(world, STREAM, kept);
         file.line();
         receiver = world.receive();
-        await assertIdentical(world, [file], 60_000);
+        await assertIdentical(world, [file]);
       }
       assertNoErrors(shipper, receiver);
     });
@@ -183,7 +184,7 @@ test(
 );
 
 for (const receivers of ['running', 'stopped'] as const)
-  test(`flipped bits in the records, receivers ${receivers}: identical`, { timeout: 240_000 }, async () => {
+  test(`flipped bits in the records, receivers ${receivers}: identical`, { timeout: TEST_MS }, async () => {
     const seed = baseSeed() * 100 + (receivers === 'running' ? 32 : 33);
     await World.run('flipped-records', async (world) => {
       const rand = random(seed);
@@ -198,7 +199,7 @@ for (const receivers of ['running', 'stopped'] as const)
         await assertIdentical(world, files);
         // The record follows the files; the one that is damaged must not be replaced before that.
         const isCommitted = async (): Promise<boolean> => (await world.uncommitted()) === 0;
-        assert.ok(await until(isCommitted, { timeoutMs: 20_000 }), 'the record does not follow');
+        assert.ok(await until(isCommitted, { timeoutMs: WAIT_MS }), 'the record does not follow');
         if (receivers === 'stopped') await receiver.stop();
         const [part = 'payload'] = parts;
         const before = await damage(world, RECORDS, { end, index, parts: [part] }, rand, (all) =>
@@ -213,7 +214,7 @@ for (const receivers of ['running', 'stopped'] as const)
           await world.server.kill();
           await world.restartServer();
         }
-        await assertIdentical(world, files, 60_000);
+        await assertIdentical(world, files);
         if (end === 'stop') {
           // It may still have no record to give.
           await world.server.kill();

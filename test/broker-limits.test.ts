@@ -20,6 +20,7 @@ import {
   Writer,
   Written,
 } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const NANOS = 1_000_000;
 
@@ -56,11 +57,11 @@ async function settled(world: World): Promise<number> {
     last = (await stateOf(world, STREAM))?.last_seq ?? 0;
     return last === before;
   };
-  assert.ok(await until(isStill, { timeoutMs: 30_000, everyMs: 700 }), 'the stream goes on and on');
+  assert.ok(await until(isStill, { timeoutMs: WAIT_MS, everyMs: 700 }), 'the stream goes on and on');
   return last;
 }
 
-test('deleted and made again by hand, also with other limits: identical', { timeout: 180_000 }, async () => {
+test('deleted and made again by hand, also with other limits: identical', { timeout: TEST_MS }, async () => {
   const seed = baseSeed() * 100 + 40;
   await World.run('made-again', async (world) => {
     console.log(`# seed ${seed}`);
@@ -94,14 +95,14 @@ test('deleted and made again by hand, also with other limits: identical', { time
     }
     await writer.stop();
     for (const file of files) file.line();
-    await assertIdentical(world, files, 60_000);
+    await assertIdentical(world, files);
     assertNoErrors(shipper, receiver);
   });
 });
 
 test(
   'purged before it was committed, up to a sequence, one subject, all: identical',
-  { timeout: 180_000 },
+  { timeout: TEST_MS },
   async () => {
     const seed = baseSeed() * 100 + 41;
     await World.run('purged-in-part', async (world) => {
@@ -138,7 +139,7 @@ test(
         assert.ok(purged > 0, 'nothing was purged');
         if (rand() < 0.5) for (const file of files) file.line();
         receiver = world.receive(['--rotate-size', '200KiB']);
-        await assertIdentical(world, files, 60_000);
+        await assertIdentical(world, files);
       }
       assertNoErrors(shipper, receiver);
     });
@@ -152,7 +153,7 @@ for (const [limit, config] of [
 ] as const)
   test(
     `shrunk by ${limit} while nobody receives: shipped again, and what is deleted is reported exactly`,
-    { timeout: 120_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run(`shrunk-${limit}`, async (world) => {
         const begun = await begin(world, ['kept.log', 'gone.log']);
@@ -177,7 +178,7 @@ for (const [limit, config] of [
           const { messages = 0 } = (await stateOf(world, STREAM)) ?? {};
           return messages < before && (limit !== 'max_age' || messages === 0);
         };
-        assert.ok(await until(isShrunk, { timeoutMs: 15_000 }), 'nothing was dropped');
+        assert.ok(await until(isShrunk, { timeoutMs: WAIT_MS }), 'nothing was dropped');
         await jsm.streams.update(STREAM, { max_bytes: 64 * 1024 ** 2, max_msgs: -1, max_age: 0 });
         const from = await firstByte(world, gone, last, size);
         console.log(`# of ${committed} to ${size}, the stream has what is behind ${from}`);
@@ -189,13 +190,13 @@ for (const [limit, config] of [
         const rest = Buffer.concat([want.subarray(0, committed), want.subarray(from), await next.truth()]);
         const isThere = async (): Promise<boolean> =>
           rest.equals(await central(world.out, world.host, gone.file));
-        assert.ok(await until(isThere, { timeoutMs: 40_000, everyMs: 100 }), 'what is left has not arrived');
+        assert.ok(await until(isThere, { timeoutMs: WAIT_MS, everyMs: 100 }), 'what is left has not arrived');
         assert.deepEqual(lostIn(receiver), [`gone.log ${committed}-${from}`]);
         assert.deepEqual(lostIn(shipper), [`gone.log ${committed}-${size}`]);
         await until(
           async () => (await kept.truth()).equals(await central(world.out, world.host, kept.file)),
           {
-            timeoutMs: 30_000,
+            timeoutMs: WAIT_MS,
           },
         );
         assert.deepEqual(await central(world.out, world.host, kept.file), await kept.truth());

@@ -19,6 +19,7 @@ import {
   wipeStore,
 } from './broker.ts';
 import { assertIdentical, baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
 
@@ -55,7 +56,7 @@ async function committedAndDeleted(world: World): Promise<Written> {
 for (const receivers of ['running', 'stopped'] as const)
   test(
     `removed, older, older in part, with receivers ${receivers}: identical, and nothing is called lost`,
-    { timeout: 240_000 },
+    { timeout: TEST_MS },
     async () => {
       const seed = baseSeed() * 100 + (receivers === 'running' ? 20 : 21);
       await World.run(`rollback-${receivers}`, async (world) => {
@@ -94,7 +95,7 @@ for (const receivers of ['running', 'stopped'] as const)
           }
           await writer.stop();
           for (const file of files) file.line();
-          await assertIdentical(world, files, 60_000);
+          await assertIdentical(world, files);
         }
         assertNoErrors(shipper, receiver);
       });

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { WAIT_MS } from './patience.ts';
 
 /** Undefined when there is none. */
 export function findChromium(): string | undefined {
@@ -47,7 +48,7 @@ export class Browser {
     this.#context = context;
     this.page = page;
     this.#profile = profile;
-    page.setDefaultTimeout(40_000);
+    page.setDefaultTimeout(WAIT_MS);
     page.on('pageerror', (error) => this.complaints.push(error.message));
     page.on('dialog', (dialog) => {
       this.complaints.push(`a dialog: ${dialog.message()}`);

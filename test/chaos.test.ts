@@ -10,6 +10,7 @@ import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { partitionKey } from '../common/topology.ts';
 import { assertIdentical, baseSeed, random, World, Writer, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
@@ -24,7 +25,7 @@ async function begin(world: World, server = world.server.url): Promise<Written[]
   return files;
 }
 
-test('the state of the shipper deleted between two runs: nothing twice', { timeout: 60_000 }, async () => {
+test('the state of the shipper deleted between two runs: nothing twice', { timeout: TEST_MS }, async () => {
   await World.run('lost-state', async (world) => {
     const rand = random(baseSeed() * 100 + 10);
     const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
@@ -47,7 +48,7 @@ test('the state of the shipper deleted between two runs: nothing twice', { timeo
   });
 });
 
-test('stream and buckets deleted while everything runs: identical', { timeout: 90_000 }, async () => {
+test('stream and buckets deleted while everything runs: identical', { timeout: TEST_MS }, async () => {
   await World.run('wiped', async (world) => {
     const rand = random(baseSeed() * 100 + 11);
     const files = await begin(world);
@@ -65,11 +66,11 @@ test('stream and buckets deleted while everything runs: identical', { timeout: 9
       await sleep(3_000);
     }
     await writer.stop();
-    await assertIdentical(world, files, 60_000);
+    await assertIdentical(world, files);
   });
 });
 
-test('messages purged before they were committed are shipped again', { timeout: 60_000 }, async () => {
+test('messages purged before they were committed are shipped again', { timeout: TEST_MS }, async () => {
   await World.run('purged', async (world) => {
     const files = [new Written(world, 'a.log')];
     files[0]!.line();
@@ -88,7 +89,7 @@ test('messages purged before they were committed are shipped again', { timeout: 
       ({ state } = await jsm.streams.info('LOGS'));
       return state.last_seq === before;
     };
-    await until(isStill, { timeoutMs: 20_000 });
+    await until(isStill, { timeoutMs: WAIT_MS });
     await jsm.streams.purge('LOGS', { seq: state.last_seq });
     const { purged } = await jsm.streams.purge('LOGS');
     assert.ok(purged <= 2, 'the server kept more than asked for');
@@ -97,7 +98,7 @@ test('messages purged before they were committed are shipped again', { timeout: 
   });
 });
 
-test('a network that cuts and delays: identical', { timeout: 90_000 }, async () => {
+test('a network that cuts and delays: identical', { timeout: TEST_MS }, async () => {
   await World.run('proxy', async (world) => {
     const rand = random(baseSeed() * 100 + 12);
     const proxy = await Proxy.start(world.server.port);
@@ -123,7 +124,7 @@ test('a network that cuts and delays: identical', { timeout: 90_000 }, async () 
 
 test(
   'a host that is gone for good keeps its last bytes, with the gap reported',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('give-up', async (world) => {
       const file = new Written(world, 'a.log');
@@ -138,7 +139,7 @@ test(
         const before = (await jsm.streams.info('LOGS')).state.last_seq;
         file.line(1_000);
         await until(async () => (await jsm.streams.info('LOGS')).state.last_seq > before, {
-          timeoutMs: 5_000,
+          timeoutMs: WAIT_MS,
         });
       }
       await shipper.kill();
@@ -147,7 +148,7 @@ test(
       receiver = world.receive([...ROTATE, '--give-up-after', '2s']);
       const active = path.join(world.out, world.host, file.file);
       const size = async (): Promise<number> => (await stat(active)).size;
-      await until(async () => (await size()) >= file.bytes - 1_000, { timeoutMs: 20_000 });
+      await until(async () => (await size()) >= file.bytes - 1_000, { timeoutMs: WAIT_MS });
       const truth = await file.truth();
       const kept = Buffer.concat([truth.subarray(0, 1_100), truth.subarray(2_100)]);
       assert.deepEqual(await readFile(active), kept);
@@ -156,7 +157,7 @@ test(
   },
 );
 
-test('a ledger whose last line is garbage: its bytes are shipped again', { timeout: 60_000 }, async () => {
+test('a ledger whose last line is garbage: its bytes are shipped again', { timeout: TEST_MS }, async () => {
   await World.run('damaged-ledger', async (world) => {
     const file = new Written(world, 'a.log');
     const receiver = world.receive();
@@ -173,14 +174,14 @@ test('a ledger whose last line is garbage: its bytes are shipped again', { timeo
     await writeFile(ledger, [...lines, 'garbage', ''].join('\n'));
     file.line();
     world.receive();
-    await assertIdentical(world, [file], 8_000);
+    await assertIdentical(world, [file]);
   });
 });
 
 for (const pending of [true, false])
   test(
     `a source directory that appears late, ${pending ? 'with' : 'without'} bytes to be shipped: nothing is lost`,
-    { timeout: 60_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run('late-directory', async (world) => {
         const mount = path.join(world.source, 'm');
@@ -197,7 +198,7 @@ for (const pending of [true, false])
           const state = path.join(world.state, 'state.json');
           const seen = async (): Promise<boolean> =>
             (await readFile(state, 'utf8')).includes(`"size":${file.bytes}`);
-          assert.ok(await until(seen, { timeoutMs: 5_000 }), 'the shipper has not seen the line');
+          assert.ok(await until(seen, { timeoutMs: WAIT_MS }), 'the shipper has not seen the line');
         }
         await shipper.kill();
         await rename(mount, `${mount}.away`);

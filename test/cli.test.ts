@@ -13,6 +13,7 @@ import { excludeOutput } from '../cli/own-output.ts';
 import { progressText } from '../cli/progress-line.ts';
 import { startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
+import { WAIT_MS } from './patience.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const ENTRY = path.join(ROOT, 'logferry.ts');
@@ -29,7 +30,7 @@ interface Result {
 /** Runs logferry to its end. Whatever happens, nothing of it is a stack trace. */
 async function logferry(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
   const result = await new Promise<Result>((resolve) => {
-    const options = { env: { ...process.env, NATS_URL: '', ...env }, timeout: 60_000 };
+    const options = { env: { ...process.env, NATS_URL: '', ...env }, timeout: WAIT_MS };
     const child = execFile(process.execPath, [ENTRY, ...args], options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, stdout, stderr });
     });
@@ -205,7 +206,7 @@ test('a daemon without a server says what it tries, and stops cleanly at SIGTERM
   ]) {
     const child = spawn(process.execPath, [ENTRY, ...args, '--server', server], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 30_000,
+      timeout: WAIT_MS,
       killSignal: 'SIGKILL',
     });
     let said = '';
@@ -227,7 +228,7 @@ test('stopping what was to end by itself is a failure', async (t) => {
   const child = spawn(
     process.execPath,
     [ENTRY, 'receive', '--out', directory, '--once', '--server', server],
-    { stdio: ['ignore', 'ignore', 'pipe'], timeout: 30_000, killSignal: 'SIGKILL' },
+    { stdio: ['ignore', 'ignore', 'pipe'], timeout: WAIT_MS, killSignal: 'SIGKILL' },
   );
   let said = '';
   child.stderr.on('data', (data: Buffer) => {
@@ -298,11 +299,11 @@ test('local ships into its directory, survives a killed receiver, stops in order
     child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
     const closed = once(child, 'close');
     try {
-      assert.ok(await until(arrived, { timeoutMs: 30_000 }), `${round}: not arrived: ${stderr}`);
+      assert.ok(await until(arrived, { timeoutMs: WAIT_MS }), `${round}: not arrived: ${stderr}`);
       assert.match(stdout, /^nats:\/\/127\.0\.0\.1:\d+\n$/);
       process.kill(Number(/"pid":(\d+),"msg":"receiver started"/.exec(stderr)?.[1]), 'SIGKILL');
       await appendFile(source, `after the kill, ${round}\n`);
-      assert.ok(await until(arrived, { timeoutMs: 30_000 }), `${round}: not after the kill: ${stderr}`);
+      assert.ok(await until(arrived, { timeoutMs: WAIT_MS }), `${round}: not after the kill: ${stderr}`);
       assert.match(stderr, /receiver ended with SIGKILL; starting it again/);
     } finally {
       child.kill('SIGINT');

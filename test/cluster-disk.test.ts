@@ -5,14 +5,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { until } from '../common/run.ts';
-import { ClusterWorld, GOES_ON_MS } from './cluster-world.ts';
+import { ClusterWorld } from './cluster-world.ts';
 import { storeOf } from './cluster.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { SmallDisk } from './small-disk.ts';
 
 const STREAM = 'LOGS';
 const FULL = 0;
 
-test('a full disk under the leader of the stream, and room again', { timeout: 240_000 }, async (context) => {
+test('a full disk under the leader of the stream, and room again', { timeout: TEST_MS }, async (context) => {
   if (!SmallDisk.canMount()) {
     context.skip('nothing can be mounted here, and a nats-server cannot be told that its disk is full');
     return;
@@ -36,7 +37,7 @@ test('a full disk under the leader of the stream, and room again', { timeout: 24
       const [full, other] = await Promise.all([cluster.copy(FULL, STREAM), cluster.copy(1, STREAM)]);
       return other !== undefined && other.last_seq > (full?.last_seq ?? 0);
     };
-    assert.ok(await until(isBehind, { timeoutMs: GOES_ON_MS }), 'the full disk takes everything');
+    assert.ok(await until(isBehind, { timeoutMs: WAIT_MS }), 'the full disk takes everything');
     await world.goesOn();
     await world.goesOn();
     assert.ok(await isBehind(), 'the full disk takes everything again');
@@ -59,5 +60,5 @@ async function lead(world: ClusterWorld): Promise<void> {
     await nc.request(`$JS.API.STREAM.LEADER.STEPDOWN.${STREAM}`, wanted);
     return await until(isLeader, { timeoutMs: 2_000, everyMs: 100 });
   };
-  assert.ok(await until(hasBecomeLeader, { timeoutMs: GOES_ON_MS }), 'it does not become the leader');
+  assert.ok(await until(hasBecomeLeader, { timeoutMs: WAIT_MS }), 'it does not become the leader');
 }

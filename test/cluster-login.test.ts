@@ -12,6 +12,7 @@ import { freePort } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
 import { Daemon } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { ended, fails } from './said.ts';
 
 const LOGIN = { user: 'me', password: 'right' };
@@ -47,7 +48,7 @@ test('a wrong password is refused by a cluster', async (t) => {
       }),
     );
   for (const server of servers)
-    assert.ok(await until(async () => await tellsOf(server, 2), { timeoutMs: 20_000 }), 'no cluster');
+    assert.ok(await until(async () => await tellsOf(server, 2), { timeoutMs: WAIT_MS }), 'no cluster');
 
   for (const url of [servers[0]?.url ?? '', servers.map((server) => server.url).join(',')]) {
     const args = ['setup', '--server', url, '--user', LOGIN.user, '--password', 'wrong'];

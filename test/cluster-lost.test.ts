@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import { type JetStreamManager, JetStreamApiError } from '@nats-io/jetstream';
 
 import { ClusterWorld } from './cluster-world.ts';
+import { TEST_MS } from './patience.ts';
 import { messages } from './said.ts';
 
 const STREAMS = ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'];
 const STREAM_NOT_FOUND = 10_059;
-const TIMEOUT = { timeout: 240_000 };
+const TIMEOUT = { timeout: TEST_MS };
 
 test('all stores are wiped under running processes', TIMEOUT, async () => {
   await ClusterWorld.within('cluster-wiped', { number: 130 }, async (world) => {

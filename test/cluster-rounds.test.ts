@@ -5,12 +5,13 @@ import { test } from 'node:test';
 import { sleep } from '../common/run.ts';
 import { baseSeed } from './harness.ts';
 import { ClusterWorld } from './cluster-world.ts';
+import { TEST_MS } from './patience.ts';
 
 const ROUNDS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 4);
 /** How many servers are killed in a round, by turns. */
 const VICTIMS = [1, 3, 2, 0];
 
-test('servers, shipper and receiver are killed together', { timeout: 240_000 }, async (context) => {
+test('servers, shipper and receiver are killed together', { timeout: TEST_MS }, async (context) => {
   await ClusterWorld.within('cluster-rounds', { number: 140 }, async (world) => {
     const { cluster, rand } = world;
     for (let round = 1; round <= ROUNDS; round += 1) {

@@ -6,12 +6,13 @@ import { test } from 'node:test';
 import { until } from '../common/run.ts';
 import { Cluster } from './cluster.ts';
 import { World } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const STREAMS = ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'];
 
 test(
   'setup in a cluster of small servers, then more replicas: of the buckets too',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('cluster-setup', async (world) => {
       const config = (store: string): string =>
@@ -42,7 +43,7 @@ test(
         const copies = STREAMS.flatMap((name) => cluster.up.map((number) => cluster.copy(number, name)));
         return (await Promise.all(copies)).every((copy) => copy !== undefined);
       };
-      assert.ok(await until(isCopied, { timeoutMs: 60_000 }), 'not every server has a copy of everything');
+      assert.ok(await until(isCopied, { timeoutMs: WAIT_MS }), 'not every server has a copy of everything');
       const again = await setup('--replicas', '3');
       assert.equal(again.code, 0, again.said);
       assert.match(again.printed, /nothing to do/);

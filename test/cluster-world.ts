@@ -5,14 +5,13 @@ import assert from 'node:assert/strict';
 
 import { until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
-import { Cluster, ELECTED_MS } from './cluster.ts';
+import { Cluster } from './cluster.ts';
 import { assertIdentical, baseSeed, type Daemon, random, runIn, World, Writer, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, messages } from './said.ts';
 
 const ERROR = 50;
 const ROTATE = ['--rotate-size', '200KiB'];
-/** Elections, and a consumer that has to be missed before another is made. */
-export const GOES_ON_MS = 90_000;
 
 /** What a world begins with. */
 export interface ClusterOptions {
@@ -62,7 +61,7 @@ export class ClusterWorld extends World {
       const writer = new Writer(world.files, world.rand, { rotate: 'rename', perTick: 10 });
       await test(world);
       await writer.stop();
-      await assertIdentical(world, world.files, GOES_ON_MS);
+      await assertIdentical(world, world.files);
       world.#assertCalm();
     });
   }
@@ -75,7 +74,7 @@ export class ClusterWorld extends World {
     for (const file of this.files) file.line();
     this.startReceiver();
     this.startShipper();
-    await assertIdentical(this, this.files, GOES_ON_MS);
+    await assertIdentical(this, this.files);
   }
 
   get receiver(): Daemon {
@@ -103,7 +102,7 @@ export class ClusterWorld extends World {
     const began = await this.committed();
     const isFurther = async (): Promise<boolean> => (await this.committed()) > began;
     assert.ok(
-      await until(isFurther, { timeoutMs: GOES_ON_MS, everyMs: 100 }),
+      await until(isFurther, { timeoutMs: WAIT_MS, everyMs: 100 }),
       `nothing more is committed\n${this.receiver.stderr}\n${this.shipper.stderr}`,
     );
   }
@@ -121,7 +120,7 @@ export class ClusterWorld extends World {
         return false;
       }
     };
-    assert.ok(await until(isRead, { timeoutMs: ELECTED_MS, everyMs: 100 }), 'the record cannot be read');
+    assert.ok(await until(isRead, { timeoutMs: WAIT_MS, everyMs: 100 }), 'the record cannot be read');
     return bytes;
   }
 
@@ -133,7 +132,7 @@ export class ClusterWorld extends World {
       );
       return seen.every((copy) => copy !== undefined && copy.last_seq === seen[0]?.last_seq);
     };
-    assert.ok(await until(copies, { timeoutMs: GOES_ON_MS, everyMs: 50 }), 'the copies differ');
+    assert.ok(await until(copies, { timeoutMs: WAIT_MS, everyMs: 50 }), 'the copies differ');
   }
 
   /** Whatever the servers do ends no process, and nothing is said to be lost. */

@@ -8,16 +8,17 @@ import { jetstream } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../common/bucket.ts';
 import { sleep, until, untilAnswered } from '../common/run.ts';
-import { ClusterWorld, GOES_ON_MS } from './cluster-world.ts';
+import { ClusterWorld } from './cluster-world.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { warns } from './said.ts';
 
 const SERVERS = [0, 1, 2];
 const STREAM = 'LOGS';
-const TIMEOUT = { timeout: 240_000 };
+const TIMEOUT = { timeout: TEST_MS };
 
 /** Asks until there is a leader that answers. */
 async function answered<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  return await untilAnswered(ask, isUnanswered, AbortSignal.timeout(GOES_ON_MS));
+  return await untilAnswered(ask, isUnanswered, AbortSignal.timeout(WAIT_MS));
 }
 
 // Most of the time an election is waited for.
@@ -83,7 +84,7 @@ describe('a cluster that loses servers for a while', { concurrency: 2 }, () => {
         before = now;
         return still;
       };
-      assert.ok(await until(isStill, { timeoutMs: 30_000 }), 'one server alone takes messages');
+      assert.ok(await until(isStill, { timeoutMs: WAIT_MS }), 'one server alone takes messages');
       assert.ok(world.files.reduce((sum, { bytes }) => sum + bytes, 0) > committed, 'nothing was written');
       await cluster.start(first);
       await world.goesOn();

@@ -11,9 +11,7 @@ import { CLUSTER_READY_MS, clusterConfigs } from '../bench/nats-cluster.ts';
 import { freePort, isFree } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
-
-/** An election takes up to nine seconds, and more where three servers share a loaded core. */
-export const ELECTED_MS = 60_000;
+import { WAIT_MS } from './patience.ts';
 
 const SERVERS = [0, 1, 2] as const;
 
@@ -141,7 +139,7 @@ export class Cluster {
       numbers.map(async (number) => {
         const member = this.#member(number);
         const { port } = member.server;
-        await until(async () => await isFree(port), { timeoutMs: 5_000 });
+        await until(async () => await isFree(port), { timeoutMs: WAIT_MS });
         member.server = await launch(member, port);
         member.isUp = true;
       }),
@@ -190,7 +188,7 @@ export class Cluster {
       leader = names.size === 1 ? numberOf(name) : -1;
       return this.up.includes(leader);
     };
-    assert.ok(await until(isKnown, { timeoutMs: ELECTED_MS, everyMs: 100 }), `${what} has no leader`);
+    assert.ok(await until(isKnown, { timeoutMs: WAIT_MS, everyMs: 100 }), `${what} has no leader`);
     return leader;
   }
 

@@ -14,6 +14,7 @@ import { bashCompletion } from '../cli/completion-bash.ts';
 import { fishCompletion } from '../cli/completion-fish.ts';
 import { zshCompletion } from '../cli/completion-zsh.ts';
 import type { Outline } from '../cli/outline.ts';
+import { TEST_MS } from './patience.ts';
 import { askShell, findShell, type Offered, type ShellName } from './shells.ts';
 
 const run = promisify(execFile);
@@ -194,7 +195,7 @@ describe('completion', () => {
       cwd,
       env: { PATH: '', PS1: '', HOME: cwd, HISTFILE: '', INPUTRC: '/dev/null', TERM: 'dumb' },
       stdio: ['pipe', 'pipe', 'ignore'],
-      timeout: 60_000,
+      timeout: TEST_MS,
     });
     let said = '';
     child.stdout.on('data', (data: Buffer) => (said += data.toString()));

@@ -19,9 +19,9 @@ import { gzipSync } from 'node:zlib';
 
 import { sleep, until } from '../common/run.ts';
 import { central, type Daemon, World } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { messages } from './said.ts';
 
-const WITHIN_MS = 40_000;
 const ERROR = 50;
 /** Longer than a compressed file has to be left alone before it is read, and than two looks are apart. */
 const SETTLED_MS = 2_500;
@@ -92,7 +92,7 @@ class Rotated {
 
   async arrives(): Promise<void> {
     const got = async (): Promise<Buffer> => await central(this.#world.out, this.#world.host, this.file);
-    await until(async () => (await got()).equals(this.written), { timeoutMs: WITHIN_MS, everyMs: 50 });
+    await until(async () => (await got()).equals(this.written), { timeoutMs: WAIT_MS, everyMs: 50 });
     this.#compare(await got());
   }
 
@@ -131,7 +131,7 @@ async function run(naming: Naming, work: (log: Rotated, world: World) => Promise
 
 const errors = (shipper: Daemon): string[] => messages(shipper, ERROR);
 
-describe('compressed while nobody looked', { concurrency: 3, timeout: 240_000 }, () => {
+describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS }, () => {
   for (const [what, naming] of [
     ['kubelet', kubelet],
     ['lumberjack', lumberjack],

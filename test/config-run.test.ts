@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { until } from '../common/run.ts';
 import { central, type Daemon, World, Written } from './harness.ts';
 import { Machine, Shared } from './machine.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, logs, messages, stops, warns } from './said.ts';
 
 const ERROR = 50;
@@ -43,7 +44,7 @@ class Configured extends Machine {
     const count = (): number => messages(shipper).filter((line) => pattern.test(line)).length;
     const before = count();
     shipper.child.kill('SIGHUP');
-    assert.ok(await until(() => count() > before, { timeoutMs: 20_000 }), shipper.stderr);
+    assert.ok(await until(() => count() > before, { timeoutMs: WAIT_MS }), shipper.stderr);
   }
 }
 
@@ -214,7 +215,7 @@ shared.check('SIGHUP: a rotation while its source was away', async (machineOf) =
   const has = async (): Promise<void> => {
     const want = await file.truth();
     const isThere = async (): Promise<boolean> => (await central(world.out, host, file.file)).equals(want);
-    assert.ok(await until(isThere, { timeoutMs: 20_000 }), shipper.stderr);
+    assert.ok(await until(isThere, { timeoutMs: WAIT_MS }), shipper.stderr);
   };
   await has();
   await machine.configure([b]);
@@ -309,7 +310,7 @@ test('a receiver by a file: SIGHUP changes retention and rotation', async () => 
       const want = await file.truth();
       const isThere = async (): Promise<boolean> =>
         (await central(world.out, world.host, file.file)).equals(want);
-      assert.ok(await until(isThere, { timeoutMs: 20_000 }), receiver.stderr);
+      assert.ok(await until(isThere, { timeoutMs: WAIT_MS }), receiver.stderr);
     };
     const segments = async (): Promise<string[]> => {
       const names = await readdir(path.dirname(path.join(world.out, world.host, file.file)));
@@ -327,14 +328,14 @@ test('a receiver by a file: SIGHUP changes retention and rotation', async () => 
       file.line(1_000);
       return (await segments()).length >= 3;
     };
-    assert.ok(await until(rotated, { timeoutMs: 20_000, everyMs: 50 }), receiver.stderr);
+    assert.ok(await until(rotated, { timeoutMs: WAIT_MS, everyMs: 50 }), receiver.stderr);
     await arrived();
 
     await configure(['rotate-size: off', 'rotate-interval: off', 'keep-count: 1']);
     receiver.child.kill('SIGHUP');
     await logs(receiver, /^SIGHUP: read .* changed receive\.rotate-size, receive\.keep-count$/);
     const isKept = async (): Promise<boolean> => (await segments()).length === 1;
-    assert.ok(await until(isKept, { timeoutMs: 20_000 }), receiver.stderr);
+    assert.ok(await until(isKept, { timeoutMs: WAIT_MS }), receiver.stderr);
     file.close();
     await stops(shipper);
     await stops(receiver);

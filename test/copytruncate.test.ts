@@ -5,6 +5,7 @@ import { test } from 'node:test';
 
 import { sleep, until } from '../common/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 /** Longer than it takes to look at a file that was written lately. */
 const LOOK_MS = 1_300;
@@ -19,7 +20,7 @@ async function shipping(
     if (first !== undefined) file.append(first);
     const receiver = world.receive();
     const shipper = world.ship();
-    await until(() => shipper.stderr.includes('shipping /'), { timeoutMs: 10_000 });
+    await until(() => shipper.stderr.includes('shipping /'), { timeoutMs: WAIT_MS });
     if (first !== undefined) await assertIdentical(world, [file]);
     await steps(world, file);
     await assertIdentical(world, [file]);
@@ -33,7 +34,7 @@ async function shipping(
 for (const looks of [[], [1], [2], [1, 2, 3]])
   test(
     `copytruncated three times while the server is down, looked at after ${looks.join(', ') || 'all'}`,
-    { timeout: 60_000 },
+    { timeout: TEST_MS },
     async () => {
       await shipping(
         async (world, file) => {
@@ -54,7 +55,7 @@ for (const looks of [[], [1], [2], [1, 2, 3]])
 
 test(
   'copied after it was found and before it was published: in its place, not before it',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await shipping(async (world, file) => {
       await world.server.kill();
@@ -74,7 +75,7 @@ test(
 
 test(
   'found empty: what was copied before anything of it was published comes first',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await shipping(async (world, file) => {
       await world.server.kill();
@@ -89,7 +90,7 @@ test(
   },
 );
 
-test('the same header in each generation', { timeout: 60_000 }, async () => {
+test('the same header in each generation', { timeout: TEST_MS }, async () => {
   await shipping(async (world, file) => {
     await world.server.kill();
     for (const name of ['B', 'C', 'D']) {
@@ -104,7 +105,7 @@ test('the same header in each generation', { timeout: 60_000 }, async () => {
 
 test(
   'truncated and as long as before: noticed, although nothing more is written',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await shipping(async (_, file) => {
       await file.copyTruncate();
@@ -115,7 +116,7 @@ test(
 
 test(
   'truncated, written and renamed before the next look: what was written is in the renamed file',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await shipping(async (world, file) => {
       await file.truncate();
@@ -127,12 +128,16 @@ test(
   },
 );
 
-test('a new file that is written, copied and truncated before it is found', { timeout: 60_000 }, async () => {
-  await shipping(async (world, file) => {
-    file.rotate();
-    file.append('B in a.log, longer\n');
-    await file.copyTruncate();
-    file.append('C in a.log\n');
-    await assertIdentical(world, [file]);
-  }, 'A in a.log\n');
-});
+test(
+  'a new file that is written, copied and truncated before it is found',
+  { timeout: TEST_MS },
+  async () => {
+    await shipping(async (world, file) => {
+      file.rotate();
+      file.append('B in a.log, longer\n');
+      await file.copyTruncate();
+      file.append('C in a.log\n');
+      await assertIdentical(world, [file]);
+    }, 'A in a.log\n');
+  },
+);

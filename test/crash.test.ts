@@ -4,6 +4,7 @@ import { test } from 'node:test';
 
 import { sleep } from '../common/run.ts';
 import { assertIdentical, baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 
 const KILLS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10);
 
@@ -52,7 +53,7 @@ async function crash(
 for (const [index, victim] of (['shipper', 'receiver', 'nats-server', 'all'] as const).entries())
   test(
     `SIGKILL of ${victim} loses nothing, repeats nothing, keeps the order`,
-    { timeout: 120_000 },
+    { timeout: TEST_MS },
     async () => {
       await crash(victim, baseSeed() * 100 + index, 'rename');
     },
@@ -60,12 +61,12 @@ for (const [index, victim] of (['shipper', 'receiver', 'nats-server', 'all'] as 
 
 test(
   'copytruncate while receivers are killed: the copy gives what the shipper had not read yet',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await crash('receiver', baseSeed() * 100 + 4, 'copytruncate');
   },
 );
 
-test('SIGKILL of all with --format zstd: each file is whole frames again', { timeout: 120_000 }, async () => {
+test('SIGKILL of all with --format zstd: each file is whole frames again', { timeout: TEST_MS }, async () => {
   await crash('all', baseSeed() * 100 + 5, 'rename', ZSTD, Math.ceil(KILLS / 2));
 });

@@ -13,6 +13,7 @@ import { until } from '../common/run.ts';
 import { Browser, findChromium } from './browser.ts';
 import { startDashboard } from './dashboard-world.ts';
 import { InProcessShipper, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 const chromium = findChromium();
 const skip =
@@ -207,14 +208,14 @@ test('the order holds still while somebody reads', { skip }, async () => {
     const names = async (): Promise<string[]> => await page.locator('#hosts button.name').allInnerTexts();
     const before = [HOSTILE_HOST, 'web1', 'web2'];
     const after = ['web1', 'web2', HOSTILE_HOST];
-    assert.ok(await until(async () => isDeepStrictEqual(await names(), before), { timeoutMs: 40_000 }));
+    assert.ok(await until(async () => isDeepStrictEqual(await names(), before), { timeoutMs: WAIT_MS }));
     await page.locator('#hosts tr').nth(1).hover();
     await shippers.get(HOSTILE_HOST)?.stop();
     await page.locator('#hosts tr', { hasText: 'stopped' }).waitFor();
     await page.locator('#hosts-note', { hasText: 'order held' }).waitFor();
     assert.deepEqual(await names(), before);
     await page.mouse.move(5, 5);
-    assert.ok(await until(async () => isDeepStrictEqual(await names(), after), { timeoutMs: 40_000 }));
+    assert.ok(await until(async () => isDeepStrictEqual(await names(), after), { timeoutMs: WAIT_MS }));
   });
 });
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 
 import { until } from '../common/run.ts';
 import type { Daemon, World } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 /** On a free port unless `extra` says another; resolves when it listens. */
 export async function startDashboard(
@@ -12,7 +13,7 @@ export async function startDashboard(
 ): Promise<{ daemon: Daemon; url: string }> {
   const listen = extra.includes('--listen') ? [] : ['--listen', '127.0.0.1:0'];
   const daemon = world.start('dashboard', ['dashboard', '--server', world.server.url, ...listen, ...extra]);
-  await until(() => daemon.stdout.includes('\n') || daemon.child.exitCode !== null, { timeoutMs: 40_000 });
+  await until(() => daemon.stdout.includes('\n') || daemon.child.exitCode !== null, { timeoutMs: WAIT_MS });
   assert.match(daemon.stdout, /^http:\/\//, daemon.stderr);
   return { daemon, url: daemon.stdout.trim() };
 }

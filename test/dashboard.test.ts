@@ -15,6 +15,7 @@ import { until } from '../common/run.ts';
 import { startDashboard, untilEvent } from './dashboard-world.ts';
 import { ask } from './http.ts';
 import { InProcessShipper, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
 const HOSTILE_HOST = `<script>alert("host")</script>'&"`;
@@ -232,7 +233,7 @@ test('of more lines than anybody can read the newest are sent, and the others co
       assert.ok(!isReady || data.lines.length <= 50);
       return lines + leftOut >= 20_000;
     });
-    await until(() => isReady, { timeoutMs: 40_000 });
+    await until(() => isReady, { timeoutMs: WAIT_MS });
     web1.append(Array.from({ length: 20_000 }, (_, index) => `flood ${index}\n`).join(''));
     await flood;
     assert.equal(lines + leftOut, 20_000);
@@ -266,7 +267,7 @@ test('it looks only while somebody looks, and ends at once whoever does', async 
       await fetch(`${url}events`, { signal: leave.signal }),
       await fetch(`${url}events`, { signal: leave.signal }),
     ];
-    assert.ok(await until(() => asked >= 6, { timeoutMs: 40_000 }));
+    assert.ok(await until(() => asked >= 6, { timeoutMs: WAIT_MS }));
     leave.abort();
     for (const { body } of open) await body?.cancel().catch(() => undefined);
     // One look may be on its way; then there are none for longer than the time between two of them.
@@ -275,7 +276,7 @@ test('it looks only while somebody looks, and ends at once whoever does', async 
       if (asked !== seen) [seen, quietSince] = [asked, performance.now()];
       return performance.now() - quietSince > 5_000;
     };
-    assert.ok(await until(isQuiet, { timeoutMs: 40_000 }));
+    assert.ok(await until(isQuiet, { timeoutMs: WAIT_MS }));
     const watching = fetch(`${url}events`);
     const tailing = fetch(`${url}tail`);
     await Promise.all([watching, tailing]);
@@ -306,7 +307,7 @@ test('who reads nothing is dropped, and holds one event at most', async () => {
   try {
     socket.pause();
     socket.write('GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    assert.ok(await until(() => viewers.length === 1, { timeoutMs: 20_000 }));
+    assert.ok(await until(() => viewers.length === 1, { timeoutMs: WAIT_MS }));
     const [viewer] = viewers;
     assert.ok(viewer);
     const json = JSON.stringify('x'.repeat(1_000_000));
@@ -316,7 +317,7 @@ test('who reads nothing is dropped, and holds one event at most', async () => {
       if (viewer.send('big', json)) sent += 1;
       return viewer.gone.aborted;
     };
-    assert.ok(await until(isGone, { timeoutMs: 40_000 }));
+    assert.ok(await until(isGone, { timeoutMs: WAIT_MS }));
     assert.ok(sent > 0 && sent < 100, `${sent} were taken`);
     assert.equal(viewer.send('more', json), false);
   } finally {
@@ -336,7 +337,7 @@ test('no more tails than it can bear, and room again when one has left', async (
     assert.equal(refused.status, 503);
     assert.match(refused.body, /8 tails open/);
     leave.abort();
-    assert.ok(await until(() => viewers[0]?.gone.aborted === true, { timeoutMs: 20_000 }));
+    assert.ok(await until(() => viewers[0]?.gone.aborted === true, { timeoutMs: WAIT_MS }));
     assert.equal((await fetch(`${served.url}tail`)).status, 200);
   } finally {
     await served.close();

@@ -8,6 +8,7 @@ import { describe, test } from 'node:test';
 import { until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { central, type Daemon, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 /** Everything that is committed of the host's only file. */
 async function committed(world: World): Promise<number> {
@@ -20,7 +21,7 @@ async function committed(world: World): Promise<number> {
 async function isCommitted(world: World, bytes: number): Promise<void> {
   const isThere = async (): Promise<boolean> => (await committed(world)) === bytes;
   assert.ok(
-    await until(isThere, { timeoutMs: 30_000, everyMs: 50 }),
+    await until(isThere, { timeoutMs: WAIT_MS, everyMs: 50 }),
     `${await committed(world)} of ${bytes} are committed`,
   );
 }
@@ -56,7 +57,7 @@ describe('deleted while it is written to', { concurrency: true }, () => {
       await rm(world.out, { recursive: true, maxRetries: 20 });
       for (let line = 0; line < 50; line += 1) file.line();
       const isSaid = (): boolean => /was deleted while it was written to/.test(receiver.stderr);
-      assert.ok(await until(isSaid, { timeoutMs: 30_000 }), receiver.stderr);
+      assert.ok(await until(isSaid, { timeoutMs: WAIT_MS }), receiver.stderr);
       assert.equal(await committed(world), before);
       await receiver.kill();
       const elsewhere = path.join(world.dir, 'elsewhere');

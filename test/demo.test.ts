@@ -9,6 +9,7 @@ import { test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { centralFiles } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
 const HOST = 'web1';
@@ -50,7 +51,7 @@ async function written(source: string, name: string): Promise<Buffer> {
   return Buffer.concat(await Promise.all(files.map(async (file) => await readFile(path.join(source, file)))));
 }
 
-test('the demo ends identical, and what it leaves is', { timeout: 90_000 }, async () => {
+test('the demo ends identical, and what it leaves is', { timeout: TEST_MS }, async () => {
   await inScratch(async (dir) => {
     const { code, stdout, stderr } = await demo(['--dir', dir]).ended;
     assert.equal(code, 0, stdout + stderr);
@@ -89,12 +90,12 @@ test('a directory with other things in it is refused in one line', async () => {
   });
 });
 
-test('Ctrl-C ends everything and removes the temporary directory', { timeout: 60_000 }, async () => {
+test('Ctrl-C ends everything and removes the temporary directory', { timeout: TEST_MS }, async () => {
   await inScratch(async (dir) => {
     // The server may have to be fetched first: the cache stays where it is.
     const running = demo([], { TMPDIR: dir });
     const isShipping = (): boolean => running.stdout().includes('SIGKILL');
-    assert.ok(await until(isShipping, { timeoutMs: 45_000 }), 'it never came so far as to kill anything');
+    assert.ok(await until(isShipping, { timeoutMs: WAIT_MS }), 'it never came so far as to kill anything');
     running.child.kill('SIGINT');
     // As npm does, which passes on the signal that the terminal has sent already.
     running.child.kill('SIGINT');

@@ -10,6 +10,7 @@ import { silentLogger } from '../common/log.ts';
 import { openLink } from '../common/nats.ts';
 import { sleep, until } from '../common/run.ts';
 import { bytesIn, central, type Daemon, World } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 /** Room for 22 destinations. */
 const DESCRIPTORS = 300;
@@ -30,7 +31,7 @@ async function descriptorsOf({ child }: Daemon): Promise<number> {
 
 test(
   '240 destinations with room for 22, the receiver killed on the way',
-  { timeout: 90_000 },
+  { timeout: TEST_MS },
   async (context) => {
     await World.run('destinations', async (world) => {
       const setup = world.start('setup', ['setup', '--server', world.server.url]);
@@ -51,7 +52,7 @@ test(
         receiver = receiveWithFew(world);
       }
       const written = hosts.files.reduce((sum, file) => sum + file.bytes, 0);
-      await until(async () => (await bytesIn([world.out])) >= written, { timeoutMs: 40_000, everyMs: 200 });
+      await until(async () => (await bytesIn([world.out])) >= written, { timeoutMs: WAIT_MS, everyMs: 200 });
       for (const file of hosts.files) {
         const got = await central(world.out, file.host, file.path);
         assert.ok(

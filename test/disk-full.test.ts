@@ -25,6 +25,7 @@ import {
   Writer,
   Written,
 } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { logs, messages, stops, warns } from './said.ts';
 import { SmallDisk } from './small-disk.ts';
 
@@ -160,7 +161,7 @@ function share(receiver: Daemon): number | undefined {
 
 async function shares(receivers: readonly Daemon[], expected: readonly number[]): Promise<void> {
   const now = (): (number | undefined)[] => receivers.map(share);
-  await until(() => JSON.stringify(now()) === JSON.stringify(expected), { timeoutMs: 15_000 });
+  await until(() => JSON.stringify(now()) === JSON.stringify(expected), { timeoutMs: WAIT_MS });
   assert.deepEqual(now(), expected);
 }
 
@@ -173,7 +174,7 @@ async function ownsAll(world: World, id: string): Promise<void> {
       if ((await store.read(number)).record?.owner !== id) count += 1;
     return count;
   };
-  await until(async () => (await others()) === 0, { timeoutMs: 15_000, everyMs: 200 });
+  await until(async () => (await others()) === 0, { timeoutMs: WAIT_MS, everyMs: 200 });
   assert.equal(await others(), 0, `partitions that are not ${id}'s`);
 }
 
@@ -187,7 +188,7 @@ function lineOf(start: number, name = 'f'): RunLine {
 describe('full disks', { concurrency: 3 }, () => {
   test(
     'one receiver on a disk that gets full waits, and goes on when there is room',
-    { timeout: 90_000 },
+    { timeout: TEST_MS },
     async (context) => {
       await withFullDisk(context, 'full', async (world, full) => {
         const rand = random(baseSeed() * 100 + 70);
@@ -212,7 +213,7 @@ describe('full disks', { concurrency: 3 }, () => {
 
   test(
     'a disk that is full again and again, with little room in between',
-    { timeout: 90_000 },
+    { timeout: TEST_MS },
     async (context) => {
       await World.run('full-again', async (world) => {
         await onSmallDisk(context, world, world.out, async (disk, started) => {
@@ -231,7 +232,7 @@ describe('full disks', { concurrency: 3 }, () => {
             await disk.giveBack(Math.floor(rand() * 400 * KIB));
             await sleep(rand() * 700);
             await disk.giveBack(4 * MIB);
-            await until(() => count(receiver, WORKS) > worked, { timeoutMs: 6_000 });
+            await until(() => count(receiver, WORKS) > worked, { timeoutMs: WAIT_MS });
           }
           await writer.stop();
           await assertIdentical(world, files);
@@ -251,7 +252,7 @@ describe('full disks', { concurrency: 3 }, () => {
   ] as const)
     test(
       `SIGKILL while the disk is full: starts, cuts, waits, goes on, in ${format}`,
-      { timeout: 90_000 },
+      { timeout: TEST_MS },
       async (context) => {
         await withFullDisk(context, `full-kill-${format}`, async (world, full) => {
           const rand = random(baseSeed() * 100 + 72);
@@ -281,7 +282,7 @@ describe('full disks', { concurrency: 3 }, () => {
 
   test(
     'two receivers, one of them full: the other has everything until there is room',
-    { timeout: 90_000 },
+    { timeout: TEST_MS },
     async (context) => {
       await World.run('full-two', async (world) => {
         const outs = [0, 1].map((number) => path.join(world.dir, `out${number}`));
@@ -317,7 +318,7 @@ describe('full disks', { concurrency: 3 }, () => {
     },
   );
 
-  test('a receiver that can take nothing over leaves it to others', { timeout: 90_000 }, async (context) => {
+  test('a receiver that can take nothing over leaves it to others', { timeout: TEST_MS }, async (context) => {
     await World.run('full-take', async (world) => {
       const outs = [0, 1].map((number) => path.join(world.dir, `out${number}`));
       await onSmallDisk(context, world, outs[0]!, async (disk, started) => {
@@ -347,7 +348,7 @@ describe('full disks', { concurrency: 3 }, () => {
 
   test(
     'a file that cannot grow stops its own partition, and nothing is handed over',
-    { timeout: 60_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run('one-file', async (world) => {
         const args = ['--rotate-size', 'off', '--hand-over-after', '1s'];
@@ -362,7 +363,7 @@ describe('full disks', { concurrency: 3 }, () => {
         const written = others.reduce((sum, file) => sum + file.bytes, 0);
         const arrived = async (): Promise<number> =>
           await bytesIn(others.map(({ host }) => path.join(world.out, host)));
-        await until(async () => (await arrived()) === written, { timeoutMs: 10_000 });
+        await until(async () => (await arrived()) === written, { timeoutMs: WAIT_MS });
         assert.equal(await arrived(), written);
         assert.equal(count(receiver, /no room/), 0);
         unlimit(receiver);
@@ -374,7 +375,7 @@ describe('full disks', { concurrency: 3 }, () => {
 
   test(
     'a ledger on a full disk says what it said before, or all of the lines',
-    { timeout: 60_000 },
+    { timeout: TEST_MS },
     async (context) => {
       const directory = await scratch(context);
       const disk = SmallDisk.mount(directory);

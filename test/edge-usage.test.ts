@@ -8,15 +8,14 @@ import { describe, test } from 'node:test';
 import { until } from '../common/run.ts';
 import { Edge, run, withHub } from './edge-world.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { fails, warns } from './said.ts';
-
-const ARRIVE_MS = 90_000;
 
 describe('an edge as its operator sees it', { concurrency: 2 }, () => {
   test(
     'setup says what it did on both sides, once; status at the hub shows the host',
     {
-      timeout: 120_000,
+      timeout: TEST_MS,
     },
     async () => {
       await withHub('edge-setup', async (hub) => {
@@ -36,7 +35,7 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
         file.line();
         world.receive();
         world.ship(edge.flags);
-        await assertIdentical(world, [file], ARRIVE_MS);
+        await assertIdentical(world, [file]);
         const isShown = async (): Promise<boolean> => {
           const { hosts } = JSON.parse(await run(world, ['status', '--json'])) as {
             hosts: { host: string; state: string; committedBytes: number }[];
@@ -46,7 +45,7 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
               host === 'web1' && state === 'answers' && committedBytes === file.bytes,
           );
         };
-        assert.ok(await until(isShown, { timeoutMs: 20_000, everyMs: 500 }), 'status does not show web1');
+        assert.ok(await until(isShown, { timeoutMs: WAIT_MS, everyMs: 500 }), 'status does not show web1');
       });
     },
   );
@@ -54,7 +53,7 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
   test(
     'with no more than the least permissions, also after the stream at the leaf was deleted',
     {
-      timeout: 120_000,
+      timeout: TEST_MS,
     },
     async () => {
       await withHub('edge-permissions', async (hub) => {
@@ -71,7 +70,7 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
         file.line();
         world.receive();
         const shipper = world.ship([...edge.flags, '--user', 'web1', '--password', 'web1']);
-        await assertIdentical(world, [file], ARRIVE_MS);
+        await assertIdentical(world, [file]);
         await edge.with(async (jsm) => {
           assert.equal(await jsm.streams.delete('LOGS'), true);
         });
@@ -79,7 +78,7 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
         file.line();
         await warns(shipper, /stream LOGS is not there, and this user may not create it/);
         await run(world, ['setup', '--edge'], edge.server.url);
-        await assertIdentical(world, [file], ARRIVE_MS);
+        await assertIdentical(world, [file]);
         const log = await readFile(path.join(edge.dir, 'nats-server.log'), 'utf8');
         const refused = log.split('\n').filter((line) => line.includes('Violation'));
         // What it tries when it is not there.
@@ -94,7 +93,7 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
   test(
     'a server that is no edge, other partitions and a missing source are said',
     {
-      timeout: 120_000,
+      timeout: TEST_MS,
     },
     async () => {
       await World.run('edge-none', async (world) => {

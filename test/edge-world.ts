@@ -11,6 +11,7 @@ import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
 import { deployed } from './deployed.ts';
 import { STORE, World } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';
 
 /** Leaf nodes connect there. */
@@ -81,7 +82,7 @@ export class Edge {
       const hubs = await jetstreamManager(nc, { domain: 'hub', checkAPI: false });
       const isUp = async (): Promise<boolean> =>
         (await hubs.getAccountInfo().catch(() => undefined)) !== undefined;
-      assert.ok(await until(isUp, { timeoutMs: 20_000 }), 'the hub does not answer at the edge');
+      assert.ok(await until(isUp, { timeoutMs: WAIT_MS }), 'the hub does not answer at the edge');
     });
     await run(world, ['setup', '--source', domain]);
     return edge;
@@ -89,7 +90,7 @@ export class Edge {
 
   /** On its port again, after a kill. */
   async restart(): Promise<void> {
-    await until(async () => await isFree(this.server.port), { timeoutMs: 5_000 });
+    await until(async () => await isFree(this.server.port), { timeoutMs: WAIT_MS });
     this.server = await startNatsServer({
       ...{ dir: this.dir, port: this.server.port, config: this.#config },
       say: () => {},
@@ -100,7 +101,7 @@ export class Edge {
   async with<T>(use: (jsm: JetStreamManager, nc: NatsConnection) => Promise<T>): Promise<T> {
     const nc = await connect({ servers: this.server.url });
     try {
-      return await use(await jetstreamManager(nc), nc);
+      return await use(await jetstreamManager(nc, { timeout: WAIT_MS }), nc);
     } finally {
       await nc.close();
     }

@@ -8,6 +8,7 @@ import { describe, test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { assertShared, type Daemon, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { ended, stops } from './said.ts';
 
 /** Lets everybody do everything with what does not say otherwise. */
@@ -54,7 +55,7 @@ describe('who may read what', { concurrency: 2 }, () => {
       await until(
         async () => (await namesBelow(spooled).catch(() => [])).some((name) => /spool\/.*\//.test(name)),
         {
-          timeoutMs: 20_000,
+          timeoutMs: WAIT_MS,
         },
       );
       for (const [dir, least] of [

@@ -10,8 +10,7 @@ import { descriptorLimit } from '../shipper/open-files.ts';
 import type { FileProgress } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
 import { assertIdentical, shipOptions, World, Written } from './harness.ts';
-
-const WITHIN_MS = 20_000;
+import { WAIT_MS } from './patience.ts';
 
 void test('each file says how far behind it is, and for how long', async () => {
   await World.run('file-progress', async (world) => {
@@ -38,13 +37,13 @@ void test('each file says how far behind it is, and for how long', async () => {
       // Nobody receives yet.
       const waiting = async (): Promise<boolean> =>
         await Promise.resolve(each.length === 2 && files.every(isBehind));
-      assert.ok(await until(waiting, { timeoutMs: WITHIN_MS }), JSON.stringify(each));
+      assert.ok(await until(waiting, { timeoutMs: WAIT_MS }), JSON.stringify(each));
       world.receive();
       const isThere = (file: Written): boolean => {
         const { committed, lagBytes, lagMs, error } = of(file) ?? assert.fail();
         return committed === 100 && lagBytes === 0 && lagMs === 0 && error === undefined;
       };
-      assert.ok(await until(() => files.every(isThere), { timeoutMs: WITHIN_MS }), JSON.stringify(each));
+      assert.ok(await until(() => files.every(isThere), { timeoutMs: WAIT_MS }), JSON.stringify(each));
       await assertIdentical(world, files);
     } finally {
       stop.abort();

@@ -15,11 +15,12 @@ import { until } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import { framesIn } from '../receiver/frame-file.ts';
 import { assertIdentical, assertShared, central, centralFiles, unzstd, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, stops } from './said.ts';
 
 const ZSTD = ['--format', 'zstd'];
 
-test('shipped, received as zstd frames: zstdcat and cat give the file', { timeout: 60_000 }, async () => {
+test('shipped, received as zstd frames: zstdcat and cat give the file', { timeout: TEST_MS }, async () => {
   await World.run('format', async (world) => {
     const file = new Written(world, 'a.log');
     const noise = randomFillSync(Buffer.alloc(200_000)).toString('base64');
@@ -49,7 +50,7 @@ test('shipped, received as zstd frames: zstdcat and cat give the file', { timeou
   });
 });
 
-test('one format after the other, killed and stopped in between', { timeout: 90_000 }, async () => {
+test('one format after the other, killed and stopped in between', { timeout: TEST_MS }, async () => {
   await World.run('formats', async (world) => {
     // The second one, in plain, is called as the first one's file in zstd.
     const files = ['a.log', 'a.log.zst'].map((name) => new Written(world, name));
@@ -123,7 +124,7 @@ function damagedForms(data: Buffer): Sent[] {
   ];
 }
 
-test('whatever is sent, the file is whole frames of what was accepted', { timeout: 60_000 }, async () => {
+test('whatever is sent, the file is whole frames of what was accepted', { timeout: TEST_MS }, async () => {
   await World.run('format-hostile', async (world) => {
     const receiver = world.receive(ZSTD);
     const { nc, jsm } = await world.connection();
@@ -133,7 +134,7 @@ test('whatever is sent, the file is whole frames of what was accepted', { timeou
           () => true,
           () => false,
         ),
-      { timeoutMs: 20_000 },
+      { timeoutMs: WAIT_MS },
     );
     const source = '/var/log/hostile.log';
     const subject = publishSubject('logs', { host: world.host, path: source, file: 'f0' });
@@ -158,16 +159,16 @@ test('whatever is sent, the file is whole frames of what was accepted', { timeou
         for (let form = 0; form < oddForms(Buffer.alloc(size)).length; form += 1) {
           const data = Buffer.from(`${size} ${form} ${isAlone} a line\n`.repeat(size / 10)).subarray(0, size);
           for (const damaged of damagedForms(data)) await publish(data, damaged);
-          if (isAlone) assert.ok(await until(arrived, { timeoutMs: 10_000 }), `before ${form} of ${size}`);
+          if (isAlone) assert.ok(await until(arrived, { timeoutMs: WAIT_MS }), `before ${form} of ${size}`);
           await publish(data, oddForms(data)[form]!);
           expected = Buffer.concat([expected, data]);
           if (isAlone)
             assert.ok(
-              await until(arrived, { timeoutMs: 10_000 }),
+              await until(arrived, { timeoutMs: WAIT_MS }),
               `${oddForms(data)[form]!.name} of ${size}`,
             );
         }
-    assert.ok(await until(arrived, { timeoutMs: 10_000 }));
+    assert.ok(await until(arrived, { timeoutMs: WAIT_MS }));
     await stops(receiver);
     const cat = world.start('cat', ['cat', world.host, source, '--out', world.out]);
     assert.equal(await ended(cat), 0, cat.stderr);

@@ -35,6 +35,7 @@ import { bySegmentTime, isSegmentOf } from '../receiver/names.ts';
 import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
 import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
+import { WAIT_MS } from './patience.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const SEED = Number(process.env['LOGFERRY_TEST_SEED'] ?? 1);
@@ -218,7 +219,7 @@ export class World {
   /** On its port again; `config` in place of the one it had. */
   async restartServer(config = this.#config): Promise<void> {
     // Somebody else's probe may have it for a moment.
-    await until(async () => await isFree(this.server.port), { timeoutMs: 5_000 });
+    await until(async () => await isFree(this.server.port), { timeoutMs: WAIT_MS });
     this.server = await startNatsServer({
       dir: path.join(this.dir, 'nats'),
       port: this.server.port,
@@ -239,7 +240,7 @@ export class World {
         maxReconnectAttempts: -1,
         reconnectTimeWait: 50,
       });
-      this.#connection = { nc, jsm: await jetstreamManager(nc) };
+      this.#connection = { nc, jsm: await jetstreamManager(nc, { timeout: WAIT_MS }) };
     }
     return this.#connection;
   }
@@ -285,7 +286,7 @@ export class World {
   }
 
   /** Waits until bytes are published and not committed; returns how many messages. */
-  async inFlight(timeoutMs = 15_000): Promise<number> {
+  async inFlight(timeoutMs = WAIT_MS): Promise<number> {
     let count = 0;
     await until(async () => (count = await this.uncommitted()) > 0, { timeoutMs, everyMs: 5 });
     assert.ok(count > 0, 'nothing was in flight when the kill was due');
@@ -589,7 +590,7 @@ function difference(want: Buffer, got: Buffer): string {
 export async function assertShared(
   files: readonly Written[],
   outs: readonly string[],
-  timeoutMs = 40_000,
+  timeoutMs = WAIT_MS,
 ): Promise<void> {
   const written = files.reduce((sum, file) => sum + file.bytes, 0);
   let bytes = 0;
@@ -671,7 +672,7 @@ export type Truth = Pick<Written, 'file' | 'bytes' | 'rotations' | 'truth'>;
 export async function assertIdentical(
   world: World,
   files: readonly Truth[],
-  timeoutMs = 30_000,
+  timeoutMs = WAIT_MS,
 ): Promise<void> {
   const size = async (file: Truth): Promise<number> => {
     let bytes = 0;

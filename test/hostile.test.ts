@@ -16,6 +16,7 @@ import { until } from '../common/run.ts';
 import { encodeToken, partitionOf, publishSubject } from '../common/subjects.ts';
 import { destinationOf, flatDestinationOf } from '../receiver/names.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, messages, stops, warns } from './said.ts';
 
 type Fields = Readonly<Record<string, string>>;
@@ -134,7 +135,7 @@ async function messageCount(world: World): Promise<number> {
   const { streams } = await world.jsm();
   let count = -1;
   await until(async () => count === (count = (await streams.info('LOGS')).state.messages), {
-    timeoutMs: 10_000,
+    timeoutMs: WAIT_MS,
     everyMs: 100,
   });
   return count;
@@ -255,10 +256,10 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const receiver = world.receive([], deep);
       await until(
         async () => (await stat(path.join(deep, '.logferry')).catch(() => undefined)) !== undefined,
-        { timeoutMs: 20_000 },
+        { timeoutMs: WAIT_MS },
       );
       await until(async () => (await (await world.jsm()).streams.names().next()).includes('LOGS'), {
-        timeoutMs: 20_000,
+        timeoutMs: WAIT_MS,
       });
       const before = new Set(await filesBelow(world.dir));
       for (const [index, [host, source]] of names.entries()) {
@@ -281,7 +282,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
             );
             return (found = texts.find((text) => text.startsWith(`${index} `)) ?? '') !== '';
           },
-          { timeoutMs: 20_000 },
+          { timeoutMs: WAIT_MS },
         );
         assert.notEqual(found, '', `${JSON.stringify(name)} did not arrive`);
       }
@@ -306,7 +307,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const shipper = world.ship(['--compression', 'none']);
       const { streams } = await world.jsm();
       await until(async () => (await streams.info('LOGS').catch(() => undefined))?.state.messages === 3, {
-        timeoutMs: 20_000,
+        timeoutMs: WAIT_MS,
       });
       await world.server.kill();
       await world.restartServer('max_payload: 65536');
@@ -341,7 +342,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
         file.line();
         for (const target of targets) nc.publish('logs.web2.x.y', TEXT, { reply: target });
         await nc.flush();
-        assert.ok(await until(isIntact, { timeoutMs: 20_000 }), 'the record stays overwritten');
+        assert.ok(await until(isIntact, { timeoutMs: WAIT_MS }), 'the record stays overwritten');
         file.line();
       }
       await assertIdentical(world, [file]);
@@ -387,7 +388,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       }
       file.line();
       const central = path.join(world.out, world.host, file.file);
-      await until(async () => (await stat(central)).size === file.bytes, { timeoutMs: 40_000 });
+      await until(async () => (await stat(central)).size === file.bytes, { timeoutMs: WAIT_MS });
       assert.deepEqual(await readFile(central), await file.truth());
       await stops(shipper);
       await stops(receiver);

@@ -10,12 +10,12 @@ import { describe, test } from 'node:test';
 import { until } from '../common/run.ts';
 import { central, type Daemon, World } from './harness.ts';
 import { MANIFESTS, PodLog } from './kubernetes.ts';
+import { WAIT_MS } from './patience.ts';
 import { warns } from './said.ts';
 
 const FILES = '/var/log/pods/*/*/*.log';
 const LINKS = '/var/log/containers/*.log';
 const NODE = 'node-1';
-const WITHIN_MS = 40_000;
 
 /** Root with all capabilities dropped, as in the container; anybody else has none anyway. */
 const through = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-all', '--no-new-privs'] : [];
@@ -34,7 +34,7 @@ function shipNode(world: World, glob: string): Daemon {
 
 async function arrives(world: World, source: string, written: Buffer): Promise<void> {
   const isThere = async (): Promise<boolean> => (await central(world.out, NODE, source)).equals(written);
-  if (await until(isThere, { timeoutMs: WITHIN_MS, everyMs: 50 })) return;
+  if (await until(isThere, { timeoutMs: WAIT_MS, everyMs: 50 })) return;
   const got = await central(world.out, NODE, source);
   assert.fail(`${source}: ${written.length} bytes written, ${got.length} have arrived`);
 }

@@ -12,10 +12,11 @@ import { describe, test } from 'node:test';
 import { isRotatedLog, LogFile } from '../common/log-file.ts';
 import { until } from '../common/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { ended } from './said.ts';
 import { SmallDisk } from './small-disk.ts';
 
-const WITHIN = { timeoutMs: 30_000 };
+const WITHIN = { timeoutMs: WAIT_MS };
 /** Lets everybody do everything with what does not say otherwise. */
 const OPEN = ['sh', '-c', 'umask 000; exec "$@"', 'sh'];
 

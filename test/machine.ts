@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { central, type Daemon, World } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, stops } from './said.ts';
 
 /** A world with a receiver that the tests of a file share, one after the other; kept when one of them fails. */
@@ -113,7 +114,7 @@ export class Machine {
   async has(expected: Record<string, string>): Promise<void> {
     const isThere = async (): Promise<boolean> =>
       JSON.stringify(sorted(await this.arrived())) === JSON.stringify(sorted(expected));
-    await until(isThere, { timeoutMs: 20_000 });
+    await until(isThere, { timeoutMs: WAIT_MS });
     const arrived = await this.arrived();
     // Of hundreds of files those that differ.
     const off = (mine: Record<string, string>, other: Record<string, string>): [string, string][] =>

@@ -15,6 +15,7 @@ import { z } from 'zod';
 import { assertIdentical, World, Written } from './harness.ts';
 import { findPromtool } from './metrics/promtool.ts';
 import { METRICS, Scraped } from './metrics/scrape.ts';
+import { TEST_MS } from './patience.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PROMETHEUS = path.join(ROOT, 'deploy/prometheus');
@@ -117,7 +118,7 @@ async function judge(
   return stdout + stderr;
 }
 
-describe('what is deployed around the metrics', { timeout: 180_000 }, () => {
+describe('what is deployed around the metrics', { timeout: TEST_MS }, () => {
   test('promtool takes the configuration, the rules and their tests', async (context) => {
     await judge(context, ['check', 'config', path.join(PROMETHEUS, 'prometheus.yml')]);
     await judge(context, ['check', 'rules', '--lint=all', '--lint-fatal', RULES]);

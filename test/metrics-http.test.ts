@@ -16,6 +16,7 @@ import { until } from '../common/run.ts';
 import { Shown } from '../common/shown.ts';
 import { World } from './harness.ts';
 import { ask } from './http.ts';
+import { WAIT_MS } from './patience.ts';
 import { fails } from './said.ts';
 
 const LISTEN = { host: '127.0.0.1', port: 0, isLoopback: true };
@@ -106,14 +107,14 @@ test('what is not HTTP, or too long, ends the connection and nothing else', asyn
     const sockets = Array.from({ length: 60 }, () => connect(Number(port), '127.0.0.1'));
     let closed = 0;
     for (const socket of sockets) socket.on('error', () => {}).on('close', () => (closed += 1));
-    assert.ok(await until(() => closed > 0, { timeoutMs: 20_000 }), 'more than it serves');
+    assert.ok(await until(() => closed > 0, { timeoutMs: WAIT_MS }), 'more than it serves');
     for (const socket of sockets) socket.destroy();
     const isServed = async (): Promise<boolean> =>
       await ask(`${url}healthz`).then(
         ({ status }) => status === 200,
         () => false,
       );
-    assert.ok(await until(isServed, { timeoutMs: 20_000 }));
+    assert.ok(await until(isServed, { timeoutMs: WAIT_MS }));
   });
 });
 

@@ -14,13 +14,13 @@ import { until } from '../common/run.ts';
 import { Shown } from '../common/shown.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { NotifySocket, whyNoNotify } from './metrics/notify-socket.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { logs, messages, stops, warns } from './said.ts';
 
 const skip = whyNoNotify();
-const WITHIN_MS = 40_000;
 
 async function says(socket: NotifySocket, isSo: (said: readonly string[]) => boolean): Promise<void> {
-  await until(() => isSo(socket.said), { timeoutMs: WITHIN_MS });
+  await until(() => isSo(socket.said), { timeoutMs: WAIT_MS });
   assert.ok(isSo(socket.said), socket.said.join('\n'));
 }
 
@@ -43,7 +43,7 @@ async function withSocket(name: string, run: (world: World, socket: NotifySocket
   });
 }
 
-describe('systemd', { skip, concurrency: 2, timeout: 120_000 }, () => {
+describe('systemd', { skip, concurrency: 2, timeout: TEST_MS }, () => {
   test('ready with the server, alive, reloading and stopping', async () => {
     await withSocket('systemd', async (world, socket) => {
       const config = path.join(world.dir, 'web1.yaml');
@@ -99,7 +99,7 @@ describe('systemd', { skip, concurrency: 2, timeout: 120_000 }, () => {
       const env = { ...process.env, NOTIFY_SOCKET: socket.file, WATCHDOG_USEC: '100000' };
       const systemd = tellSystemd(shown, () => 'at work', silentLogger(), env);
       // Each of which could have said it.
-      assert.ok(await until(() => looks >= 6, { timeoutMs: WITHIN_MS }));
+      assert.ok(await until(() => looks >= 6, { timeoutMs: WAIT_MS }));
       await systemd.reloading(async () => await Promise.resolve());
       await says(socket, (said) => count(said, 'READY=1') === 2);
       assert.ok(socket.said.includes('STATUS=at work'), socket.said.join('\n'));

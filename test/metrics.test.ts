@@ -10,6 +10,7 @@ import { headers } from '@nats-io/transport-node';
 import { headersOf } from '../common/headers.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { METRICS, Scraped } from './metrics/scrape.ts';
+import { TEST_MS } from './patience.ts';
 import { stops, warns } from './said.ts';
 import { SmallDisk } from './small-disk.ts';
 
@@ -36,7 +37,7 @@ async function both(world: World): Promise<[Scraped, Scraped, Daemon, Daemon]> {
   return [ofShipper, ofReceiver, shipper, receiver];
 }
 
-describe('metrics', { concurrency: 2, timeout: 180_000 }, () => {
+describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
   test('bytes, files, rotations, duplicates and foreign messages are what happened', async () => {
     await World.run('metrics', async (world) => {
       const files = ['a.log', 'b.log'].map((name) => new Written(world, name));

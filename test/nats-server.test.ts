@@ -25,6 +25,7 @@ import { fetchRelease, releasePlatform } from '../common/nats-server-release.ts'
 import { distributionSources, parseClassic, parseDeb822, stanzaFor } from '../common/nats-server-sources.ts';
 import { findNatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
+import { WAIT_MS } from './patience.ts';
 
 const run = promisify(execFile);
 
@@ -171,7 +172,7 @@ test('the server ends with its parent, and one that a killed parent left is repl
   const polite = await parent();
   polite.child.stdin.write('\n');
   await polite.exited;
-  assert.ok(await until(() => isGone(polite.pid), { timeoutMs: 5_000 }), 'the server outlived its parent');
+  assert.ok(await until(() => isGone(polite.pid), { timeoutMs: WAIT_MS }), 'the server outlived its parent');
 
   const killed = await parent();
   killed.child.kill('SIGKILL');

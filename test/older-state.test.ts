@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 
 import { sleep, until } from '../common/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 /** Birth times come in ticks of the kernel's clock. */
 const TICK_MS = 20;
@@ -33,7 +34,7 @@ async function shipped(
     await shipper.stop();
     const older = readFileSync(state, 'utf8');
     shipper = world.ship();
-    await until(() => shipper.stderr.includes('shipping /'), { timeoutMs: 10_000 });
+    await until(() => shipper.stderr.includes('shipping /'), { timeoutMs: WAIT_MS });
     for (let round = 0; round < copies.seen; round += 1) {
       await addAndCopy(file, 3 + round);
       for (let line = 0; line < 4; line += 1) file.line();
@@ -68,7 +69,7 @@ describe('copied and truncated, and the state', { concurrency: true }, () => {
     ['is lost', lose, 0, 2],
     ['is lost', lose, 2, 2],
   ] as const)
-    test(`${what}: ${seen} times, and ${unseen} times while nobody looks`, { timeout: 60_000 }, async () => {
+    test(`${what}: ${seen} times, and ${unseen} times while nobody looks`, { timeout: TEST_MS }, async () => {
       await shipped(damage, { seen, unseen });
     });
 });

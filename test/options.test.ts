@@ -9,6 +9,7 @@ import { describe } from 'node:test';
 import { until } from '../common/run.ts';
 import type { Daemon } from './harness.ts';
 import { Shared } from './machine.ts';
+import { WAIT_MS } from './patience.ts';
 import { logs, messages, stops, warns } from './said.ts';
 
 describe('options', () => {
@@ -52,7 +53,7 @@ describe('options', () => {
         const names: string[] = await readdir(machine.state).catch(() => []);
         return names.includes('state.json');
       };
-      assert.ok(await until(isThere, { timeoutMs: 20_000 }), early.stderr);
+      assert.ok(await until(isThere, { timeoutMs: WAIT_MS }), early.stderr);
       await early.kill();
       const shipper = machine.ship(['x/*.log', '--from', 'end']);
       await logs(shipper, /^shipping .*quiet\.log$/);
@@ -154,12 +155,12 @@ describe('options', () => {
       return open.includes(old);
     };
     await machine.has({ 'x/a.log': 'one\n' });
-    await until(async () => Object.values(await other.arrived()).includes('one\n'), { timeoutMs: 20_000 });
+    await until(async () => Object.values(await other.arrived()).includes('one\n'), { timeoutMs: WAIT_MS });
     await rename(machine.path('x/a.log'), old);
     await machine.write('x/a.log', 'two\n');
     await machine.has({ 'x/a.log': 'one\ntwo\n' });
     assert.ok(
-      await until(async () => !(await isOpen(shippers[0])), { timeoutMs: 20_000 }),
+      await until(async () => !(await isOpen(shippers[0])), { timeoutMs: WAIT_MS }),
       'closed after 1s',
     );
     assert.ok(await isOpen(shippers[1]), 'open for 5 minutes');
@@ -242,11 +243,11 @@ describe('options', () => {
       const { state } = await jsm.streams.info('LOGS', { subjects_filter: subject });
       return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
     };
-    assert.ok(await until(async () => (await published()) === 2, { timeoutMs: 20_000 }), 'published');
+    assert.ok(await until(async () => (await published()) === 2, { timeoutMs: WAIT_MS }), 'published');
     await shipper.kill();
     await machine.write('host/a.log', 'three\n');
     const again = machine.ship(['host/*.log', '--path-prefix', machine.path('host')]);
-    await until(async () => (await published()) >= 3, { timeoutMs: 20_000 });
+    await until(async () => (await published()) >= 3, { timeoutMs: WAIT_MS });
     shared.receive();
     await machine.has({ 'host/a.log': 'one\ntwo\n', '/a.log': 'three\n' });
     await stops(again);

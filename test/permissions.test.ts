@@ -14,6 +14,7 @@ import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 import { until } from '../common/run.ts';
 import { encodeToken, partitionOf } from '../common/subjects.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, logs, stops, warns } from './said.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
@@ -64,7 +65,9 @@ class Attacker {
 
   async #isRefused(pattern: string): Promise<boolean> {
     await this.nc.flush();
-    return await until(() => [...this.#refused].some((text) => text.includes(pattern)), { timeoutMs: 5_000 });
+    return await until(() => [...this.#refused].some((text) => text.includes(pattern)), {
+      timeoutMs: WAIT_MS,
+    });
   }
 
   async mayNotPublish(subject: string, data = ''): Promise<void> {

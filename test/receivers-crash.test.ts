@@ -7,6 +7,7 @@ import { test } from 'node:test';
 
 import { sleep, until } from '../common/run.ts';
 import { assertShared, baseSeed, type Daemon, Hosts, random, World, Writer } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const ROUNDS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 6);
 const EVENTS = ['kill', 'kill', 'pause', 'pause', 'stop'] as const;
@@ -18,7 +19,7 @@ const VARIANTS = ['--compress off', '--compress gzip', '--compress zstd', '--for
 for (const variant of VARIANTS)
   test(
     `three receivers killed, paused and stopped at random, ${variant}`,
-    { timeout: 180_000 },
+    { timeout: TEST_MS },
     async (context) => {
       const seed = baseSeed() * 100 + 60 + VARIANTS.indexOf(variant);
       await World.run('receivers', async (world) => {
@@ -43,7 +44,7 @@ for (const variant of VARIANTS)
           const event = EVENTS[Math.floor(rand() * EVENTS.length)];
           const number = Math.floor(rand() * 3);
           const receiver = receivers[number]!;
-          assert.ok(await until(async () => await world.isInFlight(), { timeoutMs: 15_000, everyMs: 2 }));
+          assert.ok(await until(async () => await world.isInFlight(), { timeoutMs: WAIT_MS, everyMs: 2 }));
           const ms = Math.round(rand() * LONGEST_PAUSE_MS);
           context.diagnostic(
             `${event} r${number} for ${ms} ms, ${round} of ${ROUNDS}, seed ${seed}, bytes in flight`,
@@ -64,7 +65,7 @@ for (const variant of VARIANTS)
           receivers[number] = start(number);
         }
         await writer.stop();
-        await assertShared(hosts.files, outs, 60_000);
+        await assertShared(hosts.files, outs);
       });
     },
   );

@@ -20,6 +20,7 @@ import {
   Writer,
   Written,
 } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { fails, logs, messages } from './said.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
@@ -35,11 +36,11 @@ function share(receiver: Daemon): number | undefined {
 
 async function shares(receivers: readonly Daemon[], expected: readonly number[]): Promise<void> {
   const now = (): number[] => receivers.map((one) => share(one) ?? -1).toSorted((a, b) => a - b);
-  await until(() => JSON.stringify(now()) === JSON.stringify(expected), { timeoutMs: 15_000 });
+  await until(() => JSON.stringify(now()) === JSON.stringify(expected), { timeoutMs: WAIT_MS });
   assert.deepEqual(now(), expected);
 }
 
-test('three share, one is killed, one is stopped, two are added', { timeout: 120_000 }, async () => {
+test('three share, one is killed, one is stopped, two are added', { timeout: TEST_MS }, async () => {
   await World.run('share', async (world) => {
     const rand = random(baseSeed() * 100 + 40);
     const outs = [1, 2, 3, 4, 5].map((number) => path.join(world.dir, `out${number}`));
@@ -82,7 +83,7 @@ async function unannounced(world: World, out: string): Promise<number> {
 for (let round = 1; round <= 3; round += 1)
   test(
     `a receiver paused with bytes that nobody knows of lets go when another has taken over, ${round} of 3`,
-    { timeout: 90_000 },
+    { timeout: TEST_MS },
     async (context) => {
       await World.run('fence', async (world) => {
         const rand = random(baseSeed() * 100 + 50 + round);
@@ -108,7 +109,7 @@ for (let round = 1; round <= 3; round += 1)
         await sleep(500 + rand() * 1_500);
         paused.child.kill('SIGCONT');
         await until(() => messages(paused).some((line) => line.startsWith('let go of partition')), {
-          timeoutMs: 10_000,
+          timeoutMs: WAIT_MS,
         });
         assert.ok(messages(paused).some((line) => line.startsWith('let go of partition')));
         await sleep(1_000);
@@ -125,7 +126,7 @@ async function ledgersOf(out: string): Promise<number[]> {
 
 test(
   'shares given by hand: nobody takes what is not in them, the others share the rest',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('fixed', async (world) => {
       const outs = ['own', 'index', 'plan'].map((name) => path.join(world.dir, name));
@@ -149,7 +150,7 @@ test(
 
 test(
   'shares that overlap: the record decides, and the second one says who has it',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('overlap', async (world) => {
       const outs = ['a', 'b'].map((name) => path.join(world.dir, name));
@@ -160,13 +161,13 @@ test(
         second,
         /^2 partitions \(30, 31\) are in the shares of b and a; a has them; give shares that do not overlap \(--own, --index\)$/,
       );
-      await until(async () => (await ledgersOf(outs[1]!)).length >= 32, { timeoutMs: 10_000 });
+      await until(async () => (await ledgersOf(outs[1]!)).length >= 32, { timeoutMs: WAIT_MS });
       assert.deepEqual(
         await ledgersOf(outs[1]!),
         [...Array(32).keys()].map((number) => number + 32),
       );
       await first.kill();
-      await until(async () => (await ledgersOf(outs[1]!)).length === 34, { timeoutMs: 10_000 });
+      await until(async () => (await ledgersOf(outs[1]!)).length === 34, { timeoutMs: WAIT_MS });
       assert.equal((await ledgersOf(outs[1]!)).length, 34);
     });
   },
@@ -174,7 +175,7 @@ test(
 
 test(
   'more receivers than partitions: one waits, says so once, and takes over',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('too-many', async (world) => {
       const setup = world.start('setup', ['setup', '--server', world.server.url, '--partitions', '2']);
@@ -196,7 +197,7 @@ test(
 
 test(
   'a stream with another number of partitions than its records is refused',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('other-count', async (world) => {
       const file = new Written(world, 'a.log');

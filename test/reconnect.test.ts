@@ -10,6 +10,7 @@ import { type Link, openLink } from '../common/nats.ts';
 import { FEW_WAIT_MS, MANY_WAIT_MS, ReconnectPace, reconnectWaitMs } from '../common/reconnect.ts';
 import { inParallel, until } from '../common/run.ts';
 import { assertIdentical, random, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const chance = fc.double({ min: 0, max: 1, noNaN: true });
 
@@ -66,7 +67,7 @@ test('whenever they had connected, clients that lose their server come one after
 
 test(
   '300 clients and a shipper lose their server: all are back and answered, bytes are identical',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('reconnect', async (world) => {
       const file = new Written(world, 'a.log');
@@ -96,12 +97,15 @@ test(
         const epochs = links.map((link) => link.epoch());
         await world.server.kill();
         await until(() => links.every((link, index) => link.epoch() > (epochs[index] ?? 0)), {
-          timeoutMs: 10_000,
+          timeoutMs: WAIT_MS,
         });
         for (let lines = 0; lines < 100; lines += 1) file.line();
         if (outage === 'long') await until(() => false, { timeoutMs: 3_000 });
         await world.restartServer();
-        assert.ok(await until(() => back === links.length, { timeoutMs: 60_000 }), `${back} of 300 are back`);
+        assert.ok(
+          await until(() => back === links.length, { timeoutMs: WAIT_MS }),
+          `${back} of 300 are back`,
+        );
         await inParallel(links, 300, async (link) => {
           await link.ask(async () => await link.jsm.streams.info('LOGS'));
         });

@@ -16,6 +16,7 @@ import { type Link, openLink } from '../common/nats.ts';
 import { emptyRecord, type FileEntry, type PartitionRecord } from '../common/record.ts';
 import { RecordStore } from '../common/record-store.ts';
 import { baseSeed, random } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 
 let dir: string;
 let server: NatsServer;
@@ -80,7 +81,7 @@ test('a layered map is a map', () => {
 
 test(
   '50,000 files, some changing: read as set, small sets, nothing left behind',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async (context) => {
     const store = await newStore('MANY');
     const rand = random(baseSeed() * 100 + 70);

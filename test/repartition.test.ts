@@ -9,6 +9,7 @@ import { describe, test } from 'node:test';
 import { sleep, until } from '../common/run.ts';
 import { ledgersIn } from '../receiver/ledger-file.ts';
 import { assertShared, baseSeed, type Daemon, InProcessShipper, random, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, fails, logs, stops, warns } from './said.ts';
 
 const HOSTS = 10;
@@ -42,7 +43,7 @@ async function isAnnounced(world: World): Promise<void> {
     Object.keys((await jsm.streams.info('LOGS')).config.metadata ?? {}).some((key) =>
       key.startsWith('logferry'),
     );
-  await until(isThere, { timeoutMs: 30_000, everyMs: 2 });
+  await until(isThere, { timeoutMs: WAIT_MS, everyMs: 2 });
 }
 
 async function keys(world: World): Promise<string[]> {
@@ -54,7 +55,7 @@ async function keys(world: World): Promise<string[]> {
 describe('another number of partitions', { concurrency: 2 }, () => {
   test(
     'again and again, killed on the way: nothing is lost, nothing comes twice',
-    { timeout: 300_000 },
+    { timeout: TEST_MS },
     async (t) => {
       const rolled = random(baseSeed() + 40);
       await World.run('repartition', async (world) => {
@@ -123,7 +124,7 @@ describe('another number of partitions', { concurrency: 2 }, () => {
 
   test(
     'a receiver finds its ledgers cut anew, and is killed while it does that',
-    { timeout: 120_000 },
+    { timeout: TEST_MS },
     async () => {
       const rolled = random(baseSeed() + 41);
       await World.run('repartition-ledgers', async (world) => {
@@ -159,7 +160,7 @@ describe('another number of partitions', { concurrency: 2 }, () => {
 
   test(
     'who ships, receives, or has not committed is named, and nothing was changed',
-    { timeout: 120_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run('repartition-refused', async (world) => {
         const file = new Written(world, 'a.log');
@@ -201,7 +202,7 @@ describe('another number of partitions', { concurrency: 2 }, () => {
     },
   );
 
-  test('who starts while it is under way waits until it is done', { timeout: 120_000 }, async () => {
+  test('who starts while it is under way waits until it is done', { timeout: TEST_MS }, async () => {
     await World.run('repartition-waiting', async (world) => {
       const file = new Written(world, 'a.log');
       file.line();

@@ -11,6 +11,7 @@ import { partitionOf } from '../common/subjects.ts';
 import { destinationOf } from '../receiver/names.ts';
 import { type Generation, generation, joinedOf, publish, replayed, setUp, startReplay } from './chunks.ts';
 import { assertShared, baseSeed, bytesIn, Hosts, random, World, type Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';
 import { ended, fails, stops } from './said.ts';
 import { SmallDisk } from './small-disk.ts';
@@ -181,7 +182,7 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
         if (moment === 'written') return (await bytesIn([out])) > bytesBefore;
         return (state?.reached ?? 0) > reachedBefore;
       };
-      assert.ok(await until(isThen, { timeoutMs: 30_000, everyMs: 3 }), `${moment} never came`);
+      assert.ok(await until(isThen, { timeoutMs: WAIT_MS, everyMs: 3 }), `${moment} never came`);
       await sleep(rand() * 30);
       if (moment === 'stop') {
         daemon.child.kill('SIGINT');
@@ -231,7 +232,7 @@ test('a connection that is cut in the middle', async () => {
     for (let cuts = 1; cuts <= 3; cuts += 1) {
       const before = await bytesIn([out]);
       await until(async () => (await bytesIn([out])) > before || daemon.child.exitCode !== null, {
-        timeoutMs: 30_000,
+        timeoutMs: WAIT_MS,
         everyMs: 3,
       });
       proxy.cut();
@@ -301,7 +302,7 @@ describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () =>
         ({ messages } = state);
         return same;
       };
-      await until(isQuiet, { timeoutMs: 20_000, everyMs: 1_500 });
+      await until(isQuiet, { timeoutMs: WAIT_MS, everyMs: 1_500 });
       const { code, stderr } = await replayed(world, 'out');
       assert.equal(code, 0, stderr);
       await assertShared(hosts.files, [world.out], SOON_MS);
@@ -343,7 +344,7 @@ describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () =>
         return true;
       };
       assert.ok(
-        await until(isThere, { timeoutMs: 30_000, everyMs: 200 }),
+        await until(isThere, { timeoutMs: WAIT_MS, everyMs: 200 }),
         'not all of it is in both together',
       );
       for (const file of hosts.files) {

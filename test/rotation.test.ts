@@ -8,6 +8,7 @@ import { test } from 'node:test';
 
 import { activeName, compressedName, segmentName } from '../receiver/names.ts';
 import { assertIdentical, assertShared, centralFiles, type Daemon, World, Written } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 
 interface Crash {
   readonly title: string;
@@ -47,7 +48,7 @@ const CRASHES: readonly Crash[] = [
 ];
 
 for (const format of ['plain', 'zstd'] as const)
-  test(`a crash between any two steps of a rotation, in ${format}`, { timeout: 120_000 }, async (context) => {
+  test(`a crash between any two steps of a rotation, in ${format}`, { timeout: TEST_MS }, async (context) => {
     await World.run('rotation', async (world) => {
       const file = new Written(world, 'a.log');
       file.line();

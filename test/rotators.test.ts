@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 import { sleep, until } from '../common/run.ts';
 import { assertIdentical, type Truth, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { findLogrotate, type Logrotate } from './rotators/logrotate.ts';
 
 const LINES_A_SECOND = 20_000;
@@ -112,7 +113,7 @@ async function rotate(world: World, logrotate: Logrotate, writer: RotatedWriter)
   if (name === 'copytruncate') await writer.tell('go on');
 }
 
-test('logrotate in all its ways, while the writer goes on: identical', { timeout: 120_000 }, async () => {
+test('logrotate in all its ways, while the writer goes on: identical', { timeout: TEST_MS }, async () => {
   const logrotate = await findLogrotate();
   await World.run('logrotate', async (world) => {
     const first = await begin(world);
@@ -121,7 +122,10 @@ test('logrotate in all its ways, while the writer goes on: identical', { timeout
       (name) => new RotatedWriter(world, `${name}.log`, 'plain', LINES_A_SECOND / names.length),
     );
     const isWritten = (writer: RotatedWriter): boolean => existsSync(writer.file);
-    assert.ok(await until(() => writers.every(isWritten), { timeoutMs: 20_000 }), 'the writers do not write');
+    assert.ok(
+      await until(() => writers.every(isWritten), { timeoutMs: WAIT_MS }),
+      'the writers do not write',
+    );
     for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
       // A date of whole seconds names one file each.
       await sleep(900);
@@ -136,7 +140,7 @@ test('logrotate in all its ways, while the writer goes on: identical', { timeout
 
 test(
   'rotating-file-stream and RotatingFileHandler rotate what they write: identical',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('libraries', async (world) => {
       const first = await begin(world);
@@ -153,7 +157,7 @@ test(
 
 test(
   'pino-roll, which begins each file under a name of its own: identical',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('pino-roll', async (world) => {
       const first = await begin(world);

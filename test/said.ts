@@ -5,14 +5,9 @@ import assert from 'node:assert/strict';
 
 import { until } from '../common/run.ts';
 import type { Daemon } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 const WARN = 40;
-
-/** Under load a process takes seconds to start. */
-const WITHIN_MS = 30_000;
-
-/** The longest is --once without a server: 30 s. */
-const ENDS_WITHIN_MS = 45_000;
 
 interface LogLine {
   readonly level: number;
@@ -36,7 +31,7 @@ export function messages(daemon: Daemon, level = 0): string[] {
 }
 
 /** Waits for a warning or an error of the log, and returns it. */
-export async function warns(daemon: Daemon, pattern: RegExp, timeoutMs = WITHIN_MS): Promise<string> {
+export async function warns(daemon: Daemon, pattern: RegExp, timeoutMs = WAIT_MS): Promise<string> {
   return await finds(
     daemon,
     () => messages(daemon, WARN).find((line) => pattern.test(line)),
@@ -46,7 +41,7 @@ export async function warns(daemon: Daemon, pattern: RegExp, timeoutMs = WITHIN_
 }
 
 /** Waits for any message of the log, and returns it. */
-export async function logs(daemon: Daemon, pattern: RegExp, timeoutMs = WITHIN_MS): Promise<string> {
+export async function logs(daemon: Daemon, pattern: RegExp, timeoutMs = WAIT_MS): Promise<string> {
   return await finds(daemon, () => messages(daemon).find((line) => pattern.test(line)), pattern, timeoutMs);
 }
 
@@ -70,7 +65,7 @@ export async function stops(daemon: Daemon): Promise<void> {
 export async function ended(daemon: Daemon): Promise<number | null> {
   const timer = setTimeout(() => {
     void daemon.kill();
-  }, ENDS_WITHIN_MS);
+  }, WAIT_MS);
   const code = await daemon.exited;
   clearTimeout(timer);
   return code;

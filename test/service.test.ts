@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { type Endpoint, serve, SERVICE_ERROR, SERVICE_ERROR_CODE } from '../common/service.ts';
 import { until } from '../common/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 
 const endpoint: Endpoint = {
   name: 'echo',
@@ -79,7 +80,7 @@ async function ask(nc: NatsConnection, subject: string, count: number): Promise<
     },
   });
   nc.publish(subject, '', { reply: inbox });
-  await until(() => answers.length >= count, { timeoutMs: 10_000 });
+  await until(() => answers.length >= count, { timeoutMs: WAIT_MS });
   subscription.unsubscribe();
   return answers;
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { onPath } from '../common/nats-server-binary.ts';
+import { TEST_MS } from './patience.ts';
 
 const run = promisify(execFile);
 
@@ -83,7 +84,7 @@ async function output(
   cwd: string,
   env: NodeJS.ProcessEnv,
 ): Promise<string> {
-  const { stdout, stderr } = await run(program, args, { cwd, env, timeout: 120_000 });
+  const { stdout, stderr } = await run(program, args, { cwd, env, timeout: TEST_MS });
   assert.equal(stderr, '', `${program} ${args.join(' ')}`);
   return stdout;
 }

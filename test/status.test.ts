@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import type { HostRow, Status } from '../cli/status-types.ts';
 import { until } from '../common/run.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 interface Looked {
   readonly code: number | null;
@@ -37,7 +38,7 @@ async function look(world: World): Promise<Looked> {
 async function looksUntil(
   world: World,
   isIt: (looked: Looked) => boolean,
-  timeoutMs = 30_000,
+  timeoutMs = WAIT_MS,
 ): Promise<Looked> {
   let looked = await look(world);
   await until(async () => isIt(looked) || isIt((looked = await look(world))), { timeoutMs, everyMs: 100 });
@@ -62,7 +63,7 @@ async function fleet(world: World): Promise<{ file: Written; shipper: Daemon; re
 
 test(
   'a healthy fleet: exit 0, every documented key, and the numbers are right',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('healthy', async (world) => {
       const { file } = await fleet(world);
@@ -122,7 +123,7 @@ function fieldsOf(value: unknown, at = ''): string[] {
 
 test(
   'the receiver is killed while data is uncommitted: exit 3 and the sentence',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('no-receiver', async (world) => {
       const { file, receiver } = await fleet(world);
@@ -150,7 +151,7 @@ test(
 
 test(
   'a shipper that is killed is silent since its last heartbeat, and --forget takes it off the list',
-  { timeout: 180_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('silent', async (world) => {
       const { shipper } = await fleet(world);
@@ -175,7 +176,7 @@ test(
 
 test(
   'a shipper that stops is stopped; --forget refuses one that answers, and knows the others',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('stopped', async (world) => {
       const { shipper } = await fleet(world);
@@ -202,7 +203,7 @@ test(
   },
 );
 
-test('a shipper and a receiver that are paused hang nothing', { timeout: 120_000 }, async () => {
+test('a shipper and a receiver that are paused hang nothing', { timeout: TEST_MS }, async () => {
   await World.run('paused', async (world) => {
     const { shipper, receiver } = await fleet(world);
     for (const daemon of [shipper, receiver]) daemon.child.kill('SIGSTOP');
@@ -219,7 +220,7 @@ test('a shipper and a receiver that are paused hang nothing', { timeout: 120_000
 
 test(
   'bytes that are gone are reported lost, by the shipper and, when it has stopped, by the receiver',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('lost', async (world) => {
       const file = new Written(world, 'app.log');
@@ -230,7 +231,7 @@ test(
       await assertIdentical(world, [file]);
       file.append('x'.repeat(3_000_000));
       const isSeen = (): boolean => stateOf(world).includes(`"size":${statSync(file.file).size}`);
-      assert.ok(await until(isSeen, { timeoutMs: 30_000 }), 'the size is in the state');
+      assert.ok(await until(isSeen, { timeoutMs: WAIT_MS }), 'the size is in the state');
       assert.equal(await slow.stop(), 0);
       rmSync(file.file);
       // What is written there next says that it will not come back.
@@ -263,23 +264,23 @@ function stateOf(world: World): string {
 
 test(
   '--watch in a pipe prints a screen each time, and ends well at SIGINT',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('watch', async (world) => {
       await fleet(world);
       const watch = world.start('watch', ['status', '--watch', '--server', world.server.url]);
       const screens = (): number => watch.stdout.split('no data is at risk\n').length - 1;
-      assert.ok(await until(() => screens() >= 2, { timeoutMs: 30_000 }), watch.stdout + watch.stderr);
+      assert.ok(await until(() => screens() >= 2, { timeoutMs: WAIT_MS }), watch.stdout + watch.stderr);
       // Once there was an answer, no answer is no end.
       await world.server.kill();
       assert.ok(
         await until(() => watch.stderr.includes('unreachable') || /cannot reach|lost/.test(watch.stderr), {
-          timeoutMs: 30_000,
+          timeoutMs: WAIT_MS,
         }),
       );
       await world.restartServer();
       const before = screens();
-      assert.ok(await until(() => screens() > before, { timeoutMs: 30_000 }), watch.stderr);
+      assert.ok(await until(() => screens() > before, { timeoutMs: WAIT_MS }), watch.stderr);
       watch.child.kill('SIGINT');
       assert.equal(await watch.exited, 0);
       assert.equal(watch.stdout.includes('\u001B'), false);
@@ -287,7 +288,7 @@ test(
   },
 );
 
-test('other streams of the same server are not mixed in', { timeout: 120_000 }, async () => {
+test('other streams of the same server are not mixed in', { timeout: TEST_MS }, async () => {
   await World.run('streams', async (world) => {
     await fleet(world);
     const other = path.join(world.dir, 'out-other');
@@ -299,7 +300,7 @@ test('other streams of the same server are not mixed in', { timeout: 120_000 }, 
         : JSON.parse(said.stdout);
     };
     let status = await command();
-    await until(async () => (status = await command()).receivers.length > 0, { timeoutMs: 30_000 });
+    await until(async () => (status = await command()).receivers.length > 0, { timeoutMs: WAIT_MS });
     assert.deepEqual(
       status.receivers.map(({ id }) => id),
       ['other-1'],
@@ -313,7 +314,7 @@ test('other streams of the same server are not mixed in', { timeout: 120_000 }, 
   });
 });
 
-test('no server, no stream, contradicting flags: one line each', { timeout: 120_000 }, async () => {
+test('no server, no stream, contradicting flags: one line each', { timeout: TEST_MS }, async () => {
   await World.run('refused', async (world) => {
     const cases = [
       [['--server', 'nats://127.0.0.1:1'], 1, /^logferry: cannot reach nats-server at [^\n]*\n$/],
@@ -331,7 +332,7 @@ test('no server, no stream, contradicting flags: one line each', { timeout: 120_
 
 test(
   'a user who may not ask the services is told so: nobody counts as silent',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     const users =
       'authorization { users: [ { user: all, password: a }, ' +

@@ -10,6 +10,7 @@ import { describe } from 'node:test';
 import { until } from '../common/run.ts';
 import type { Daemon } from './harness.ts';
 import { type Machine, Shared } from './machine.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, logs, messages, stops, warns } from './said.ts';
 
 const AS = '/var/log/app.log';
@@ -35,7 +36,10 @@ async function spooled(machine: Machine): Promise<number> {
 
 async function hasSpooled(machine: Machine, bytes: number): Promise<void> {
   const isThere = async (): Promise<boolean> => (await spooled(machine)) >= bytes;
-  assert.ok(await until(isThere, { timeoutMs: 20_000 }), `${await spooled(machine)} of ${bytes} are spooled`);
+  assert.ok(
+    await until(isThere, { timeoutMs: WAIT_MS }),
+    `${await spooled(machine)} of ${bytes} are spooled`,
+  );
 }
 
 /** Its input is at its end: everything is committed, nothing is left in the spool. */
@@ -119,7 +123,7 @@ describe('ship -', () => {
         most.bytes = Math.max(most.bytes, await spooled(machine));
         return shipper.child.exitCode !== null;
       };
-      assert.ok(await until(isOver, { timeoutMs: 40_000 }), shipper.stderr);
+      assert.ok(await until(isOver, { timeoutMs: WAIT_MS }), shipper.stderr);
       await endsByItself(shipper, machine);
       // The limit, and the read that reached it.
       assert.ok(most.bytes <= MIB + 64 * 1024, `${most.bytes} bytes were spooled`);

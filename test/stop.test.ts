@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { assertIdentical, central, type Daemon, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { ended, fails, logs, stops } from './said.ts';
 
 /** The server is alive and says nothing any more, as in a partition of the network; undone at the end of the world. */
@@ -117,7 +118,7 @@ describe('stopping', { concurrency: 2 }, () => {
       write();
       const arrived = async (): Promise<boolean> =>
         (await central(world.out, world.host, '/app.log')).toString() === written;
-      assert.ok(await until(arrived, { timeoutMs: 30_000 }));
+      assert.ok(await until(arrived, { timeoutMs: WAIT_MS }));
       freeze(world);
       for (let count = 0; count < 100; count += 1) write();
       await stopsWithout(first);
@@ -133,7 +134,7 @@ describe('stopping', { concurrency: 2 }, () => {
   test('while it waits for the host name, and before there was any connection', async () => {
     await World.run('stop-waiting', async (world) => {
       const first = world.ship();
-      await until(() => first.stderr.includes('no file matches'), { timeoutMs: 30_000 });
+      await until(() => first.stderr.includes('no file matches'), { timeoutMs: WAIT_MS });
       const state = ['--state', `${world.state}-2`];
       const second = world.ship([...state, '--lease', '60s']);
       await logs(second, /is held by a process/);

@@ -10,6 +10,7 @@ import { describe, test } from 'node:test';
 import { until } from '../common/run.ts';
 import { destinationOf } from '../receiver/names.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, messages, stops, warns } from './said.ts';
 
 const LONGEST = 255;
@@ -125,7 +126,7 @@ describe('names', { concurrency: 3 }, () => {
         await until(
           async () => (text = await centralText(world.out, world.host, file)) !== undefined && text !== '',
           {
-            timeoutMs: 20_000,
+            timeoutMs: WAIT_MS,
           },
         );
         assert.equal(text, `${JSON.stringify(file)}\n`, file);

@@ -11,6 +11,7 @@ import { startNatsServer } from '../common/nats-server.ts';
 import { sleep } from '../common/run.ts';
 import { deployed } from './deployed.ts';
 import { assertIdentical, baseSeed, random, STORE, World, Writer, Written } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 
 const CLUSTERS = ['west', 'east'] as const;
 
@@ -35,7 +36,7 @@ async function firstOf(cluster: (typeof CLUSTERS)[number], ports: Ports, store: 
   return config;
 }
 
-test('through a gateway: identical', { timeout: 120_000 }, async () => {
+test('through a gateway: identical', { timeout: TEST_MS }, async () => {
   const ports = {
     west: { routes: await freePort(), gateway: await freePort() },
     east: { routes: await freePort(), gateway: await freePort() },
@@ -55,11 +56,11 @@ test('through a gateway: identical', { timeout: 120_000 }, async () => {
         for (const file of files) file.line();
         world.receive(['--server', world.server.url, '--rotate-size', '200KiB']);
         world.ship(['--server', east.url]);
-        await assertIdentical(world, files, 60_000);
+        await assertIdentical(world, files);
         const writer = new Writer(files, random(baseSeed() * 100 + 47), { rotate: 'rename' });
         await sleep(2_000);
         await writer.stop();
-        await assertIdentical(world, files, 60_000);
+        await assertIdentical(world, files);
       },
       await firstOf('west', ports, STORE),
     );

@@ -9,11 +9,12 @@ import { openLink } from '../common/nats.ts';
 import { selectionOf } from '../common/selection.ts';
 import { streamInfo } from '../common/stream.ts';
 import { random, World } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 import { count, printed, Publisher, setUp, tailed } from './tailed.ts';
 
 test(
   'the last lines are found however far back they are, and beside many other files',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('tail-back', async (world) => {
       await setUp(world);

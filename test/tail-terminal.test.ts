@@ -6,7 +6,8 @@ import { test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { World } from './harness.ts';
-import { ended, ENTRY, printed, Publisher, setUp, WAIT_MS } from './tailed.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
+import { ended, ENTRY, printed, Publisher, setUp } from './tailed.ts';
 
 test('whoever reads may stop reading: it ends without a word', async () => {
   await World.run('tail-pipe', async (world) => {
@@ -18,7 +19,7 @@ test('whoever reads may stop reading: it ends without a word', async () => {
     const { stdout, stderr } = spawnSync(
       'sh',
       ['-c', `{ ${command}; } | head -n 3`, process.execPath, ENTRY, world.server.url],
-      { encoding: 'utf8', timeout: 60_000 },
+      { encoding: 'utf8', timeout: TEST_MS },
     );
     assert.equal(stdout, `web1 /a.log | ${'x'.repeat(99)}\n`.repeat(3));
     assert.match(stderr, /^exit 0\n$|begins at[^\n]*\nexit 0\n$/);
@@ -39,7 +40,7 @@ test(
       const inTerminal = (args: string, env: NodeJS.ProcessEnv = {}): Promise<string> =>
         new Promise((resolve) => {
           const command = `${process.execPath} ${ENTRY} tail --server ${world.server.url} ${args}`;
-          const options = { env: { ...process.env, TERM: 'xterm', NO_COLOR: '', ...env }, timeout: 60_000 };
+          const options = { env: { ...process.env, TERM: 'xterm', NO_COLOR: '', ...env }, timeout: TEST_MS };
           execFile('script', ['-qec', command, '/dev/null'], options, (_error, stdout) => resolve(stdout));
         });
       const coloured = await inTerminal('--no-follow');

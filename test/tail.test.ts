@@ -5,6 +5,7 @@ import { test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { World } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import {
   count,
   ended,
@@ -16,10 +17,9 @@ import {
   setUp,
   shipped,
   tailed,
-  WAIT_MS,
 } from './tailed.ts';
 
-test('two hosts, several files: selected, limited, as they were written', { timeout: 120_000 }, async () => {
+test('two hosts, several files: selected, limited, as they were written', { timeout: TEST_MS }, async () => {
   await World.run('tail', async (world) => {
     const [access, errors] = await hostWith(world, 'web1', 'access.log', 'error.log');
     const [app] = await hostWith(world, 'db1', 'app.log');
@@ -92,7 +92,7 @@ test('two hosts, several files: selected, limited, as they were written', { time
 
 test(
   'following: lines are whole, of mixed files, rotated, and several MiB long',
-  { timeout: 120_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('tail-follow', async (world) => {
       const [one, other] = await hostWith(world, 'web1', 'one.log', 'other.log');
@@ -202,7 +202,7 @@ test('--since starts at a time, says where the stream begins, and refuses what i
 
 test(
   'no stream yet: it waits, and says so; --no-follow fails; the server may go and come',
-  { timeout: 90_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('tail-server', async (world) => {
       const failed = await tailed(world, '--no-follow');

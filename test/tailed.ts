@@ -13,9 +13,9 @@ import { crc32, tailOf } from '../common/digest.ts';
 import { until } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import { InProcessShipper, type World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 export const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
-export const WAIT_MS = 30_000;
 
 interface Result {
   readonly code: number | null;
@@ -30,7 +30,7 @@ export async function tailed(world: World, ...args: readonly string[]): Promise<
 
 export async function ended(args: readonly string[]): Promise<Result> {
   const result = await new Promise<Result>((resolve) => {
-    const options = { timeout: 60_000, maxBuffer: 256 * 1024 * 1024, env: { ...process.env, NATS_URL: '' } };
+    const options = { timeout: TEST_MS, maxBuffer: 256 * 1024 * 1024, env: { ...process.env, NATS_URL: '' } };
     const child = execFile(process.execPath, [ENTRY, ...args], options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, stdout, stderr });
     });

@@ -4,6 +4,7 @@
 import { test, type TestContext } from 'node:test';
 
 import { baseSeed, World } from './harness.ts';
+import { TEST_MS } from './patience.ts';
 import type { Step, Style } from './tailing/plan.ts';
 import { play } from './tailing/play.ts';
 
@@ -52,7 +53,7 @@ async function part(t: TestContext, title: string, run: () => Promise<void>): Pr
 
 test(
   'whatever happens to the files of a host, every byte arrives in order',
-  { timeout: 180_000 },
+  { timeout: TEST_MS },
   async (t) => {
     await World.run('tailing', async (world) => {
       world.receive(['--rotate-size', '500KiB']);

@@ -13,6 +13,7 @@ import { sleep, until } from '../common/run.ts';
 import { destinationOf, isSegmentOf } from '../receiver/names.ts';
 import { COPIES_DIRECTORY, segmentsOf } from '../receiver/segments.ts';
 import { baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, fails, messages } from './said.ts';
 
 const KILLS = Math.ceil(Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10) / 3);
@@ -40,7 +41,7 @@ async function arrived(world: World, files: readonly Written[]): Promise<void> {
       const text = await decoded(world, file).catch(() => Buffer.alloc(0));
       return text.subarray(-tail.length).equals(tail);
     };
-    assert.ok(await until(isThere, { timeoutMs: 20_000, everyMs: 50 }), `${file.file} has not arrived`);
+    assert.ok(await until(isThere, { timeoutMs: WAIT_MS, everyMs: 50 }), `${file.file} has not arrived`);
   }
 }
 
@@ -50,7 +51,7 @@ async function allCompressed(world: World, file: Written, extension: string): Pr
     (await segmentsOf(world.out, destinationOf(world.host, file.file))).every(
       ({ name, active }) => active || name.endsWith(extension),
     );
-  assert.ok(await until(isDone, { timeoutMs: 20_000, everyMs: 100 }), 'some segments stay as they are');
+  assert.ok(await until(isDone, { timeoutMs: WAIT_MS, everyMs: 100 }), 'some segments stay as they are');
 }
 
 async function cat(
@@ -95,7 +96,7 @@ async function whileCompressing(world: World): Promise<void> {
     }
   };
   assert.ok(
-    await until(isCopying, { timeoutMs: 15_000, everyMs: 1 }),
+    await until(isCopying, { timeoutMs: WAIT_MS, everyMs: 1 }),
     'nothing was compressed when the kill was due',
   );
 }
@@ -108,7 +109,7 @@ for (const [index, [encoding, extension]] of (
 ).entries())
   test(
     `SIGKILL of a receiver that compresses with ${encoding}: every byte once, and nothing left behind`,
-    { timeout: 60_000 },
+    { timeout: TEST_MS },
     async () => {
       const seed = baseSeed() * 100 + 60 + index;
       const rand = random(seed);
@@ -157,11 +158,11 @@ async function atRest(world: World): Promise<number> {
     last = (await jsm.streams.info('LOGS')).state.last_seq;
     return last === before && (await world.uncommitted()) === 0;
   };
-  assert.ok(await until(isStill, { timeoutMs: 15_000, everyMs: 600 }), 'never at rest');
+  assert.ok(await until(isStill, { timeoutMs: WAIT_MS, everyMs: 600 }), 'never at rest');
   return last;
 }
 
-test('a file of which retention removed every byte is not shipped again', { timeout: 60_000 }, async () => {
+test('a file of which retention removed every byte is not shipped again', { timeout: TEST_MS }, async () => {
   await World.run('removed', async (world) => {
     const file = new Written(world, 'a.log');
     // Every write makes a segment, and none is kept.
@@ -172,7 +173,7 @@ test('a file of which retention removed every byte is not shipped again', { time
       (await segmentsOf(world.out, destinationOf(world.host, file.file))).map(({ size }) => size);
     const isEmptied = async (): Promise<boolean> => JSON.stringify(await sizes()) === '[0]';
     for (let line = 0; line < 600; line += 1) file.line(100);
-    assert.ok(await until(isEmptied, { timeoutMs: 15_000, everyMs: 100 }), 'retention leaves something');
+    assert.ok(await until(isEmptied, { timeoutMs: WAIT_MS, everyMs: 100 }), 'retention leaves something');
     const published = await atRest(world);
     await receiver.kill();
     receiver = world.receive(args);
@@ -201,7 +202,7 @@ test('a file of which retention removed every byte is not shipped again', { time
 
 test(
   'what retention removed stays committed, over kills and without a bucket',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await World.run('retention', async (world) => {
       const file = new Written(world, 'a.log');
@@ -223,7 +224,7 @@ test(
       };
       file.line();
       await write();
-      assert.ok(await until(isTrimmed, { timeoutMs: 15_000, everyMs: 100 }), 'retention removes nothing');
+      assert.ok(await until(isTrimmed, { timeoutMs: WAIT_MS, everyMs: 100 }), 'retention removes nothing');
       const published = await atRest(world);
       await receiver.kill();
       receiver = world.receive(args);
@@ -237,7 +238,7 @@ test(
       await jsm.streams.delete('KV_LOGS_partitions');
       receiver = world.receive(args);
       await write();
-      assert.ok(await until(isTrimmed, { timeoutMs: 15_000, everyMs: 100 }), 'retention removes no more');
+      assert.ok(await until(isTrimmed, { timeoutMs: WAIT_MS, everyMs: 100 }), 'retention removes no more');
       await atRest(world);
       assert.equal(await receiver.stop(), 0);
       assert.equal(await shipper.stop(), 0);
@@ -261,7 +262,7 @@ test(
   },
 );
 
-test('--once compresses before it ends; --file-mode and --file-owner', { timeout: 30_000 }, async () => {
+test('--once compresses before it ends; --file-mode and --file-owner', { timeout: TEST_MS }, async () => {
   await World.run('once', async (world) => {
     const file = new Written(world, 'a.log');
     for (let line = 0; line < 30_000; line += 1) file.line(100);
@@ -290,7 +291,7 @@ test('--once compresses before it ends; --file-mode and --file-owner', { timeout
 
 test(
   'files that may not be given away: one line before anything is received',
-  { timeout: 30_000 },
+  { timeout: TEST_MS },
   async (t) => {
     const somebody = { uid: 65_534, gid: 65_534 };
     if (

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 
 import { until } from '../common/run.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { assertClear, stops, warns } from './said.ts';
 
 const DAY_MS = 86_400_000;
@@ -43,7 +44,7 @@ function assertAlive(daemons: readonly Daemon[]): void {
   }
 }
 
-test('no room for the stream that has vanished: it is waited for', { timeout: 90_000 }, async () => {
+test('no room for the stream that has vanished: it is waited for', { timeout: TEST_MS }, async () => {
   const little = `
     accounts { LITTLE { jetstream { max_file: 1GB }, users: [{ user: little, password: little }] } }
     no_auth_user: little`;
@@ -68,13 +69,13 @@ test('no room for the stream that has vanished: it is waited for', { timeout: 90
   await World.run('no-room-again', run, little);
 });
 
-test('altered since the start: what vanishes comes back as it was last', { timeout: 90_000 }, async () => {
+test('altered since the start: what vanishes comes back as it was last', { timeout: TEST_MS }, async () => {
   await World.run('altered', async (world) => {
     const { file, daemons } = await begin(world);
     await setUp(world, ['--max-age', '3d', '--alter']);
     // A shipper that has nothing to do looks every ten seconds.
     for (const directory of [world.state, path.join(world.out, '.logferry')])
-      assert.ok(await until(async () => await remembers(directory, 3), { timeoutMs: 30_000 }), directory);
+      assert.ok(await until(async () => await remembers(directory, 3), { timeoutMs: WAIT_MS }), directory);
     const jsm = await world.jsm();
     for (const name of ['KV_LOGS_members', 'LOGS']) {
       const before = await jsm.streams.info(name);
@@ -83,7 +84,7 @@ test('altered since the start: what vanishes comes back as it was last', { timeo
         const names = await jsm.streams.names().next();
         return names.includes(name);
       };
-      assert.ok(await until(isBack, { timeoutMs: 30_000 }), `${name} does not come back`);
+      assert.ok(await until(isBack, { timeoutMs: WAIT_MS }), `${name} does not come back`);
       file.line();
       await assertIdentical(world, [file]);
       const { config } = await jsm.streams.info(name);

@@ -25,6 +25,7 @@ import {
   Writer,
   Written,
 } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
 
@@ -136,7 +137,7 @@ async function received(
       files = await centralFiles(world.out, world.host, file.file);
       return isReady(files);
     },
-    { timeoutMs: 30_000, everyMs: 100 },
+    { timeoutMs: WAIT_MS, everyMs: 100 },
   );
   assert.ok(isReady(files), files.join(' '));
   return { file, files };
@@ -159,7 +160,7 @@ function assertFound(rows: readonly Row[], at: number, mostBytes: number): Found
 }
 
 describe('verify', { concurrency: 2 }, () => {
-  test('passes while lines are still being written and files rotate', { timeout: 120_000 }, async () => {
+  test('passes while lines are still being written and files rotate', { timeout: TEST_MS }, async () => {
     await World.run('verify-running', async (world) => {
       const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
       world.receive([...SEGMENTS, '--compress', 'zstd']);
@@ -185,7 +186,7 @@ describe('verify', { concurrency: 2 }, () => {
     });
   });
 
-  test('a flipped byte in an active file is named, with where it is', { timeout: 90_000 }, async () => {
+  test('a flipped byte in an active file is named, with where it is', { timeout: TEST_MS }, async () => {
     await World.run('verify-active', async (world) => {
       const { file, files } = await received(world, []);
       const [name] = files;
@@ -218,7 +219,7 @@ describe('verify', { concurrency: 2 }, () => {
     });
   });
 
-  test('a flipped byte in a plain segment', { timeout: 90_000 }, async () => {
+  test('a flipped byte in a plain segment', { timeout: TEST_MS }, async () => {
     await World.run('verify-segment', async (world) => {
       const { file, files } = await received(world, SEGMENTS, (all) => all.length > 2);
       const [first, second] = files;
@@ -240,7 +241,7 @@ describe('verify', { concurrency: 2 }, () => {
   ] as const)
     test(
       `a flipped byte in what a ${encoding} segment holds, and one in its file`,
-      { timeout: 90_000 },
+      { timeout: TEST_MS },
       async () => {
         await World.run(`verify-${encoding}`, async (world) => {
           const options = [...SEGMENTS, '--compress', encoding];
@@ -275,7 +276,7 @@ describe('verify', { concurrency: 2 }, () => {
       },
     );
 
-  test('a flipped byte in a file of zstd frames', { timeout: 90_000 }, async () => {
+  test('a flipped byte in a file of zstd frames', { timeout: TEST_MS }, async () => {
     await World.run('verify-frames', async (world) => {
       const { file, files } = await received(world, ['--format', 'zstd']);
       const [name] = files;
@@ -301,7 +302,7 @@ describe('verify', { concurrency: 2 }, () => {
 
   test(
     'a generation that is gone from its host is checked by the ledger, compacted or not',
-    { timeout: 120_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run('verify-gone', async (world) => {
         const file = new Written(world, 'a.log');
@@ -317,7 +318,7 @@ describe('verify', { concurrency: 2 }, () => {
         await rm(`${file.file}.1`);
         shipper = world.ship();
         await until(() => shipper.stderr.includes('publishing') || shipper.stderr.includes('shipping'), {
-          timeoutMs: 5_000,
+          timeoutMs: WAIT_MS,
         });
         const check = async (): Promise<void> => {
           const { code, rows } = await verified(world);
@@ -339,14 +340,14 @@ describe('verify', { concurrency: 2 }, () => {
           await flip(central, 1_234_567);
         };
         const central = path.join(world.out, world.host, file.file);
-        await until(async () => (await verify(world)).code === 0, { timeoutMs: 20_000 });
+        await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
         await check();
         await receiver.stop();
         const ledgerFile = ledgerPath(world.out, partitionOf(world.host, 64));
         const { ledger } = await loadLedger(ledgerFile, '', partitionOf(world.host, 64));
         await writeFile(ledgerFile, compactLines(ledger).map(encodeLine).join(''));
         receiver = world.receive();
-        await until(async () => (await verify(world)).code === 0, { timeoutMs: 20_000 });
+        await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
         await check();
         // One that an older logferry has compacted.
         await receiver.stop();
@@ -355,7 +356,7 @@ describe('verify', { concurrency: 2 }, () => {
         );
         await writeFile(ledgerFile, bare.map(encodeLine).join(''));
         world.receive();
-        await until(async () => (await verify(world)).code === 0, { timeoutMs: 20_000 });
+        await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
         const { code, rows } = await verified(world);
         assert.equal(code, 0);
         assert.equal(
@@ -367,7 +368,7 @@ describe('verify', { concurrency: 2 }, () => {
     },
   );
 
-  test('a central file that was cut off', { timeout: 90_000 }, async () => {
+  test('a central file that was cut off', { timeout: TEST_MS }, async () => {
     await World.run('verify-cut', async (world) => {
       const { file, files } = await received(world, []);
       const [name] = files;
@@ -386,7 +387,7 @@ describe('verify', { concurrency: 2 }, () => {
 
   test(
     'a shipper that does not run: not verified, and damage is found all the same',
-    { timeout: 90_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run('verify-silent', async (world) => {
         const file = new Written(world, 'a.log');
@@ -408,7 +409,7 @@ describe('verify', { concurrency: 2 }, () => {
 
   test(
     'a generation that was copied and truncated is compared with its copy',
-    { timeout: 90_000 },
+    { timeout: TEST_MS },
     async () => {
       await World.run('verify-copytruncate', async (world) => {
         const file = new Written(world, 'a.log');
@@ -434,7 +435,7 @@ describe('verify', { concurrency: 2 }, () => {
         const away = await verified(world);
         assert.equal(away.code, 1);
         world.ship();
-        await until(async () => (await verify(world)).code === 0, { timeoutMs: 20_000 });
+        await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
         const gone = await verified(world);
         assert.equal(gone.code, 0, JSON.stringify(gone.rows));
         assert.ok(sum(gone.rows, ({ byLedger }) => byLedger) > 0);
@@ -443,7 +444,7 @@ describe('verify', { concurrency: 2 }, () => {
     },
   );
 
-  test('two receivers that share, and one of them away', { timeout: 120_000 }, async () => {
+  test('two receivers that share, and one of them away', { timeout: TEST_MS }, async () => {
     await World.run('verify-shared', async (world) => {
       const outs = ['a', 'b'].map((name) => path.join(world.dir, name));
       const [a = '', b = ''] = outs;
@@ -481,7 +482,7 @@ describe('verify', { concurrency: 2 }, () => {
     });
   });
 
-  test('directories without a server, and what retention removed', { timeout: 90_000 }, async () => {
+  test('directories without a server, and what retention removed', { timeout: TEST_MS }, async () => {
     await World.run('verify-offline', async (world) => {
       const { file } = await received(world, [...SEGMENTS, '--keep-count', '1'], (all) => all.length === 2);
       const { code, rows } = await verified(world);

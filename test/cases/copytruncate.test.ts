@@ -16,6 +16,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { TAIL_BYTES } from '../../common/chunk.ts';
 import { HEAD_BYTES } from '../../shipper/identity.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
+import { TEST_MS } from '../patience.ts';
 
 const cases = Cases.share('copytruncate');
 
@@ -84,7 +85,7 @@ async function createdAgain(t: TestContext, factor: number): Promise<void> {
   });
 }
 
-describe('files that are truncated or created again', { concurrency: 6, timeout: 60_000 }, () => {
+describe('files that are truncated or created again', { concurrency: 6, timeout: TEST_MS }, () => {
   test('case 22: copied and truncated while the shipper runs', async (t) => {
     await cases.run(t, async (host) => {
       const log = await begin(host);

@@ -17,6 +17,7 @@ import { describe, test } from 'node:test';
 import { until } from '../../common/run.ts';
 import { baseSeed, random } from '../harness.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
+import { TEST_MS, WAIT_MS } from '../patience.ts';
 
 const cases = Cases.share('deletion');
 
@@ -43,7 +44,7 @@ function shipAsReader(host: CaseHost, glob = '*.log'): void {
   host.shipProcess(glob, AS_READER);
 }
 
-describe('files that are deleted, and bytes of all kinds', { concurrency: 6, timeout: 60_000 }, () => {
+describe('files that are deleted, and bytes of all kinds', { concurrency: 6, timeout: TEST_MS }, () => {
   test('case 30: deleted with unread bytes', async (t) => {
     await cases.run(t, async (host) => {
       const log = await begin(host);
@@ -62,7 +63,7 @@ describe('files that are deleted, and bytes of all kinds', { concurrency: 6, tim
       proxy.close();
       appendFileSync(log.path, 'these bytes are gone\n');
       const isSeen = (): boolean => stateOf(host).includes(`"size":${statSync(log.path).size}`);
-      assert.ok(await until(isSeen, { timeoutMs: 10_000 }), 'the size is in the state');
+      assert.ok(await until(isSeen, { timeoutMs: WAIT_MS }), 'the size is in the state');
       await host.stop();
       rmSync(log.path);
       proxy.open();

@@ -18,6 +18,7 @@ import { createGzip, createZstdCompress, gzipSync } from 'node:zlib';
 
 import { sleep, until } from '../../common/run.ts';
 import { assertIdentical, World, Written } from '../harness.ts';
+import { TEST_MS, WAIT_MS } from '../patience.ts';
 
 /** As gzip and zstd do it: the compressed file gets the time of the original, which goes. */
 async function compress(file: string, kind: 'gz' | 'zst' = 'gz'): Promise<void> {
@@ -54,7 +55,7 @@ async function whileDown(
 }
 
 for (const kind of ['gz', 'zst'] as const)
-  test(`case 20: rotated to .${kind} while down`, { timeout: 60_000 }, async () => {
+  test(`case 20: rotated to .${kind} while down`, { timeout: TEST_MS }, async () => {
     await whileDown(async (file) => {
       file.rotate();
       file.line();
@@ -62,7 +63,7 @@ for (const kind of ['gz', 'zst'] as const)
     });
   });
 
-test('case 20: rotated twice while down, both compressed', { timeout: 60_000 }, async () => {
+test('case 20: rotated twice while down, both compressed', { timeout: TEST_MS }, async () => {
   await whileDown(async (file) => {
     file.rotate();
     for (let line = 0; line < 30; line += 1) file.line();
@@ -75,7 +76,7 @@ test('case 20: rotated twice while down, both compressed', { timeout: 60_000 }, 
   });
 });
 
-test('case 20: copied, truncated and compressed while down', { timeout: 60_000 }, async () => {
+test('case 20: copied, truncated and compressed while down', { timeout: TEST_MS }, async () => {
   await whileDown(async (file) => {
     await file.copyTruncate();
     await compress(`${file.file}.1`);
@@ -83,7 +84,7 @@ test('case 20: copied, truncated and compressed while down', { timeout: 60_000 }
   });
 });
 
-test('case 20: compressed after it was shipped: nothing twice', { timeout: 60_000 }, async () => {
+test('case 20: compressed after it was shipped: nothing twice', { timeout: TEST_MS }, async () => {
   await World.run('elsewhere', async (world) => {
     const file = new Written(world, 'app.log');
     for (let line = 0; line < 50; line += 1) file.line();
@@ -108,7 +109,7 @@ test('case 20: compressed after it was shipped: nothing twice', { timeout: 60_00
   });
 });
 
-test('case 21: the .gz is still being written when the shipper starts', { timeout: 60_000 }, async () => {
+test('case 21: the .gz is still being written when the shipper starts', { timeout: TEST_MS }, async () => {
   let whole = Buffer.alloc(0);
   await whileDown(
     async (file) => {
@@ -122,7 +123,7 @@ test('case 21: the .gz is still being written when the shipper starts', { timeou
       await until(
         () => readFileSync(path.join(world.dir, 'ship.log'), 'utf8').includes('still being written'),
         {
-          timeoutMs: 10_000,
+          timeoutMs: WAIT_MS,
         },
       );
       await writeFile(`${file.file}.1.gz`, whole);
@@ -132,7 +133,7 @@ test('case 21: the .gz is still being written when the shipper starts', { timeou
 
 test(
   'case 16: moved to another directory while down, and followed by another',
-  { timeout: 60_000 },
+  { timeout: TEST_MS },
   async () => {
     await whileDown(async (file, world) => {
       await mkdir(path.join(world.source, 'old'));
@@ -145,7 +146,7 @@ test(
   },
 );
 
-test('case 16: moved out of the directory while down, under another name', { timeout: 60_000 }, async () => {
+test('case 16: moved out of the directory while down, under another name', { timeout: TEST_MS }, async () => {
   await whileDown(async (file, world) => {
     await mkdir(path.join(world.dir, 'archive'));
     file.rotateTo(path.join(world.dir, 'archive', 'what.was.shipped'));

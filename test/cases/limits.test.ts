@@ -8,8 +8,8 @@ import { test } from 'node:test';
 
 import { inParallel, until } from '../../common/run.ts';
 import { assertIdentical, type Daemon, World, Written } from '../harness.ts';
+import { WAIT_MS } from '../patience.ts';
 
-const WITHIN_MS = 60_000;
 const DIRECTORIES = 6;
 /** Fewer than directories: chokidar watches each of them. */
 const WATCHES = 3;
@@ -46,13 +46,13 @@ for (const [what, limit] of [
       for (const file of files) file.line();
       world.receive();
       const shipper = ship(world, '*/*.log', within(limit));
-      await assertIdentical(world, files, WITHIN_MS);
+      await assertIdentical(world, files);
       for (const file of files) {
         file.line();
         file.rotate();
         file.line();
       }
-      await assertIdentical(world, files, WITHIN_MS);
+      await assertIdentical(world, files);
       assert.equal(
         countOf(shipper.stderr, `raise it with sysctl fs.inotify.${what} (now `),
         1,
@@ -77,7 +77,7 @@ void test('case 38: 50,000 files, here 2,000, every other one the same as its ne
         return 0;
       }
     };
-    await until(() => count() >= MANY, { timeoutMs: WITHIN_MS, everyMs: 100 });
+    await until(() => count() >= MANY, { timeoutMs: WAIT_MS, everyMs: 100 });
     assert.equal(count(), MANY);
     assert.equal(await shipper.stop(), 0);
     await inParallel(names.entries(), AT_ONCE, async ([number, name]) => {
@@ -94,7 +94,7 @@ void test('case 39: descriptor limit reached: closed, opened again, rotated mean
     const limit = ['/bin/sh', '-c', `ulimit -n ${DESCRIPTORS} && exec "$0" "$@"`];
     const shipper = ship(world, '*.log', limit);
     // What is rotated away before its very first look is not shipped.
-    await assertIdentical(world, files, WITHIN_MS);
+    await assertIdentical(world, files);
     // In turns: most have been closed by the time that it is theirs again.
     for (const file of files) file.line();
     for (const [number, file] of files.entries())
@@ -103,7 +103,7 @@ void test('case 39: descriptor limit reached: closed, opened again, rotated mean
         file.rotate();
         if (number % 2 === 0) file.line();
       }
-    await assertIdentical(world, files, WITHIN_MS);
+    await assertIdentical(world, files);
     assert.equal(countOf(shipper.stderr, 'raise it with ulimit -n'), 1, shipper.stderr);
     assert.equal(await shipper.stop(), 0);
   });

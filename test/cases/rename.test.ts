@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 
 import { plainSource } from '../harness.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
+import { TEST_MS } from '../patience.ts';
 
 const cases = Cases.share('rename');
 
@@ -19,7 +20,7 @@ async function begin(host: CaseHost, glob = '*.log'): Promise<Log> {
   return log;
 }
 
-describe('files that are renamed', { concurrency: 6, timeout: 60_000 }, () => {
+describe('files that are renamed', { concurrency: 6, timeout: TEST_MS }, () => {
   test('case 11: renamed and created anew while all was shipped', async (t) => {
     await cases.run(t, async (host) => {
       const log = await begin(host);

@@ -16,6 +16,7 @@ import { describe, test } from 'node:test';
 import { until } from '../../common/run.ts';
 import { HEAD_BYTES } from '../../shipper/identity.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
+import { TEST_MS, WAIT_MS } from '../patience.ts';
 
 const cases = Cases.share('small-files');
 
@@ -37,7 +38,7 @@ function retarget(link: string, target: string): void {
   renameSync(`${link}.new`, link);
 }
 
-describe('small files and identity', { concurrency: 6, timeout: 60_000 }, () => {
+describe('small files and identity', { concurrency: 6, timeout: TEST_MS }, () => {
   test('case 01: an empty file gives no file at the destination until it has a byte', async (t) => {
     await cases.run(t, async (host) => {
       const [empty, other] = [host.log('empty.log'), host.log('other.log')];
@@ -161,7 +162,7 @@ describe('small files and identity', { concurrency: 6, timeout: 60_000 }, () => 
       writeFileSync(first, 'one file\n');
       linkSync(first, host.file('n.log'));
       host.ship();
-      await until(async () => (await host.centralNames()).length > 0, { timeoutMs: 10_000 });
+      await until(async () => (await host.centralNames()).length > 0, { timeoutMs: WAIT_MS });
       const [central = ''] = await host.centralNames();
       const log = host.log(path.basename(central));
       log.wrote('one file\n');

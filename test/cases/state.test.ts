@@ -17,13 +17,13 @@ import { describe, test } from 'node:test';
 
 import { until } from '../../common/run.ts';
 import type { Daemon } from '../harness.ts';
+import { TEST_MS, WAIT_MS } from '../patience.ts';
 import { SmallDisk } from '../small-disk.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 
 const cases = Cases.share('state');
 
 const PUBLISH = 'HPUB logs.';
-const WITHIN_MS = 20_000;
 const HOUR_S = 3_600;
 
 /** Shifts the clock of a process by an hour with each SIGUSR2: forward, back, and back once more. */
@@ -88,7 +88,7 @@ const CHANGES: readonly ((log: Log) => void)[] = [
   },
 ];
 
-describe('state, crashes and clocks', { concurrency: 6, timeout: 90_000 }, () => {
+describe('state, crashes and clocks', { concurrency: 6, timeout: TEST_MS }, () => {
   test('case 40: the state truncated, empty, older, deleted, from another host', async (t) => {
     await cases.run(t, async (host) => {
       const [log, other] = [host.log('app.log'), host.log('copied.log')];
@@ -202,7 +202,7 @@ describe('state, crashes and clocks', { concurrency: 6, timeout: 90_000 }, () =>
         const before = await host.lastSeq();
         proxy.drop = (data, way) => (left ||= way === 'up' && data.includes(PUBLISH));
         change(log);
-        assert.ok(await until(() => left, { timeoutMs: WITHIN_MS }), 'nothing was published');
+        assert.ok(await until(() => left, { timeoutMs: WAIT_MS }), 'nothing was published');
         assert.equal(await host.lastSeq(), before);
         await killed();
         // Published, and the answer is lost.
@@ -214,7 +214,7 @@ describe('state, crashes and clocks', { concurrency: 6, timeout: 90_000 }, () =>
         const then = await host.lastSeq();
         change(log);
         const isThere = async (): Promise<boolean> => (await host.lastSeq()) > then;
-        assert.ok(await until(isThere, { timeoutMs: WITHIN_MS }), 'nothing was published');
+        assert.ok(await until(isThere, { timeoutMs: WAIT_MS }), 'nothing was published');
         await killed();
         // Answered and committed, and the state is from before: it is saved within a second.
         change(log);
@@ -311,13 +311,13 @@ describe('state, crashes and clocks', { concurrency: 6, timeout: 90_000 }, () =>
       const [one, other] = [host.log('one.log'), host.log('other.log')];
       for (const log of [one, other]) log.lines(5);
       const first = host.ship('one.log');
-      await until(async () => (await host.centralNames()).length > 0, { timeoutMs: WITHIN_MS });
+      await until(async () => (await host.centralNames()).length > 0, { timeoutMs: WAIT_MS });
       const second = host.ship('other.log', { state: `${host.state}-2` });
       await host.says(/the host name .* is held by a process/);
       one.lines(5);
       const central = path.join(host.world.out, host.name, one.path);
       const isThere = (): boolean => existsSync(central) && statSync(central).size === one.written.length;
-      assert.ok(await until(isThere, { timeoutMs: WITHIN_MS }));
+      assert.ok(await until(isThere, { timeoutMs: WAIT_MS }));
       assert.deepEqual(await host.centralNames(), [central], 'the second waits');
       await first.stop();
       await host.arrives();

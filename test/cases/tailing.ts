@@ -22,10 +22,9 @@ import { partitionOf } from '../../common/subjects.ts';
 import type { ShipOptions } from '../../shipper/options.ts';
 import { ship } from '../../shipper/ship.ts';
 import { central, centralFiles, type Daemon, shipOptions, World } from '../harness.ts';
+import { WAIT_MS } from '../patience.ts';
 import { Proxy } from '../proxy.ts';
 
-/** A case is over long before, or never. */
-const WITHIN_MS = 30_000;
 const LEASE_MS = 2_000;
 /** Longer than a step of a file system's clock, 10 ms at the most. */
 const TICK_MS = 12;
@@ -234,7 +233,7 @@ export class CaseHost {
             .split('\n')
             .filter((line) => pattern.test(line)).length
         : 0;
-    const said = await until(() => count() >= times, { timeoutMs: WITHIN_MS });
+    const said = await until(() => count() >= times, { timeoutMs: WAIT_MS });
     assert.ok(said, `${String(pattern)} was not said ${times} times, see ${this.logFile}`);
   }
 
@@ -253,7 +252,7 @@ export class CaseHost {
       for (const log of logs) if ((await size(log)) < log.written.length) return false;
       return await this.#isProcessed();
     };
-    await until(isThere, { timeoutMs: WITHIN_MS, everyMs: 30 });
+    await until(isThere, { timeoutMs: WAIT_MS, everyMs: 30 });
     const expected = new Set<string>();
     for (const log of logs) {
       const want = log.written;

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 import { until } from '../../common/run.ts';
+import { WAIT_MS } from '../patience.ts';
 
 const LISTENER = `
 use Socket;
@@ -33,7 +34,7 @@ export class NotifySocket {
   /** Listens when it resolves; `close` is the caller's. */
   static async listen(file: string): Promise<NotifySocket> {
     const socket = new NotifySocket(file);
-    await until(() => existsSync(file), { timeoutMs: 20_000 });
+    await until(() => existsSync(file), { timeoutMs: WAIT_MS });
     return socket;
   }
 

@@ -5,12 +5,11 @@ import assert from 'node:assert/strict';
 import { until } from '../../common/run.ts';
 import type { Daemon } from '../harness.ts';
 import { ask } from '../http.ts';
+import { WAIT_MS } from '../patience.ts';
 import { logs } from '../said.ts';
 
 /** On any port; the log says which. */
 export const METRICS = ['--metrics', '127.0.0.1:0'];
-
-const WITHIN_MS = 40_000;
 
 /** One scrape, taken apart. */
 export class Scrape {
@@ -69,7 +68,7 @@ export class Scraped {
       found = Object.fromEntries(Object.keys(expected).map((series) => [series, values.get(series)]));
       return Object.entries(expected).every(([series, value]) => found[series] === value);
     };
-    await until(isSo, { timeoutMs: WITHIN_MS, everyMs: 100 });
+    await until(isSo, { timeoutMs: WAIT_MS, everyMs: 100 });
     assert.deepEqual(found, expected);
   }
 
@@ -81,7 +80,7 @@ export class Scraped {
       last = `${answer.status} ${answer.body}`;
       return answer.status === status && line.test(answer.body.trimEnd());
     };
-    await until(isSo, { timeoutMs: WITHIN_MS, everyMs: 50 });
+    await until(isSo, { timeoutMs: WAIT_MS, everyMs: 50 });
     assert.match(last, new RegExp(`^${status} `));
     assert.match(last.slice(4).trimEnd(), line);
     assert.equal(last.split('\n').length, 2, 'one line');
