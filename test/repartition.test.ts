@@ -2,7 +2,7 @@
 // order, before and after; whoever is not ready for it is told, and nothing was changed.
 
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -50,6 +50,25 @@ async function keys(world: World): Promise<string[]> {
   const jsm = await world.jsm();
   const { state } = await jsm.streams.info(`KV_${BUCKET}`, { subjects_filter: '>' });
   return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(`$KV.${BUCKET}.`.length));
+}
+
+/** The names of all files that a receiver keeps beside its data, with what they say. */
+async function stateOf(out: string): Promise<Record<string, string>> {
+  const state = path.join(out, '.logferry');
+  const entries = await readdir(state, { recursive: true, withFileTypes: true });
+  const names = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name));
+  const texts = await Promise.all(names.map(async (name) => [name, await readFile(name, 'utf8')] as const));
+  return Object.fromEntries(texts);
+}
+
+/** What verify says in the end of the receiver's directory. */
+async function verified(world: World, ...extra: readonly string[]): Promise<object> {
+  const verifying = world.start('verify', ['verify', '--json', '--out', world.out, ...extra]);
+  assert.equal(await ended(verifying), 0, `${verifying.stdout}\n${verifying.stderr}`);
+  const { summary } = JSON.parse(verifying.stdout.trim().split('\n').at(-1) ?? '') as { summary: object };
+  return summary;
 }
 
 describe('another number of partitions', { concurrency: 2 }, () => {
@@ -157,6 +176,29 @@ describe('another number of partitions', { concurrency: 2 }, () => {
       });
     },
   );
+
+  test('a directory is verified before a receiver is started in it again', { timeout: TEST_MS }, async () => {
+    await World.run('repartition-verify', async (world) => {
+      const files = Array.from({ length: HOSTS }, (_, number) => hostFiles(world, `web${number}`)).flat();
+      const receiver = world.receive(['--rotate-size', '2KiB', '--compress', 'gzip']);
+      const shippers = shipAll(world);
+      for (const file of files) for (let count = 0; count < 50; count += 1) file.line();
+      await assertShared(files, [world.out]);
+      for (const shipper of shippers) await shipper.stop();
+      await stops(receiver);
+      const before = await stateOf(world.out);
+      assert.equal(await ended(repartition(world, 3)), 0);
+      shipAll(world);
+      const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+      const sums = { files: files.length, bytes, missing: 0, unverified: 0, filesThatDiffer: 0 };
+      assert.partialDeepStrictEqual(await verified(world, '--server', world.server.url), {
+        ...sums,
+        byHost: bytes,
+      });
+      assert.partialDeepStrictEqual(await verified(world, '--offline'), { ...sums, byLedger: bytes });
+      assert.deepEqual(await stateOf(world.out), before);
+    });
+  });
 
   test(
     'who ships, receives, or has not committed is named, and nothing was changed',
