@@ -186,13 +186,13 @@ function textOf(ledger: Ledger): string {
   return compactLines(ledger).map(encodeLine).join('');
 }
 
-export function ledgerPath(out: string, partition: number): string {
-  return path.join(out, STATE_DIRECTORY, `${partitionKey(partition)}.ledger`);
+export function ledgerPath(out: string, partition: number, below = STATE_DIRECTORY): string {
+  return path.join(out, below, `${partitionKey(partition)}.ledger`);
 }
 
 /** The partitions that have a ledger in an output directory. */
-export async function ledgersIn(out: string): Promise<number[]> {
-  const names = await readdir(path.join(out, STATE_DIRECTORY));
+export async function ledgersIn(out: string, below = STATE_DIRECTORY): Promise<number[]> {
+  const names = await readdir(path.join(out, below));
   return names
     .map((name) => /^p(\d{2,5})\.ledger$/.exec(name)?.[1])
     .filter((digits) => digits !== undefined)

@@ -11,9 +11,10 @@ import { lastFrameEnd } from './frame-file.ts';
 import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun } from './join.ts';
 import type { Known } from './known.ts';
 import { allRuns, type Run } from './ledger.ts';
-import { ledgerPath, ledgersIn, loadLedger } from './ledger-file.ts';
+import { ledgerPath, loadLedger } from './ledger-file.ts';
 import { type Encoding, STATE_DIRECTORY } from './names.ts';
 import { type OpenSegment, openSegment } from './open-segment.ts';
+import { loadLedgers } from './regroup-files.ts';
 import { inodeOf, Listing, type Segment, segmentsOf, waitingCopies } from './segments.ts';
 
 /** A run of one output directory. */
@@ -107,9 +108,7 @@ export async function readDirectories(outs: readonly string[]): Promise<readonly
 async function readDirectory(out: string): Promise<Contents> {
   const found = new Map<string, Map<string, Segment>>();
   for (let look = 1; ; look += 1) {
-    const ledgers = [];
-    for (const partition of await ledgersIn(out))
-      ledgers.push((await loadLedger(ledgerPath(out, partition), '', partition)).ledger);
+    const ledgers = await loadLedgers(out);
     const waiting = await waitingCopies(out);
     const listing = new Listing(out);
     const runs: PlacedRun[] = [];

@@ -1,27 +1,30 @@
 // Replaces all ledgers of a directory at once: the new ones are complete beside the old ones first. A crash leaves the
-// old ones, or new ones that the next start puts in their place.
+// old ones, or new ones that the next start puts in their place, and that count until then for whoever reads.
 
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
+import { systemCode } from '../common/errors.ts';
 import { syncDirectory, unlinkIfThere, writeFileDurably } from '../common/files.ts';
 import { compactLines, encodeLine, type Ledger } from './ledger.ts';
-import { ledgerPath, ledgersIn } from './ledger-file.ts';
+import { ledgerPath, ledgersIn, loadLedger } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
 
-/** Below the state directory: all new ledgers. It has this name once they are whole. */
-const READY = 'regrouped';
+/** Below an output directory: all new ledgers. It has this name once they are whole. */
+const READY = path.join(STATE_DIRECTORY, 'regrouped');
+const MAKING = `${READY}.tmp`;
 
 /** None of the ledgers may be open. */
 export async function regroupOnDisk(out: string, ledgers: readonly Ledger[]): Promise<void> {
-  const ready = path.join(out, STATE_DIRECTORY, READY);
-  const making = `${ready}.tmp`;
+  const ready = path.join(out, READY);
+  const making = path.join(out, MAKING);
   await rm(making, { recursive: true, force: true });
   await mkdir(making, { mode: 0o700 });
-  for (const ledger of ledgers) {
-    const name = path.basename(ledgerPath(out, ledger.partition));
-    await writeFileDurably(path.join(making, name), compactLines(ledger).map(encodeLine).join(''));
-  }
+  for (const ledger of ledgers)
+    await writeFileDurably(
+      ledgerPath(out, ledger.partition, MAKING),
+      compactLines(ledger).map(encodeLine).join(''),
+    );
   await rename(making, ready);
   await syncDirectory(path.dirname(ready));
   await finishRegrouping(out);
@@ -30,20 +33,40 @@ export async function regroupOnDisk(out: string, ledgers: readonly Ledger[]): Pr
 /** Puts new ledgers in the place of the old ones where that was begun. What is done twice changes nothing. */
 export async function finishRegrouping(out: string): Promise<void> {
   const state = path.join(out, STATE_DIRECTORY);
-  const ready = path.join(state, READY);
+  const ready = path.join(out, READY);
   const done = `${ready}.done`;
   await rm(done, { recursive: true, force: true });
-  const names = await readdir(state);
-  if (!names.includes(READY)) return;
-  const wanted = await readdir(ready);
-  for (const name of wanted)
-    await writeFileDurably(path.join(state, name), await readFile(path.join(ready, name)));
-  for (const partition of await ledgersIn(out)) {
-    const file = ledgerPath(out, partition);
-    if (!wanted.includes(path.basename(file))) await unlinkIfThere(file);
-  }
+  const wanted = await readyIn(out);
+  if (wanted === undefined) return;
+  for (const partition of wanted)
+    await writeFileDurably(ledgerPath(out, partition), await readFile(ledgerPath(out, partition, READY)));
+  for (const partition of await ledgersIn(out))
+    if (!wanted.includes(partition)) await unlinkIfThere(ledgerPath(out, partition));
   await syncDirectory(state);
   await rename(ready, done);
   await syncDirectory(state);
   await rm(done, { recursive: true, force: true });
+}
+
+/** What all ledgers of a directory say, read from outside, while they are replaced or not. */
+export async function loadLedgers(out: string): Promise<Ledger[]> {
+  for (;;) {
+    const ready = await readyIn(out);
+    const below = ready === undefined ? undefined : READY;
+    const ledgers: Ledger[] = [];
+    for (const partition of ready ?? (await ledgersIn(out)))
+      ledgers.push((await loadLedger(ledgerPath(out, partition, below), '', partition)).ledger);
+    // Otherwise they were moved meanwhile, and some were not there.
+    if (((await readyIn(out)) === undefined) === (ready === undefined)) return ledgers;
+  }
+}
+
+/** The partitions of the new ledgers that are not all in their place yet; undefined when there are none. */
+async function readyIn(out: string): Promise<number[] | undefined> {
+  try {
+    return await ledgersIn(out, READY);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }

@@ -2,12 +2,14 @@
 // order, before and after; whoever is not ready for it is told, and nothing was changed.
 
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { sleep, until } from '../common/run.ts';
-import { ledgersIn } from '../receiver/ledger-file.ts';
+import { compactLines, encodeLine } from '../receiver/ledger.ts';
+import { ledgerPath, ledgersIn, loadLedger } from '../receiver/ledger-file.ts';
+import { regroupLedgers } from '../receiver/regroup.ts';
 import { assertShared, baseSeed, type Daemon, InProcessShipper, random, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, fails, logs, stops, warns } from './said.ts';
@@ -61,6 +63,20 @@ async function stateOf(out: string): Promise<Record<string, string>> {
     .map((entry) => path.join(entry.parentPath, entry.name));
   const texts = await Promise.all(names.map(async (name) => [name, await readFile(name, 'utf8')] as const));
   return Object.fromEntries(texts);
+}
+
+/** As a killed receiver leaves it: all new ledgers are whole, and some of them in the place of old ones. */
+async function cutHalfWay(out: string, partitions: number): Promise<void> {
+  const old = await ledgersIn(out);
+  const ledgers = old.map(async (one) => (await loadLedger(ledgerPath(out, one), '', one)).ledger);
+  const made = path.join(out, '.logferry', 'regrouped');
+  await mkdir(made);
+  for (const ledger of regroupLedgers(await Promise.all(ledgers), partitions)) {
+    const file = ledgerPath(out, ledger.partition);
+    const text = compactLines(ledger).map(encodeLine).join('');
+    await writeFile(path.join(made, path.basename(file)), text);
+    if (old.includes(ledger.partition)) await writeFile(file, text);
+  }
 }
 
 /** What verify says in the end of the receiver's directory. */
@@ -197,6 +213,33 @@ describe('another number of partitions', { concurrency: 2 }, () => {
       });
       assert.partialDeepStrictEqual(await verified(world, '--offline'), { ...sums, byLedger: bytes });
       assert.deepEqual(await stateOf(world.out), before);
+    });
+  });
+
+  test('and after one was killed while it cut its ledgers anew', { timeout: TEST_MS }, async () => {
+    await World.run('repartition-cut', async (world) => {
+      const setup = world.start('setup', ['setup', '--partitions', '3', '--server', world.server.url]);
+      assert.equal(await ended(setup), 0, setup.stderr);
+      const files = Array.from({ length: HOSTS }, (_, number) => hostFiles(world, `web${number}`)).flat();
+      const receiver = world.receive();
+      const shippers = shipAll(world);
+      for (const file of files) file.line();
+      await assertShared(files, [world.out]);
+      for (const shipper of shippers) await shipper.stop();
+      await stops(receiver);
+      assert.equal(await ended(repartition(world, 7)), 0);
+      await cutHalfWay(world.out, 7);
+      const before = await stateOf(world.out);
+      const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+      assert.partialDeepStrictEqual(await verified(world, '--offline'), {
+        ...{ files: files.length, byLedger: bytes, missing: 0 },
+      });
+      await assertShared(files, [world.out]);
+      assert.deepEqual(await stateOf(world.out), before);
+      world.receive();
+      shipAll(world);
+      for (const file of files) file.line();
+      await assertShared(files, [world.out]);
     });
   });
 
