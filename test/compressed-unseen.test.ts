@@ -129,6 +129,20 @@ async function run(naming: Naming, work: (log: Rotated, world: World) => Promise
   });
 }
 
+/** Some lines are shipped, then nobody looks any more. */
+async function stopped(log: Rotated): Promise<void> {
+  log.lines(5);
+  const shipper = log.ship();
+  await log.arrives();
+  assert.equal(await shipper.stop(), 0, shipper.stderr);
+}
+
+/** All of it is shipped by this one, and nothing is said of it. */
+async function quietlyShipped(log: Rotated, shipper = log.ship()): Promise<void> {
+  await log.stays(shipper);
+  assert.deepEqual(errors(shipper), []);
+}
+
 const errors = (shipper: Daemon): string[] => messages(shipper, ERROR);
 
 describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS }, () => {
@@ -140,65 +154,49 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
     for (const rotations of [3, 5])
       test(`${what}: ${rotations} rotations`, async () => {
         await run(naming, async (log) => {
-          log.lines(5);
-          let shipper = log.ship();
-          await log.arrives();
-          assert.equal(await shipper.stop(), 0);
+          await stopped(log);
           for (let round = 0; round < rotations; round += 1) {
             log.lines(100);
             log.rotate();
           }
           log.lines(100);
-          shipper = log.ship();
-          await log.stays(shipper);
-          assert.deepEqual(errors(shipper), []);
+          await quietlyShipped(log);
           // And once more, with what stands beside it now.
           for (let round = 0; round < 3; round += 1) {
             log.lines(10);
             log.rotate();
           }
           log.lines(1);
-          shipper = log.ship();
-          await log.stays(shipper);
-          assert.deepEqual(errors(shipper), []);
+          await quietlyShipped(log);
         });
       });
 
   test('the first of them is removed by then, as it was shipped', async () => {
     await run(kubelet, async (log) => {
-      log.lines(5);
-      let shipper = log.ship();
-      await log.arrives();
-      assert.equal(await shipper.stop(), 0);
+      await stopped(log);
       for (let round = 0; round < 5; round += 1) {
         log.rotate();
         log.lines(100);
       }
       rmSync(`${log.name(1)}.gz`);
-      shipper = log.ship();
-      await log.stays(shipper);
-      assert.deepEqual(errors(shipper), []);
+      await quietlyShipped(log);
     });
   });
 
   test('a compressor that has not removed the plain file yet, or was killed before', async () => {
     await run(kubelet, async (log) => {
-      log.lines(5);
-      let shipper = log.ship();
-      await log.arrives();
-      assert.equal(await shipper.stop(), 0);
+      await stopped(log);
       for (let round = 0; round < 4; round += 1) {
         log.lines(100);
         log.rotate();
       }
       log.compress(4, false);
       log.lines(100);
-      shipper = log.ship();
+      const shipper = log.ship();
       await log.arrives();
       await sleep(SETTLED_MS);
       rmSync(log.name(4));
-      await log.stays(shipper);
-      assert.deepEqual(errors(shipper), []);
+      await quietlyShipped(log, shipper);
     });
   });
 
@@ -209,42 +207,34 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
         log.rotate();
       }
       log.lines(5);
-      let shipper = log.ship();
+      const shipper = log.ship();
       await log.arrives();
       // The plain one of before is compressed now.
       log.rotate();
       log.lines(5);
-      await log.stays(shipper);
-      assert.deepEqual(errors(shipper), []);
+      await quietlyShipped(log, shipper);
       for (let round = 0; round < 3; round += 1) {
         log.rotate();
         log.lines(10);
       }
-      shipper = log.ship();
-      await log.stays(shipper);
-      assert.deepEqual(errors(shipper), []);
+      await quietlyShipped(log);
     });
   });
 
   test('the shipper is killed while it ships them', async () => {
     await run(kubelet, async (log) => {
-      log.lines(5);
-      let shipper = log.ship();
-      await log.arrives();
-      assert.equal(await shipper.stop(), 0);
+      await stopped(log);
       for (let round = 0; round < 4; round += 1) {
         log.lines(20_000);
         log.rotate();
       }
       log.lines(5);
       for (const afterMs of [200, 400, 700, 1_000]) {
-        shipper = log.ship();
+        const shipper = log.ship();
         await sleep(afterMs);
         await shipper.kill();
       }
-      shipper = log.ship();
-      await log.stays(shipper);
-      assert.deepEqual(errors(shipper), []);
+      await quietlyShipped(log);
     });
   });
 
@@ -257,12 +247,9 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
           log.lines(100);
         }
       };
-      log.lines(5);
-      let shipper = log.ship();
-      await log.arrives();
-      assert.equal(await shipper.stop(), 0);
+      await stopped(log);
       more(3);
-      shipper = log.ship();
+      const shipper = log.ship();
       await log.arrives();
       assert.equal(await shipper.stop(), 0);
       const kept = JSON.parse(readFileSync(state, 'utf8')) as { sources: Record<string, object[]> };
@@ -273,9 +260,7 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
       kept.sources[log.file] = [first, { ...second, beside: { strangers: false, latest } }];
       writeFileSync(state, JSON.stringify(kept));
       more(3);
-      shipper = log.ship();
-      await log.stays(shipper);
-      assert.deepEqual(errors(shipper), []);
+      await quietlyShipped(log);
     });
   });
 
@@ -286,12 +271,9 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
     test(`nothing twice when the state is ${what}`, async () => {
       await run(kubelet, async (log, world) => {
         const state = path.join(world.state, 'state.json');
-        log.lines(5);
-        let shipper = log.ship();
-        await log.arrives();
-        assert.equal(await shipper.stop(), 0);
+        await stopped(log);
         const older = readFileSync(state);
-        shipper = log.ship();
+        const shipper = log.ship();
         for (let round = 0; round < 4; round += 1) {
           log.lines(100);
           log.rotate();
@@ -301,10 +283,9 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
         assert.equal(await shipper.stop(), 0);
         damage(state, older);
         await sleep(SETTLED_MS);
-        shipper = log.ship();
+        const again = log.ship();
         log.lines(10);
-        await log.stays(shipper);
-        assert.deepEqual(errors(shipper), []);
+        await quietlyShipped(log, again);
       });
     });
 
@@ -312,10 +293,7 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
     await run(
       (number) => `app.log.${100 - number}`,
       async (log) => {
-        log.lines(5);
-        let shipper = log.ship();
-        await log.arrives();
-        assert.equal(await shipper.stop(), 0);
+        await stopped(log);
         log.lines(100);
         log.rotate();
         log.lines(100, false);
@@ -323,7 +301,7 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
         log.lines(100);
         log.rotate();
         log.lines(100);
-        shipper = log.ship();
+        const shipper = log.ship();
         await log.stays(shipper);
         const said = errors(shipper);
         assert.equal(said.length, 1, said.join('\n'));
@@ -331,12 +309,11 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
           said[0] ?? '',
           /app\.log\.98\.gz is not shipped: it was rotated and compressed between two looks/,
         );
-        shipper = log.ship();
+        const again = log.ship();
         log.lines(1);
         log.rotate();
         log.lines(1);
-        await log.stays(shipper);
-        assert.deepEqual(errors(shipper), []);
+        await quietlyShipped(log, again);
       },
     );
   });
@@ -362,8 +339,7 @@ describe('compressed while nobody looked', { concurrency: 3, timeout: TEST_MS },
           log.lines(5);
           await log.arrives();
         }
-        await log.stays(shipper);
-        assert.deepEqual(errors(shipper), []);
+        await quietlyShipped(log, shipper);
       });
     });
 });
