@@ -8,7 +8,16 @@ import { describe, test } from 'node:test';
 
 import { sleep, until } from '../common/run.ts';
 import { Edge, type HubWorld, run, withHub } from './edge-world.ts';
-import { assertIdentical, assertShared, baseSeed, random, type World, Writer, Written } from './harness.ts';
+import {
+  assertIdentical,
+  assertShared,
+  baseSeed,
+  type Daemon,
+  random,
+  type World,
+  Writer,
+  Written,
+} from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
@@ -17,6 +26,25 @@ function twoFiles(world: World): Written[] {
   const files = ['a.log', 'b.log'].map((name) => new Written(world, name));
   for (const file of files) file.line();
   return files;
+}
+
+interface Begun {
+  readonly world: World;
+  readonly edge: Edge;
+  readonly files: Written[];
+  readonly receiver: Daemon;
+  readonly shipper: Daemon;
+}
+
+/** An edge whose first lines have arrived. */
+async function begin(hub: HubWorld): Promise<Begun> {
+  const { world } = hub;
+  const edge = await Edge.start(hub, 'edge1');
+  const files = twoFiles(world);
+  const receiver = world.receive(ROTATE);
+  const shipper = world.ship(edge.flags);
+  await assertIdentical(world, files);
+  return { world, edge, files, receiver, shipper };
 }
 
 /** Waits until the hub has every message of the edge. */
@@ -39,12 +67,7 @@ function logged(stderr: string, level: 30 | 40 | 50): string[] {
 describe('at an edge', { concurrency: 3 }, () => {
   test('what a rotating writer writes arrives, and nothing is wrong', { timeout: TEST_MS }, async () => {
     await withHub('edge-plain', async (hub) => {
-      const { world } = hub;
-      const edge = await Edge.start(hub, 'edge1');
-      const files = twoFiles(world);
-      const receiver = world.receive(ROTATE);
-      const shipper = world.ship(edge.flags);
-      await assertIdentical(world, files);
+      const { world, edge, files, receiver, shipper } = await begin(hub);
       const writer = new Writer(files, random(baseSeed() * 100 + 41), { rotate: 'rename' });
       await sleep(3_000);
       await writer.stop();
@@ -60,13 +83,9 @@ describe('at an edge', { concurrency: 3 }, () => {
 
   test('written and rotated while the link is down, with a new shipper', { timeout: TEST_MS }, async () => {
     await withHub('edge-cut', async (hub) => {
-      const { world } = hub;
+      const { world, edge, files, ...first } = await begin(hub);
+      let { shipper } = first;
       const rand = random(baseSeed() * 100 + 42);
-      const edge = await Edge.start(hub, 'edge1');
-      const files = twoFiles(world);
-      world.receive(ROTATE);
-      let shipper = world.ship(edge.flags);
-      await assertIdentical(world, files);
       edge.link.close();
       let writer = new Writer(files, rand, { rotate: 'rename' });
       await sleep(2_000);
@@ -93,12 +112,7 @@ describe('at an edge', { concurrency: 3 }, () => {
   for (const how of ['purged', 'deleted'] as const)
     test(`the hub's stream ${how} before anything was committed`, { timeout: TEST_MS }, async () => {
       await withHub(`edge-${how}`, async (hub) => {
-        const { world } = hub;
-        const edge = await Edge.start(hub, 'edge1');
-        const files = twoFiles(world);
-        const receiver = world.receive(ROTATE);
-        const shipper = world.ship(edge.flags);
-        await assertIdentical(world, files);
+        const { world, edge, files, receiver, shipper } = await begin(hub);
         await receiver.kill();
         for (const file of files) for (let line = 0; line < 2_000; line += 1) file.line();
         await until(async () => (await world.uncommitted()) > 0, { timeoutMs: WAIT_MS });
@@ -122,12 +136,7 @@ describe('at an edge', { concurrency: 3 }, () => {
     },
     async () => {
       await withHub('edge-restored', async (hub) => {
-        const { world } = hub;
-        const edge = await Edge.start(hub, 'edge1');
-        const files = twoFiles(world);
-        world.receive(ROTATE);
-        world.ship(edge.flags);
-        await assertIdentical(world, files);
+        const { world, files } = await begin(hub);
         const writer = new Writer(files, random(baseSeed() * 100 + 48), { rotate: 'rename' });
         const jsm = await world.jsm();
         await sleep(1_000);
@@ -142,12 +151,7 @@ describe('at an edge', { concurrency: 3 }, () => {
 
   test('a message is lost at the hub in the middle of many', { timeout: TEST_MS }, async () => {
     await withHub('edge-hole', async (hub) => {
-      const { world } = hub;
-      const edge = await Edge.start(hub, 'edge1');
-      const files = twoFiles(world);
-      const receiver = world.receive(ROTATE);
-      const shipper = world.ship(edge.flags);
-      await assertIdentical(world, files);
+      const { world, files, receiver, shipper } = await begin(hub);
       await receiver.kill();
       const jsm = await world.jsm();
       const first = (await jsm.streams.info('LOGS')).state.last_seq;
@@ -167,12 +171,7 @@ describe('at an edge', { concurrency: 3 }, () => {
 
   test("the leaf's store is lost while the link is down", { timeout: TEST_MS }, async () => {
     await withHub('edge-wiped', async (hub) => {
-      const { world } = hub;
-      const edge = await Edge.start(hub, 'edge1');
-      const files = twoFiles(world);
-      world.receive(ROTATE);
-      const shipper = world.ship(edge.flags);
-      await assertIdentical(world, files);
+      const { world, edge, files, shipper } = await begin(hub);
       edge.link.close();
       const writer = new Writer(files, random(baseSeed() * 100 + 44), { rotate: 'rename' });
       await sleep(2_000);
@@ -231,13 +230,9 @@ describe('at an edge', { concurrency: 3 }, () => {
 
   test('receiver, shipper, leaf and hub are killed', { timeout: TEST_MS }, async () => {
     await withHub('edge-killed', async (hub) => {
-      const { world } = hub;
+      const { world, edge, files, ...first } = await begin(hub);
+      let { receiver, shipper } = first;
       const rand = random(baseSeed() * 100 + 45);
-      const edge = await Edge.start(hub, 'edge1');
-      const files = twoFiles(world);
-      let receiver = world.receive(ROTATE);
-      let shipper = world.ship(edge.flags);
-      await assertIdentical(world, files);
       const writer = new Writer(files, rand, { rotate: 'rename', perTick: 20 });
       for (const kill of ['receiver', 'shipper', 'leaf', 'hub'] as const) {
         await sleep(500 + rand() * 500);
