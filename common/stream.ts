@@ -334,7 +334,7 @@ async function reconcile(
       `stream ${names.stream} exists and differs: ${differing.join('; ')}`,
       'run setup with --alter to change it, or leave these flags out',
     );
-  await link.jsm.streams.update(names.stream, { ...info.config, ...changes });
+  await update(link, names.stream, () => changes);
   return differing;
 }
 
