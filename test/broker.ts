@@ -15,6 +15,7 @@ import { connect } from '@nats-io/transport-node';
 import { z } from 'zod';
 
 import { isStreamMissing } from '../common/bucket.ts';
+import { until } from '../common/run.ts';
 import type { Daemon, World } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 
@@ -98,6 +99,14 @@ export async function newest(world: World, stream: string): Promise<Kept> {
   const message = await messageAt(world, stream, state?.last_seq ?? 0);
   assert.ok(message !== undefined, `${stream} has no newest message`);
   return message;
+}
+
+/** Waits until something is added to a stream. */
+export async function grows(world: World, stream: string): Promise<void> {
+  const lastSeq = async (): Promise<number> => (await stateOf(world, stream))?.last_seq ?? 0;
+  const before = await lastSeq();
+  const isMore = async (): Promise<boolean> => (await lastSeq()) > before;
+  assert.ok(await until(isMore, { timeoutMs: WAIT_MS, everyMs: 100 }), `nothing is added to ${stream}`);
 }
 
 /** The server must have lost this message: else what follows proves nothing. */

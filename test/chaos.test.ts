@@ -63,6 +63,11 @@ test('stream and buckets deleted while everything runs: identical', { timeout: T
       await sleep(800 + rand() * 800);
       await world.inFlight();
       for (const name of names) assert.equal(await jsm.streams.delete(name), true);
+      const areBack = async (): Promise<boolean> => {
+        const there = await jsm.streams.names().next();
+        return names.every((name) => there.includes(name));
+      };
+      assert.ok(await until(areBack, { timeoutMs: WAIT_MS, everyMs: 100 }), `${names.join()} stay away`);
       await sleep(3_000);
     }
     await writer.stop();

@@ -232,7 +232,9 @@ test(
       assert.equal(await atRest(world), published, 'shipped again after a kill');
       // The ledger alone says now what is committed.
       await jsm.streams.delete('KV_LOGS_partitions');
-      await sleep(2_000);
+      const isThere = async (): Promise<boolean> =>
+        (await jsm.streams.info('KV_LOGS_partitions').catch(() => undefined)) !== undefined;
+      assert.ok(await until(isThere, { timeoutMs: WAIT_MS, everyMs: 100 }), 'the bucket does not come back');
       assert.equal(await atRest(world), published, 'shipped again after the bucket was lost');
       await receiver.kill();
       await jsm.streams.delete('KV_LOGS_partitions');

@@ -317,9 +317,7 @@ describe('verify', { concurrency: 2 }, () => {
         await shipper.stop();
         await rm(`${file.file}.1`);
         shipper = world.ship();
-        await until(() => shipper.stderr.includes('publishing') || shipper.stderr.includes('shipping'), {
-          timeoutMs: WAIT_MS,
-        });
+        assert.ok(await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS }));
         const check = async (): Promise<void> => {
           const { code, rows } = await verified(world);
           assert.equal(code, 0, JSON.stringify(rows));
