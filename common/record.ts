@@ -244,15 +244,22 @@ export function commitRecord(
   commit: { term: string; stream: StreamPosition; changes: ReadonlyMap<string, readonly FileChange[]> },
 ): PartitionRecord {
   const files = copyMap(previous.files);
+  const wholly: readonly Holder[] = [[commit.term, 0]];
   for (const [file, changes] of commit.changes)
     for (const change of changes.toSorted((a, b) => a.start - b.start)) {
-      const entry = changeEntry(files.get(file), change, commit.term);
+      const entry = changeEntry(files.get(file), change, commit.term, wholly);
       if (entry !== undefined) files.set(file, entry);
     }
   return { ...previous, stream: commit.stream, files };
 }
 
-function changeEntry(known: FileEntry | undefined, change: FileChange, term: string): FileEntry | undefined {
+/** @param wholly the term from the first byte on: most files are held like this, and share it */
+function changeEntry(
+  known: FileEntry | undefined,
+  change: FileChange,
+  term: string,
+  wholly: readonly Holder[],
+): FileEntry | undefined {
   if (known !== undefined && known.offset >= change.end) {
     const ends = change.final !== null && change.final === known.offset && known.final === null;
     return ends ? { ...known, final: change.final } : undefined;
@@ -260,11 +267,13 @@ function changeEntry(known: FileEntry | undefined, change: FileChange, term: str
   const held = known?.held ?? [];
   const holder = change.gap ? null : term;
   const last = held.at(-1);
+  const isWhole = known === undefined && holder === term && change.start === 0;
+  const goesOn = last !== undefined && last[0] === holder;
   return {
     path: change.path,
     offset: change.end,
     tail: change.tail,
-    held: last !== undefined && last[0] === holder ? held : pushHolder(held, holder, change.start),
+    held: isWhole ? wholly : goesOn ? held : pushHolder(held, holder, change.start),
     after: change.after ?? known?.after ?? null,
     final: change.final,
   };
@@ -349,7 +358,27 @@ export function encodeArchive(files: ReadonlyMap<string, FileEntry>): string {
 export function decodeArchive(text: string, what = 'an archive of a record'): Map<string, FileEntry> {
   const value = parseJson(text);
   refuseNewer(value, RECORD_VERSION, what);
-  return new Map(Object.entries(parseAs(archiveSchema, value).files));
+  return sharing(parseAs(archiveSchema, value).files);
+}
+
+/** Of thousands of entries most have the path, and are held as a whole by the term, that others have: kept once. */
+function sharing(files: Record<string, FileEntry>): Map<string, FileEntry> {
+  const paths = new Map<string, string>();
+  const holders = new Map<string, readonly Holder[]>();
+  const shared = new Map<string, FileEntry>();
+  for (const [file, entry] of Object.entries(files)) {
+    const path = firstOf(paths, entry.path, entry.path);
+    const held = firstOf(holders, JSON.stringify(entry.held), entry.held);
+    shared.set(file, { ...entry, path, held });
+  }
+  return shared;
+}
+
+/** What was given first under the key. */
+function firstOf<V>(given: Map<string, V>, key: string, value: V): V {
+  const first = given.get(key) ?? value;
+  given.set(key, first);
+  return first;
 }
 
 /** Reads a record, without what its archives hold. Throws `newer` for a later version (never rebuilt), `corrupt` for anything else that is off. */
