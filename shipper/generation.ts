@@ -34,6 +34,7 @@ import {
   decideRepair,
   type Published,
   type Repair,
+  Rewinds,
 } from './repair.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from './siblings.ts';
 import type { GenerationState, State } from './state.ts';
@@ -139,6 +140,7 @@ export class Generation {
   #error: string | undefined;
   /** What was known of it before, and is not committed as a whole: a file that never pauses is judged by that. */
   #earlier: Published | undefined;
+  readonly #rewinds = new Rewinds();
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
   #runs = false;
@@ -792,6 +794,7 @@ export class Generation {
     }
     if (decision.kind !== 'rewind') return;
     const fresh = this.#expected === repair.expected;
+    if (!this.#rewinds.isDue(decision.to, performance.now())) return;
     this.#context.log.info(
       {
         path: this.source,

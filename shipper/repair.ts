@@ -103,3 +103,28 @@ export function afterCentralLook(state: Published, observed: Observed, central: 
   if (isThere || !central.isAtRest || to >= state.position) return { kind: 'none' };
   return { kind: 'rewind', to, reason: 'the central stream does not have the last message' };
 }
+
+/** So often it is shipped again from one place at once. */
+const AT_ONCE = 3;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+/**
+ * Shipping again from where it was shipped again before, with nothing committed since, helps less and less: a receiver
+ * that cannot write it would get nothing else, and the stream would be full of it.
+ */
+export class Rewinds {
+  #to = -1;
+  #count = 0;
+  #next = 0;
+
+  /** Whether to do it now; otherwise it is decided anew at the next look. */
+  isDue(to: number, nowMs: number): boolean {
+    if (to !== this.#to) [this.#to, this.#count, this.#next] = [to, 0, 0];
+    if (nowMs < this.#next) return false;
+    this.#count += 1;
+    const pauseMs = FIRST_PAUSE_MS * 2 ** (this.#count - AT_ONCE);
+    if (this.#count >= AT_ONCE) this.#next = nowMs + Math.min(pauseMs, LONGEST_PAUSE_MS);
+    return true;
+  }
+}

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { afterLook, committedOffset, decideRepair, STALLED_MS } from '../shipper/repair.ts';
+import { afterLook, committedOffset, decideRepair, Rewinds, STALLED_MS } from '../shipper/repair.ts';
 import type { Observed, Published } from '../shipper/repair.ts';
 
 const created = fc.constantFrom('s1', 's2');
@@ -114,4 +114,15 @@ test('whatever is uncommitted and lost is found in the end: a quiet generation n
       else assert.equal(decision.kind, 'rewind');
     }),
   );
+});
+
+test('from one place it is shipped again less and less often, but always again; from another one at once', () => {
+  const rewinds = new Rewinds();
+  const due = Array.from({ length: 3_600 }, (_, second) => second).filter((second) =>
+    rewinds.isDue(50, second * 1_000),
+  );
+  assert.deepEqual(due.slice(0, 8), [0, 1, 2, 3, 5, 9, 17, 33]);
+  assert.equal(due.at(-1)! - due.at(-2)!, 30);
+  assert.ok(rewinds.isDue(51, 3_600_000));
+  assert.ok(rewinds.isDue(50, 3_600_001));
 });
