@@ -30,6 +30,7 @@ import { partitionFilter, partitionKey, receivedSubject, type Topology } from '.
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
 import type { ReceiverCounts } from './counts.ts';
 import type { RotateOptions } from './destination.ts';
+import { type Generations, PartitionGenerations } from './generations.ts';
 import { claimsOf, reclaimStuck, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { LostBytes } from './lost.ts';
@@ -61,6 +62,7 @@ export interface ReceiverContext {
   /** What was recorded as gone for good. */
   readonly lost: LostBytes;
   readonly memory: PullMemory;
+  readonly generations: Generations;
   readonly room: RoomWatch;
   /** Bytes that stay missing for this long are given up. */
   readonly giveUpAfterMs: number;
@@ -139,6 +141,7 @@ export class Partition {
       throttle,
       stats,
       isOwn: (host: string) => partitionOf(host, topology.partitions) === partition,
+      generations: new PartitionGenerations(context.generations, held.record.files.keys()),
       earlier: (source: SourceName, seq: number) => this.#messagesOf(source, seq),
     };
     this.#writer = new Writer(options, held.record, term);

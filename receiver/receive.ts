@@ -1,6 +1,7 @@
 // A receiver from start to stop: the output directory, the connection, the name, the partitions.
 
 import path from 'node:path';
+import { getHeapStatistics } from 'node:v8';
 
 import { begin } from '../common/begin.ts';
 import { Bucket, isUnanswered } from '../common/bucket.ts';
@@ -26,6 +27,7 @@ import { formatBytes } from '../common/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
 import { noReceiverCounts } from './counts.ts';
+import { Generations, mostGenerations } from './generations.ts';
 import { LostBytes } from './lost.ts';
 import { STATE_DIRECTORY } from './names.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
@@ -149,6 +151,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
           return limits.value.giveUpAfterMs ?? giveUpByDefault;
         },
         memory: new PullMemory(PULL_BYTES, link.maxPayload),
+        generations: new Generations(mostGenerations(getHeapStatistics().heap_size_limit)),
         room: roomWatch(options, output),
         restoreVanished,
       };

@@ -14,6 +14,7 @@ import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects
 import { accept, type Verdict } from './accept.ts';
 import { decode } from './decode.ts';
 import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
+import type { PartitionGenerations } from './generations.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from './names.ts';
@@ -27,6 +28,9 @@ const JOIN_BYTES = 256 * 1024;
 
 /** Chunks that are decompressed ahead of the one being written. */
 const AHEAD = 2;
+
+/** Of files that wait for missing bytes, no more are remembered to be given up one day. */
+const MOST_WAITING = 100_000;
 
 /** What was written, or decided, since the last commit. */
 export interface Group {
@@ -101,6 +105,8 @@ export interface WriterOptions {
    */
   readonly isOwn?: (host: string) => boolean;
   readonly resolver?: Resolver;
+  /** Undefined: whoever asks for all of it gets it. */
+  readonly generations?: PartitionGenerations;
   /** What the stream still holds of a source before this sequence, in its order. Throws when there is no answer. */
   readonly earlier?: (source: SourceName, seq: number) => AsyncIterable<Omit<Delivery, 'reply'>>;
 }
@@ -221,6 +227,7 @@ export class Writer {
       ({ known, before, verdict } = this.#judge(source, chunk));
     }
     const after = chunk.after?.file ?? null;
+    if (known === undefined && verdict.kind !== 'duplicate' && !this.#begins(source, verdict.kind)) return;
     switch (verdict.kind) {
       case 'duplicate':
         this.stopWaiting(source);
@@ -280,6 +287,24 @@ export class Writer {
     const before =
       chunk.after === undefined ? undefined : this.#offsetOf(fileKey(source.host, chunk.after.file))?.offset;
     return { known, before, verdict: accept(chunk, known, before) };
+  }
+
+  /** Whether there is memory for a generation that nothing is known of yet; its shipper sends it again and again. */
+  #begins({ host }: SourceName, verdict: Verdict['kind']): boolean {
+    const { generations, throttle, log } = this.#options;
+    if (generations === undefined) return true;
+    const mayBegin = generations.mayBegin(host);
+    if (mayBegin && verdict !== 'missing') generations.began(host);
+    if (!mayBegin)
+      throttle.run(`generations ${host}`, (repeated) => {
+        const { own, all } = generations.counts(host);
+        log.error(
+          { host, repeated },
+          `${host}: files that are new are not written: ${all} generations are all that this receiver has memory ` +
+            `for, ${own} of them of this host; give it more (NODE_OPTIONS=--max-old-space-size=MiB)`,
+        );
+      });
+    return mayBegin;
   }
 
   /** Passes over what is lost; the chunk as it is to be judged then. */
@@ -349,8 +374,12 @@ export class Writer {
     if (item === undefined) return;
     const file = fileKey(item.source.host, item.source.file);
     const offset = this.#offsetOf(file)?.offset ?? item.chunk.begin;
-    if (item.chunk.end > offset && !this.#waiting.has(file))
-      this.#waiting.set(file, { source: item.source, since: performance.now() });
+    if (item.chunk.end > offset) this.#wait(file, item.source);
+  }
+
+  #wait(file: string, source: SourceName): void {
+    if (!this.#waiting.has(file) && this.#waiting.size < MOST_WAITING)
+      this.#waiting.set(file, { source, since: performance.now() });
   }
 
   /** Files that wait for missing bytes. */
@@ -378,6 +407,8 @@ export class Writer {
     const { after } = chunk;
     const before = after === undefined ? undefined : fileKey(source.host, after.file);
     const known = before === undefined ? undefined : this.#offsetOf(before);
+    const isNew = this.#offsetOf(fileKey(source.host, source.file)) === undefined;
+    if (isNew && this.#options.generations?.mayBegin(source.host) === false) return;
     if (after !== undefined && before !== undefined && (known?.offset ?? 0) < after.size)
       await this.#gap(source, before, known?.offset ?? 0, after.size, known?.after ?? null, reason);
     const file = fileKey(source.host, source.file);
@@ -411,7 +442,7 @@ export class Writer {
 
   #missing(source: SourceName, chunk: Chunk, known: number | undefined): void {
     const file = fileKey(source.host, source.file);
-    if (!this.#waiting.has(file)) this.#waiting.set(file, { source, since: performance.now() });
+    this.#wait(file, source);
     this.#options.stats.missing += 1;
     this.#touch(source);
     this.#options.log.debug(
@@ -629,6 +660,7 @@ export class Writer {
     this.#pending.clear();
     this.#begun.clear();
     this.#destinations.clear();
+    this.#options.generations?.recount(this.#record.files.keys());
     this.#group = emptyGroup();
     for (const destination of written) {
       if (destination.isRetired) await destination.retire();
@@ -643,6 +675,7 @@ export class Writer {
 
   /** Closes the destinations. What could not be cut back is cut before they are opened again. */
   async close(): Promise<void> {
+    this.#options.generations?.letGo();
     for (const destination of this.#destinations.values()) {
       if (destination.isRetired) await destination.retire();
       else await destination.close();

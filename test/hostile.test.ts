@@ -9,14 +9,14 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { crc32, zstdCompressSync } from 'node:zlib';
 
-import { headers } from '@nats-io/transport-node';
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
 
 import { tailOf } from '../common/digest.ts';
 import { until } from '../common/run.ts';
 import { encodeToken, partitionOf, publishSubject } from '../common/subjects.ts';
 import { destinationOf, flatDestinationOf } from '../receiver/names.ts';
-import { assertIdentical, World, Written } from './harness.ts';
-import { WAIT_MS } from './patience.ts';
+import { assertIdentical, central, World, Written } from './harness.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 import { assertClear, ended, messages, stops, warns } from './said.ts';
 
 type Fields = Readonly<Record<string, string>>;
@@ -112,12 +112,31 @@ async function publishRaw(port: number, subject: string, blocks: readonly string
   socket.destroy();
 }
 
-async function publish(world: World, subject: string, fields: Fields, payload: Uint8Array): Promise<void> {
+function headersOf(fields: Fields): MsgHdrs {
   const sent = headers();
   for (const [name, value] of Object.entries(fields)) sent.set(name, value);
+  return sent;
+}
+
+async function publish(world: World, subject: string, fields: Fields, payload: Uint8Array): Promise<void> {
   const { nc } = await world.connection();
-  nc.publish(subject, payload, { headers: sent });
+  nc.publish(subject, payload, { headers: headersOf(fields) });
   await nc.flush();
+}
+
+/** Another host in the same partition. */
+function hostBeside(host: string): string {
+  const names = Array.from({ length: 10_000 }, (_, number) => `evil${number}`);
+  const found = names.find((name) => partitionOf(name, 64) === partitionOf(host, 64));
+  assert.ok(found !== undefined);
+  return found;
+}
+
+/** Waits until all of an honest file is there, whatever others have written, and compares it. */
+async function assertArrived(world: World, file: Written): Promise<void> {
+  const read = async (): Promise<Buffer> => await central(world.out, world.host, file.file);
+  await until(async () => (await read()).length >= file.bytes, { timeoutMs: TEST_MS, everyMs: 100 });
+  assert.deepEqual(await read(), await file.truth());
 }
 
 /** The file id that the stream's newest message of the file names. */
@@ -369,9 +388,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const shipper = world.ship();
       await assertIdentical(world, [file]);
       // In the same partition: what it cannot do as itself it tries with names, ranges and ends.
-      const evil = Array.from({ length: 10_000 }, (_, number) => `evil${number}`).find(
-        (host) => partitionOf(host, 64) === partitionOf(world.host, 64),
-      );
+      const evil = hostBeside(world.host);
       for (let number = 0; number < 1_000; number += 1) {
         const subject = `logs.${evil}.${encodeToken(`/${'d/'.repeat(number % 50)}${number}`)}.f${number}`;
         const kinds: readonly Fields[] = [
@@ -387,13 +404,51 @@ describe('foreign messages', { concurrency: 2 }, () => {
         if (number % 100 === 0) file.line();
       }
       file.line();
-      const central = path.join(world.out, world.host, file.file);
-      await until(async () => (await stat(central)).size === file.bytes, { timeoutMs: WAIT_MS });
-      assert.deepEqual(await readFile(central), await file.truth());
+      await assertArrived(world, file);
       await stops(shipper);
       await stops(receiver);
       assert.equal(await ended(world.receive(['--once'])), 0);
       file.close();
     });
   });
+
+  test(
+    'a host that makes up more file ids than a receiver has memory for ends nobody: it begins no more, others do',
+    { timeout: TEST_MS },
+    async () => {
+      await World.run('made-up-ids', async (world) => {
+        const file = new Written(world, 'a.log');
+        file.line();
+        // It has memory for 65,536 generations then.
+        const small = ['env', 'NODE_OPTIONS=--max-old-space-size=128'];
+        let receiver = world.receive([], world.out, small);
+        const shipper = world.ship();
+        await assertIdentical(world, [file]);
+        const evil = hostBeside(world.host);
+        const { nc } = await world.connection();
+        const fields = headersOf(honest(TEXT));
+        for (let number = 0; number < 80_000; number += 1) {
+          nc.publish(`logs.${evil}.app.f${number}`, TEXT, { headers: fields });
+          if (number % 1_000 === 0) await nc.flush();
+        }
+        await nc.flush();
+        const refused = new RegExp(`^${evil}: files that are new are not written: \\d+ generations are all`);
+        await warns(receiver, refused, TEST_MS);
+        file.line();
+        file.rotate();
+        file.line();
+        await assertArrived(world, file);
+        await stops(receiver);
+        receiver = world.receive([], world.out, small);
+        file.rotate();
+        file.line();
+        await assertArrived(world, file);
+        nc.publish(`logs.${evil}.app.another`, TEXT, { headers: fields });
+        await warns(receiver, refused);
+        await stops(shipper);
+        await stops(receiver);
+        file.close();
+      });
+    },
+  );
 });

@@ -1,0 +1,68 @@
+// How many generations a receiver keeps in memory, and who may begin more.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import fc from 'fast-check';
+
+import { Generations, mostGenerations, PartitionGenerations } from '../receiver/generations.ts';
+
+const files = (host: string, count: number): string[] =>
+  Array.from({ length: count }, (_, number) => `${host}/f${number}-0`);
+
+describe('generations', () => {
+  test('a host that has more than others begins no more once there are too many; the others do', () => {
+    const all = new Generations(100);
+    const one = new PartitionGenerations(all, [...files('web1', 5), ...files('evil', 60)]);
+    const other = new PartitionGenerations(all, files('web2', 34));
+    assert.ok(one.mayBegin('evil'));
+    one.began('evil');
+    assert.deepEqual(one.counts('evil'), { own: 61, all: 100 });
+    assert.equal(one.mayBegin('evil'), false);
+    assert.equal(other.mayBegin('web2'), false);
+    assert.ok(one.mayBegin('web1'));
+    assert.ok(other.mayBegin('web3'));
+  });
+
+  test('whatever names are made up, there is an end', () => {
+    const all = new Generations(100);
+    const one = new PartitionGenerations(all, []);
+    let begun = 0;
+    while (begun < 1_000 && one.mayBegin(`evil${begun}`)) one.began(`evil${begun++}`);
+    assert.equal(begun, 125);
+  });
+
+  test('a partition that is let go, or counted anew, is as if it had never been counted before', () => {
+    const step = fc.tuple(
+      fc.constantFrom('one', 'other'),
+      fc.constantFrom('began', 'recount', 'letGo'),
+      fc.nat(3),
+    );
+    fc.assert(
+      fc.property(fc.array(step), (steps) => {
+        const all = new Generations(1_000);
+        const partitions = {
+          one: new PartitionGenerations(all, []),
+          other: new PartitionGenerations(all, []),
+        };
+        const want = { one: 0, other: 0 };
+        for (const [name, what, number] of steps as [
+          'one' | 'other',
+          'began' | 'recount' | 'letGo',
+          number,
+        ][]) {
+          if (what === 'began') partitions[name].began(`web${number}`);
+          else if (what === 'recount') partitions[name].recount(files('web0', number));
+          else partitions[name].letGo();
+          want[name] = what === 'began' ? want[name] + 1 : what === 'recount' ? number : 0;
+        }
+        assert.equal(all.counts('').all, want.one + want.other);
+      }),
+    );
+  });
+
+  test('they take at most half of the heap', () => {
+    assert.equal(mostGenerations((4 * 1024 + 192) * 1024 ** 2), 2 * 1024 ** 2);
+    assert.equal(mostGenerations(64 * 1024 ** 2), 8 * 1024);
+  });
+});
