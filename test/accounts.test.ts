@@ -1,23 +1,19 @@
 // The accounts in deploy/nats/accounts.conf: they say what `logferry permissions` prints, and two hosts ship with them.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 import { deployed } from './deployed.ts';
 import { assertShared, STORE, World, Written } from './harness.ts';
+import { printPermissions } from './own-accounts.ts';
 import { TEST_MS } from './patience.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const HOSTS = ['web1', 'web2'];
 
 async function permissions(...args: readonly string[]): Promise<string[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [ENTRY, 'permissions', ...args]);
-  const lines = stdout.split('\n').map((line) => line.trim());
+  const lines = (await printPermissions(...args)).split('\n').map((line) => line.trim());
   return lines.filter((line) => line !== '' && !line.startsWith('#'));
 }
 

@@ -2,23 +2,20 @@
 // changed by looking, and it ends in time however little answers.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 import { startNatsServer } from '../common/nats-server.ts';
 import { freePort } from '../common/nats-server-port.ts';
 import { Authority, hasOpenssl } from './certificates.ts';
 import { assertIdentical, type Identity, World, Written } from './harness.ts';
+import { ownAccounts, printPermissions } from './own-accounts.ts';
 import { ended, stops } from './said.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 /** Root may read everything. */
 const SOMEBODY: Identity = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 
@@ -64,7 +61,7 @@ const ADMIN = '{ user: admin, password: admin }';
 
 /** A user of nats-server's configuration with the least permissions. */
 async function userOf(name: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [ENTRY, 'permissions', ...args]);
+  const stdout = await printPermissions(...args);
   return `{ user: ${name}, password: ${name}, ${stdout} }`;
 }
 
@@ -217,17 +214,7 @@ describe('logferry doctor', { concurrency: 2 }, () => {
   });
 
   test('a shipper in an account of its own', async () => {
-    const text = async (...args: readonly string[]): Promise<string> =>
-      (await promisify(execFile)(process.execPath, [ENTRY, 'permissions', ...args])).stdout;
-    const printed = await text('--host', 'web1', '--account');
-    const exported = printed.split('\n').filter((line) => line.startsWith('  { '));
-    const own = printed.slice(printed.indexOf('# Beside it:')).replace('change me', 'web1');
-    const config = `
-      accounts {
-        LOGS: { jetstream: enabled, users: [${ADMIN}], exports: [${exported.join('\n')}] }
-        ${own}
-      }
-      no_auth_user: admin`;
+    const config = await ownAccounts([ADMIN], ['web1']);
     await World.run(
       'doctor-account',
       async (world) => {

@@ -2,26 +2,18 @@
 // host's credentials do not allow is tried, and refused. The server's own log says that nothing else was wanted.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 
 import { until } from '../common/run.ts';
 import { encodeToken, partitionOf } from '../common/subjects.ts';
 import { assertIdentical, World, Written } from './harness.ts';
+import { ownAccounts, printPermissions } from './own-accounts.ts';
 import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, logs, stops, warns } from './said.ts';
-
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
-
-async function print(...args: readonly string[]): Promise<string> {
-  return (await promisify(execFile)(process.execPath, [ENTRY, 'permissions', ...args])).stdout;
-}
 
 const ADMIN = '{ user: admin, password: admin }';
 
@@ -120,7 +112,10 @@ describe('least permissions', { concurrency: 2 }, () => {
         ['web1', '--host', 'web1'],
         ['web2', '--host', 'web2'],
         ['r1', '--receiver'],
-      ].map(async ([user = '', ...args]) => `{ user: ${user}, password: ${user}, ${await print(...args)} }`),
+      ].map(
+        async ([user = '', ...args]) =>
+          `{ user: ${user}, password: ${user}, ${await printPermissions(...args)} }`,
+      ),
     );
     const config = `authorization { users: [${[ADMIN, ...users].join(',\n')}] }\nno_auth_user: admin`;
     await World.run(
@@ -201,27 +196,9 @@ describe('least permissions', { concurrency: 2 }, () => {
   });
 
   test('in accounts of their own: hosts read nothing of each other, and answers reach nobody else', async () => {
-    const [one, two, receiving] = await Promise.all([
-      print('--host', 'web1', '--account'),
-      print('--host', 'web2', '--account'),
-      print('--receiver'),
-    ]);
-    const exported = (text: string): string[] => text.split('\n').filter((line) => line.startsWith('  { '));
-    const accountOf = (text: string, host: string): string =>
-      text.slice(text.indexOf('# Beside it:')).replace('change me', host);
-    const config = `
-      accounts {
-        LOGS: {
-          jetstream: enabled
-          users: [${ADMIN}, { user: r1, password: r1, ${receiving} }]
-          exports: [
-            ${[...new Set([...exported(one), ...exported(two)])].join('\n')}
-          ]
-        }
-        ${accountOf(one, 'web1')}
-        ${accountOf(two, 'web2')}
-      }
-      no_auth_user: admin`;
+    const receiving = await printPermissions('--receiver');
+    const users = [ADMIN, `{ user: r1, password: r1, ${receiving} }`];
+    const config = await ownAccounts(users, ['web1', 'web2']);
     await World.run(
       'permissions-accounts',
       async (world) => {
@@ -289,14 +266,14 @@ describe('least permissions', { concurrency: 2 }, () => {
 
   test('as JSON and for nsc; contradictions are refused', async () => {
     const permissions: unknown = JSON.parse(
-      await print('--host', 'web.1', '--json', '--stream', 'APP', '--prefix', 'a.b'),
+      await printPermissions('--host', 'web.1', '--json', '--stream', 'APP', '--prefix', 'a.b'),
     );
     assert.ok(typeof permissions === 'object' && permissions !== null && 'publish' in permissions);
     assert.ok(Array.isArray(permissions.publish));
     assert.equal(permissions.publish[0], 'a.b.web%2E1.*.*');
     assert.ok(permissions.publish.includes('$KV.APP_members.shipper.web=2E1'));
     assert.match(
-      await print('--receiver', '--nsc'),
+      await printPermissions('--receiver', '--nsc'),
       /^--allow-pub \$JS\.API\.INFO\n[^"]*--allow-pub-response=1\n/,
     );
     await World.run('permissions-usage', async (world) => {
