@@ -26,7 +26,7 @@ export class StatusMemory {
 const MS = 1_000;
 
 /**
- * Looks once. Takes as long as the slowest answer, 700 ms where somebody is silent. Throws `failed` when there is no
+ * Looks once. Takes as long as the slowest answer, 800 ms where somebody is silent. Throws `failed` when there is no
  * such stream, `conflict` when it is none of logferry's, and what a request throws that is refused or not answered.
  */
 export async function collectStatus(link: Link, names: StatusNames, memory: StatusMemory): Promise<Status> {

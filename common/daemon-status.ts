@@ -93,7 +93,14 @@ const receiverAnswer = z.object({
 });
 
 /** A shipper or a receiver that answered. */
-export type ShipperAnswer = z.infer<typeof shipperAnswer>;
+export interface ShipperAnswer {
+  readonly metadata: {
+    readonly host: string;
+    /** Not known of one that was asked by its name. */
+    readonly machine?: string;
+  };
+  readonly status: ShipperStatus;
+}
 export type ReceiverAnswer = z.infer<typeof receiverAnswer>;
 export type Answer =
   ({ readonly kind: 'shipper' } & ShipperAnswer) | ({ readonly kind: 'receiver' } & ReceiverAnswer);
@@ -103,6 +110,12 @@ const statsSchema = z.object({
   metadata: z.object({ stream: z.string(), prefix: z.string() }),
   endpoints: z.array(z.object({ name: z.string(), data: z.unknown().optional() })).max(100),
 });
+
+/** What this shipper's own endpoint answers; undefined for what is not that. */
+export function parseShipperStatus(host: string, value: unknown): Answer | undefined {
+  const { data } = shipperSchema.safeParse(value);
+  return data === undefined ? undefined : { kind: 'shipper', metadata: { host }, status: data };
+}
 
 /** What a STATS answer says; undefined for what is not one, or is of another stream. */
 export function parseAnswer(

@@ -1,5 +1,5 @@
-// Asks every shipper and receiver of a stream how it is, with one inbox, and says who is registered and silent. Nobody
-// lists the fleet: who answers is there, and who has a key in the members bucket was. Never waits for anybody long.
+// Asks every shipper and receiver of a stream how it is, and says who is registered and silent. Nobody lists the fleet:
+// who answers is there, and who has a key in the members bucket was. Never waits for anybody long.
 
 import { type ScannedValue, scanBucket } from './bucket-scan.ts';
 import {
@@ -35,16 +35,22 @@ export interface Fleet {
 
 /** Whoever has not answered by then is silent. */
 export const ANSWER_MS = 700;
+/** What all are asked stays in this account: a shipper that has not answered by then is asked by its name. */
+const BY_NAME_AFTER_MS = 100;
 
 /** The fleet as it is now. Throws when the server does not answer. */
 export async function lookAtFleet(link: Link, names: FleetNames, waitMs = ANSWER_MS): Promise<Fleet> {
   const gathering = new Gathering(link, names, [SHIPPER_SERVICE, RECEIVER_SERVICE]);
   try {
     const members = await readMembers(link, names.stream);
-    await gathering.until(
-      members.filter(({ member }) => member !== undefined).map(({ kind, name }) => answerKey(kind, name)),
-      waitMs,
+    const registered = members.filter(({ member }) => member !== undefined);
+    const expected = registered.map(({ kind, name }) => answerKey(kind, name));
+    await gathering.until(expected, BY_NAME_AFTER_MS);
+    const unheard = registered.filter(
+      ({ kind, name }) => kind === 'shipper' && !gathering.answers.has(answerKey(kind, name)),
     );
+    gathering.askByName(unheard.map(({ name }) => name));
+    await gathering.until(expected, waitMs);
     return fleetOf(members, gathering.answers);
   } finally {
     gathering.stop();
@@ -61,6 +67,7 @@ export async function answersAs(
   const gathering = new Gathering(link, names, [SHIPPER_SERVICE]);
   try {
     const key = answerKey('shipper', host);
+    gathering.askByName([host]);
     await gathering.until([key], waitMs);
     return gathering.answers.has(key);
   } finally {

@@ -1,13 +1,20 @@
-// What daemons of a stream answer to one question, as long as answers come. Never knows who should answer: fleet.ts does.
+// What daemons of a stream answer to a question, as long as answers come. Never knows who should answer: fleet.ts does.
 
 import { createInbox, type Msg } from '@nats-io/transport-node';
 
-import { type Answer, MAX_STATUS_BYTES, parseAnswer } from './daemon-status.ts';
+import {
+  type Answer,
+  MAX_STATUS_BYTES,
+  parseAnswer,
+  parseShipperStatus,
+  STATUS_ENDPOINT,
+} from './daemon-status.ts';
 import { LogferryError } from './errors.ts';
 import type { Link } from './nats.ts';
 import { parseJson } from './record.ts';
 import { Bell } from './run.ts';
 import { SERVICE_PREFIX } from './service.ts';
+import { endpointSubject } from './topology.ts';
 
 export interface FleetNames {
   readonly stream: string;
@@ -20,6 +27,8 @@ const LONGEST_MS = 5_000;
 /** With room for what else the services say of themselves, and for a later version. */
 const MAX_ANSWER_BYTES = 2 * MAX_STATUS_BYTES;
 const MAX_ANSWERS = 50_000;
+/** Ends the inbox of what all are asked. */
+const ALL = 'all';
 
 /** Whose answer it is. */
 export function answerKey(kind: Answer['kind'], name: string): string {
@@ -31,21 +40,23 @@ export class Gathering {
   readonly answers = new Map<string, Answer>();
   readonly #names: FleetNames;
   readonly #bell = new Bell();
-  readonly #askedAt = performance.now();
   readonly #link: Link;
-  readonly #subjects: readonly string[];
+  readonly #subjects: string[] = [];
+  readonly #inbox = createInbox();
+  /** Shippers that were asked by their names, each at the end of the inbox by its place here. */
+  readonly #named: string[] = [];
   readonly #unsubscribe: () => void;
+  #askedAt = performance.now();
   #missing: Set<string> | undefined;
   #heard = 0;
   #heardAt = 0;
 
+  /** Asks all daemons that are services of these kinds, as far as this account goes. */
   constructor(link: Link, names: FleetNames, services: readonly string[]) {
     this.#names = names;
     this.#link = link;
-    this.#subjects = services.map((service) => `${SERVICE_PREFIX}.STATS.${service}`);
-    if (!link.isConnected()) throw new LogferryError('unreachable', 'the connection to nats-server was lost');
-    const inbox = createInbox();
-    const subscription = link.nc.subscribe(inbox, {
+    refuseDisconnected(link);
+    const subscription = link.nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.#take(message);
       },
@@ -53,13 +64,31 @@ export class Gathering {
     this.#unsubscribe = () => {
       subscription.unsubscribe();
     };
-    for (const subject of this.#subjects) link.nc.publish(subject, '', { reply: inbox });
+    for (const service of services) this.#ask(`${SERVICE_PREFIX}.STATS.${service}`, ALL);
+  }
+
+  /** Asks these shippers by their names, on subjects that can be imported from accounts of their own. */
+  askByName(hosts: readonly string[]): void {
+    refuseDisconnected(this.#link);
+    for (const host of hosts) {
+      const subject = endpointSubject(STATUS_ENDPOINT, this.#names.prefix, 'shipper', host);
+      // until() throws it.
+      this.#link.handled.add(subject);
+      this.#ask(subject, String(this.#named.length));
+      this.#named.push(host);
+      this.#askedAt = performance.now();
+    }
+  }
+
+  #ask(subject: string, about: string): void {
+    this.#subjects.push(subject);
+    this.#link.nc.publish(subject, '', { reply: `${this.#inbox}.${about}` });
   }
 
   #take(message: Msg): void {
     this.#heard += 1;
     if (this.#heard > MAX_ANSWERS || message.data.length > MAX_ANSWER_BYTES) return;
-    const answer = readAnswer(message.data, this.#names);
+    const answer = this.#read(message);
     if (answer === undefined) return;
     this.#heardAt = performance.now();
     const { kind } = answer;
@@ -70,8 +99,16 @@ export class Gathering {
     if (this.#missing?.size === 0) this.#bell.ring();
   }
 
+  #read({ subject, data }: Msg): Answer | undefined {
+    const about = subject.slice(this.#inbox.length + 1);
+    const said = parsed(data);
+    if (about === ALL) return parseAnswer(said, this.#names);
+    const host = this.#named[Number(about)];
+    return host === undefined ? undefined : parseShipperStatus(host, said);
+  }
+
   /**
-   * Until all of these have answered, or the time since the question is over and no more answers come. Throws the
+   * Until all of these have answered, or the time since the last question is over and no more answers come. Throws the
    * server's error where this user may not ask: nobody is silent then.
    */
   async until(expected: readonly string[], waitMs: number): Promise<void> {
@@ -94,9 +131,14 @@ export class Gathering {
   }
 }
 
-function readAnswer(data: Uint8Array, names: FleetNames): Answer | undefined {
+function refuseDisconnected(link: Link): void {
+  if (!link.isConnected()) throw new LogferryError('unreachable', 'the connection to nats-server was lost');
+}
+
+/** Undefined for what is no JSON. */
+function parsed(data: Uint8Array): unknown {
   try {
-    return parseAnswer(parseJson(new TextDecoder().decode(data)), names);
+    return parseJson(new TextDecoder().decode(data));
   } catch (error) {
     if (error instanceof LogferryError) return undefined;
     throw error;

@@ -336,7 +336,8 @@ test(
   async () => {
     const users =
       'authorization { users: [ { user: all, password: a }, ' +
-      '{ user: few, password: b, permissions: { publish: { deny: "$SRV.>" } } } ] }';
+      '{ user: few, password: b, permissions: { publish: { deny: "$SRV.>" } } }, ' +
+      '{ user: half, password: c, permissions: { publish: { deny: "logferry.status.>" } } } ] }';
     await World.run(
       'may-not',
       async (world) => {
@@ -344,7 +345,7 @@ test(
         const file = new Written(world, 'app.log');
         file.line();
         world.receive(as);
-        world.ship(as);
+        const shipper = world.ship(as);
         await assertIdentical(world, [file]);
         const healthy = await run(world, ...as);
         assert.equal(healthy.child.exitCode, 0, healthy.stderr);
@@ -354,6 +355,11 @@ test(
           said.stderr,
           /^logferry: nats-server at \S+ refuses: [^\n]*\$SRV\.STATS\.[^\n]*: give this user the permissions that logferry needs\n$/,
         );
+        // Whoever does not answer what all are asked may have an account of its own.
+        await shipper.kill();
+        const half = await run(world, '--user', 'half', '--password', 'c');
+        assert.deepEqual([half.child.exitCode, half.stdout], [1, '']);
+        assert.match(half.stderr, /^logferry: [^\n]*"logferry\.status\.logs\.shipper\.web1"[^\n]*\n$/);
       },
       users,
     );
