@@ -10,6 +10,7 @@ import {
   type Permissions,
   receiverPermissions,
   shipperAtEdge,
+  shipperExports,
   shipperImports,
   shipperInItsAccount,
   shipperPermissions,
@@ -88,9 +89,10 @@ function print(options: z.output<typeof flags>): string {
   if (hubDomain !== undefined) return format(shipperAtEdge(topology, host, hubDomain), json, nsc);
   if (!account) return format(shipperPermissions(topology, host), json, nsc);
   const imports = shipperImports(topology, host);
+  const exported = shipperExports(topology, host);
   const permissions = shipperInItsAccount(topology, host);
-  if (json) return `${JSON.stringify({ permissions, imports })}\n`;
-  return inAccounts(encodeToken(host), topology.stream, imports, permissions);
+  if (json) return `${JSON.stringify({ permissions, imports, exports: exported })}\n`;
+  return inAccounts(encodeToken(host), topology.stream, { imports, exported, permissions });
 }
 
 function format(permissions: Permissions, json: boolean, nsc: boolean): string {
@@ -120,47 +122,72 @@ function listed(name: string, subjects: readonly string[]): string[] {
   return [`  ${name}: [`, ...subjects.map((subject) => `    ${JSON.stringify(subject)}`), '  ]'];
 }
 
+interface Shared {
+  /** By the host's account. */
+  readonly imports: Imports;
+  /** Services of the host's account. */
+  readonly exported: readonly string[];
+  readonly permissions: Permissions;
+}
+
 /** Both sides of what the two accounts share, with a user whose password is to be filled in. */
-function inAccounts(
-  host: string,
-  stream: string,
-  { services, streams }: Imports,
-  permissions: Permissions,
-): string {
+function inAccounts(host: string, stream: string, { imports, exported, permissions }: Shared): string {
   const account = `SHIP_${host}`;
   const shared = [
-    ...services.map((subject) => ['service', subject] as const),
-    ...streams.map((subject) => ['stream', subject] as const),
+    ...imports.services.map((subject) => ['service', subject] as const),
+    ...imports.streams.map((subject) => ['stream', subject] as const),
   ];
-  const exported = shared.map(([kind, subject]) => {
-    // What names no host is the same for all of them.
-    const accounts = EVERYBODYS.test(subject) ? '' : `, accounts: [${JSON.stringify(account)}]`;
-    return `  { ${kind}: ${JSON.stringify(subject)}${accounts} }`;
-  });
-  const imported = shared.map(
-    ([kind, subject]) =>
-      `    { ${kind}: { account: ${JSON.stringify(stream)}, subject: ${JSON.stringify(subject)} } }`,
-  );
-  const open = (line: string): boolean => !line.includes('accounts: ');
+  // What names no host is the same for all of them.
+  const isOpen = (subject: string): boolean => EVERYBODYS.test(subject);
+  const open = shared
+    .filter(([, subject]) => isOpen(subject))
+    .map(([kind, subject]) => asExport(kind, subject));
+  const own = shared
+    .filter(([, subject]) => !isOpen(subject))
+    .map(([kind, subject]) => asExport(kind, subject, account));
+  const taken = shared.map(([kind, subject]) => asImport(kind, subject, stream));
+  const asked = exported.map((subject) => asImport('service', subject, account));
+  const answered = exported.map((subject) => asExport('service', subject, stream));
   return [
-    `# In the account of the stream and the receivers, called ${stream} here. Once for all hosts:`,
-    ...exported.filter(open),
-    '# For this host:',
-    ...exported.filter((line) => !open(line)),
+    `# In the account of the stream and the receivers, called ${stream} here. Its exports, once for all hosts:`,
+    ...indented(2, open),
+    '# Its exports for this host:',
+    ...indented(2, own),
+    '# Its imports for this host:',
+    ...indented(2, asked),
     '',
     '# Beside it:',
     `${JSON.stringify(account)}: {`,
     '  imports: [',
-    ...imported,
+    ...indented(4, taken),
+    '  ]',
+    '  exports: [',
+    ...indented(4, answered),
     '  ]',
     '  users: [{',
     `    user: ${JSON.stringify(host)}, password: "change me"`,
-    ...asConfiguration(permissions).map((line) => `    ${line}`),
+    ...indented(4, asConfiguration(permissions)),
     '  }]',
     '}',
     '',
   ].join('\n');
 }
 
-/** Asking what the account has, and how a stream is. */
+type Kind = 'service' | 'stream';
+
+/** @param to the only account that may import it; without it, any may */
+function asExport(kind: Kind, subject: string, to?: string): string {
+  const accounts = to === undefined ? '' : `, accounts: [${JSON.stringify(to)}]`;
+  return `{ ${kind}: ${JSON.stringify(subject)}${accounts} }`;
+}
+
+function asImport(kind: Kind, subject: string, from: string): string {
+  return `{ ${kind}: { account: ${JSON.stringify(from)}, subject: ${JSON.stringify(subject)} } }`;
+}
+
+function indented(by: number, lines: readonly string[]): string[] {
+  return lines.map((line) => ' '.repeat(by) + line);
+}
+
+/** Asking what the account has, and how a stream is: names no host, and is the same for all of them. */
 const EVERYBODYS = /^\$JS\.API\.(INFO$|STREAM\.INFO\.)/;

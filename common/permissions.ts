@@ -1,9 +1,11 @@
 // The least that a shipper or a receiver must be allowed to do on a nats-server, as subjects. Pure.
 
+import { STATUS_ENDPOINT } from './daemon-status.ts';
 import { apiOf } from './domain-api.ts';
 import { partitionOf, encodeToken } from './subjects.ts';
 import {
   committedSubject,
+  endpointSubject,
   membersBucket,
   partitionKey,
   partitionsBucket,
@@ -14,6 +16,7 @@ import {
   shipperKey,
   type Topology,
 } from './topology.ts';
+import { VERIFY_ENDPOINT } from './verify.ts';
 
 export interface Permissions {
   readonly publish: readonly string[];
@@ -112,6 +115,14 @@ export function shipperImports(topology: Topology, host: string): Imports {
     services: [...shipperWrites(topology, host), ...read.map((what) => `${API}.DIRECT.GET.${what}`)],
     streams: shipperHears(topology, host),
   };
+}
+
+/**
+ * What the stream's account may ask in that account: each subject in full, so that no other host's account is asked in
+ * its place.
+ */
+export function shipperExports({ prefix }: Topology, host: string): string[] {
+  return [STATUS_ENDPOINT, VERIFY_ENDPOINT].map((what) => endpointSubject(what, prefix, 'shipper', host));
 }
 
 /** What its user may do within that account. */

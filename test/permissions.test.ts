@@ -272,6 +272,12 @@ describe('least permissions', { concurrency: 2 }, () => {
     assert.ok(Array.isArray(permissions.publish));
     assert.equal(permissions.publish[0], 'a.b.web%2E1.*.*');
     assert.ok(permissions.publish.includes('$KV.APP_members.shipper.web=2E1'));
+    const own = JSON.parse(await printPermissions('--host', 'web.1', '--account', '--json')) as object;
+    assert.ok('exports' in own);
+    assert.deepEqual(own.exports, [
+      'logferry.status.logs.shipper.web%2E1',
+      'logferry.verify.logs.shipper.web%2E1',
+    ]);
     assert.match(
       await printPermissions('--receiver', '--nsc'),
       /^--allow-pub \$JS\.API\.INFO\n[^"]*--allow-pub-response=1\n/,
