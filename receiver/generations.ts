@@ -23,13 +23,17 @@ export function mostGenerations(heapBytes: number): number {
 
 /** Of all partitions together. */
 export class Generations {
-  readonly #most: number;
+  readonly most: number;
   readonly #hosts = new Map<string, number>();
   #count = 0;
 
   /** @param most from here on, hosts that have more than others begin no new ones */
   constructor(most: number) {
-    this.#most = most;
+    this.most = most;
+  }
+
+  get count(): number {
+    return this.#count;
   }
 
   /** Of a host, and of all of them. */
@@ -40,7 +44,7 @@ export class Generations {
   /** Whether a host may begin another one: when there are too many, only one that has fewer than the average. */
   mayBegin(host: string): boolean {
     const { own, all } = this.counts(host);
-    return all < this.#most || (all < this.#most * LAST && own * this.#hosts.size < all);
+    return all < this.most || (all < this.most * LAST && own * this.#hosts.size < all);
   }
 
   /** @param more how many; negative when a partition is let go */

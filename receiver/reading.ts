@@ -12,6 +12,8 @@ export interface ReceiverReading {
   readonly partitions: number;
   /** Central files that are open. */
   readonly openFiles: number;
+  /** Generations of source files that are in memory, and how many there is room for. */
+  readonly generations: { readonly count: number; readonly most: number };
   /** The disk takes what is written, as far as is known. */
   readonly hasRoom: boolean;
   /** Undefined while the receiver's name is not its own. */

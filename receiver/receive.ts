@@ -274,10 +274,11 @@ async function whileRegistered(
 }
 
 function readingOf(context: ReceiverContext, status: ReceiverStatus | undefined): ReceiverReading {
-  const { stats, counts, lost, topology, open, room } = context;
+  const { stats, counts, lost, topology, open, room, generations } = context;
   return {
     ...{ stats, counts, status, lostBytes: lost.total, partitions: topology.partitions },
-    ...{ openFiles: open.count, hasRoom: room.works && status?.hasRoom !== false },
+    ...{ openFiles: open.count, generations },
+    hasRoom: room.works && status?.hasRoom !== false,
   };
 }
 

@@ -66,6 +66,7 @@ describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
         ...{ logferry_receiver_partitions: 64, logferry_receiver_stream_partitions: 64 },
         ...{ logferry_receiver_terms_total: 64, logferry_receiver_lost_terms_total: 0 },
         ...{ logferry_receiver_has_room: 1, logferry_receiver_waiting_files: 0 },
+        logferry_receiver_generations: 2 * files.length,
       });
       const { values } = await receiver.scrape();
       const chunks = await shipper.value('logferry_shipper_published_chunks_total');

@@ -64,6 +64,16 @@ export const receiverFigures: readonly Figure<ReceiverReading>[] = [
     'Files that wait for bytes that are missing.',
     ({ status }) => status?.waitingFiles,
   ),
+  gauge(
+    'logferry_receiver_generations',
+    'Generations of source files that are in memory.',
+    ({ generations }) => generations.count,
+  ),
+  gauge(
+    'logferry_receiver_generations_limit',
+    'From here on, hosts that have more than others begin no new files.',
+    ({ generations }) => generations.most,
+  ),
   flagged('logferry_receiver_has_room', '0 while the disk takes nothing.', ({ hasRoom }) => hasRoom),
   gauge(
     'logferry_receiver_disk_free_bytes',
