@@ -10,12 +10,16 @@ import { LogferryError, messageOf, systemCode } from './errors.ts';
  */
 const LOWEST = 20_000;
 const HIGHEST = 31_999;
+const COUNT = HIGHEST - LOWEST + 1;
 const ATTEMPTS = 100;
 
-/** A port that nothing listens on at this moment. */
+let next = Math.floor(Math.random() * COUNT);
+
+/** A port that nothing listens on at this moment, and another one each time: those of a cluster are all different. */
 export async function freePort(): Promise<number> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1));
+    const port = LOWEST + next;
+    next = (next + 1) % COUNT;
     if (await isFree(port)) return port;
   }
   throw new LogferryError('failed', `found no free port on 127.0.0.1 between ${LOWEST} and ${HIGHEST}`);
