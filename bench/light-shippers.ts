@@ -57,7 +57,7 @@ await inParallel(names, OPENED_AT_ONCE, async (name) => {
     },
   );
   const topology = { stream: 'LOGS', prefix: 'logs', partitions: 64 };
-  const host = new Host(link, topology, new RecordStore(link, topology.stream, log), name);
+  const host = new Host(link, topology, new RecordStore(link, topology.stream, log, name), name);
   const bucket = new Bucket(link, membersBucket(topology.stream));
   const what = { what: name, hint: '', directory: name, leaseMs: LEASE_MS, log };
   const registration = await Registration.acquire({ bucket, key: shipperKey(name), ...what }, ends.signal);

@@ -59,7 +59,7 @@ export async function begin(
   const { created, likeness, topology } = report;
   if (created.length > 0 && before !== undefined) log.warn(createdAgain(created, likeness));
   else for (const thing of created) log.info(`created ${thing}`);
-  const store = new RecordStore(link, names.stream, log);
+  const store = new RecordStore(link, names.stream, log, host);
   const check = async (): Promise<void> => {
     await refuseOtherPartitions(store, topology, host);
   };

@@ -19,7 +19,7 @@ import {
   type FileEntry,
   type PartitionRecord,
 } from './record.ts';
-import { partitionOf } from './subjects.ts';
+import { partitionOf, sourceOf } from './subjects.ts';
 import { archiveKey, partitionKey, partitionOfKey, partitionsBucket, type Topology } from './topology.ts';
 import { ZSTD_LEVEL } from './zstd.ts';
 
@@ -58,6 +58,8 @@ interface Archived {
 export class RecordStore {
   readonly bucket: Bucket;
   readonly #log: Logger;
+  /** Undefined for all of them. */
+  readonly #host: string | undefined;
   /** This user may not set anything aside: somebody else has to. */
   #mayNot = false;
   /** The revisions that were set aside, by key: each is said once. */
@@ -66,9 +68,11 @@ export class RecordStore {
   /** Archives that the record before the last move named: somebody may still be reading that one. */
   readonly #replaced = new Map<number, readonly Archive[]>();
 
-  constructor(link: Link, stream: string, log: Logger) {
+  /** @param host whose files a shipper reads, and no others: of all that its partition ever had it keeps nothing else */
+  constructor(link: Link, stream: string, log: Logger, host?: string) {
     this.bucket = new Bucket(link, partitionsBucket(stream));
     this.#log = log;
+    this.#host = host;
   }
 
   /** Undefined when the bucket is missing. */
@@ -85,7 +89,7 @@ export class RecordStore {
         const what = `the record ${key} in bucket ${this.bucket.name}`;
         const record = decodeRecord(unpackRecord(data), what);
         const archived = await this.#readArchives(partition, record.archives);
-        return { record: withFiles(record, archived.files, record.files), revision, epoch };
+        return { record: withFiles(record, archived.files, this.#wanted(record.files)), revision, epoch };
       } catch (error) {
         if (error instanceof ArchiveMissing && reads < READS) continue;
         if (error instanceof LogferryError && error.code === 'newer') throw error;
@@ -107,11 +111,18 @@ export class RecordStore {
     return this.#remember(partition, parts);
   }
 
-  async #readArchive(partition: number, token: string): Promise<Map<string, FileEntry>> {
+  async #readArchive(partition: number, token: string): Promise<ReadonlyMap<string, FileEntry>> {
     const key = archiveKey(partition, token);
     const { data } = await this.bucket.read(key);
     if (data === undefined) throw new ArchiveMissing('corrupt', `its archive ${key} is missing`);
-    return decodeArchive(unpackRecord(data), `the archive ${key} in bucket ${this.bucket.name}`);
+    return this.#wanted(
+      decodeArchive(unpackRecord(data), `the archive ${key} in bucket ${this.bucket.name}`),
+    );
+  }
+
+  #wanted(files: ReadonlyMap<string, FileEntry>): ReadonlyMap<string, FileEntry> {
+    if (this.#host === undefined) return files;
+    return new Map([...files].filter(([file]) => sourceOf(file).host === this.#host));
   }
 
   #remember(partition: number, parts: Archived['parts']): Archived {
@@ -158,6 +169,7 @@ export class RecordStore {
     read: { revision: number; epoch: number },
     key = partitionKey(partition),
   ): Promise<RecordSetResult> {
+    if (this.#host !== undefined) throw new Error('BUG: who reads the files of one host sets no record');
     let next = record;
     let data = pack(encodeRecord(record));
     const recent = record.files instanceof LayeredMap ? record.files.recentSize : record.files.size;

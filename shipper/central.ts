@@ -62,7 +62,7 @@ export class CentralSide {
     this.#edge = domains.edge;
     this.#topology = topology;
     this.#host = host;
-    this.#store = new RecordStore(link, topology.stream, log);
+    this.#store = new RecordStore(link, topology.stream, log, host);
     this.#log = log;
   }
 

@@ -141,3 +141,27 @@ test('an archive that is missing: the record is set aside, never half believed',
   assert.equal((await other.read(0)).record, undefined);
   assert.equal((await other.bucket.keys('p00.corrupt.*')).length, 1);
 });
+
+test('who reads the files of one host gets all of them, archived or not, and no others', async () => {
+  const store = await newStore('HOSTS');
+  const hosts = ['web1', 'web10', 'web1/x'];
+  const add = (files: ReadonlyMap<string, FileEntry>, from: number, to: number): Map<string, FileEntry> => {
+    const more = copyMap(files);
+    for (let number = from; number < to; number += 1)
+      more.set(`${hosts[number % 3]}/f${number}-0`, entry(Math.random, number));
+    return more;
+  };
+  const first = await store.set(
+    0,
+    { ...emptyRecord(1), files: add(new Map(), 0, 2_000) },
+    await store.read(0),
+  );
+  assert.ok(typeof first === 'object' && first.record.archives.length > 0);
+  const files = add(first.record.files, 2_000, 2_100);
+  const at = { revision: first.revision, epoch: (await store.read(0)).epoch };
+  assert.ok(typeof (await store.set(0, { ...first.record, files }, at)) === 'object');
+  const { record } = await new RecordStore(link, 'HOSTS', silentLogger(), 'web1').read(0);
+  const want = new Map([...files].filter(([file]) => /^web1\/f\d+-0$/.test(file)));
+  assert.ok(want.size === 700 && record !== undefined);
+  assert.deepEqual(new Map(record.files), want);
+});
