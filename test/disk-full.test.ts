@@ -26,7 +26,7 @@ import {
   Written,
 } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
-import { logs, messages, stops, warns } from './said.ts';
+import { logs, messages, share, stops, warns } from './said.ts';
 import { SmallDisk } from './small-disk.ts';
 
 const KIB = 1024;
@@ -148,15 +148,6 @@ function count(receiver: Daemon, pattern: RegExp): number {
 /** Every message of a receiver that says that it cannot write. */
 function failures(receiver: Daemon): string[] {
   return messages(receiver, 40).filter((line) => CANNOT_WRITE.test(line));
-}
-
-/** How many partitions a receiver last said are its own. */
-function share(receiver: Daemon): number | undefined {
-  return messages(receiver)
-    .map((line) => /^(\d+) of 64 partitions are this receiver's/.exec(line)?.[1])
-    .filter((text) => text !== undefined)
-    .map(Number)
-    .at(-1);
 }
 
 async function shares(receivers: readonly Daemon[], expected: readonly number[]): Promise<void> {

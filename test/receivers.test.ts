@@ -21,18 +21,9 @@ import {
   Written,
 } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
-import { fails, logs, messages } from './said.ts';
+import { fails, logs, messages, share } from './said.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
-
-/** How many partitions a receiver last said are its own. */
-function share(receiver: Daemon): number | undefined {
-  return messages(receiver)
-    .map((line) => /^(\d+) of 64 partitions are this receiver's/.exec(line)?.[1])
-    .filter((count) => count !== undefined)
-    .map(Number)
-    .at(-1);
-}
 
 async function shares(receivers: readonly Daemon[], expected: readonly number[]): Promise<void> {
   const now = (): number[] => receivers.map((one) => share(one) ?? -1).toSorted((a, b) => a - b);

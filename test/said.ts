@@ -30,6 +30,15 @@ export function messages(daemon: Daemon, level = 0): string[] {
     .map(({ msg }) => msg);
 }
 
+/** How many partitions a receiver last said are its own. */
+export function share(receiver: Daemon): number | undefined {
+  return messages(receiver)
+    .map((line) => /^(\d+) of 64 partitions are this receiver's/.exec(line)?.[1])
+    .filter((count) => count !== undefined)
+    .map(Number)
+    .at(-1);
+}
+
 /** Waits for a warning or an error of the log, and returns it. */
 export async function warns(daemon: Daemon, pattern: RegExp, timeoutMs = WAIT_MS): Promise<string> {
   return await finds(
