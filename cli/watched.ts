@@ -36,6 +36,7 @@ export async function watched<R>(options: WatchedOptions<R>): Promise<Watched<R>
   const shown = new Shown<R>();
   let server: MetricsServer | undefined;
   let onCommit: Watched<R>['onCommit'];
+  shown.countsLines = listen !== undefined;
   if (listen !== undefined) {
     // prom-client takes its time to load: only for those who want it.
     const [{ Metrics }, { serveMetrics }] = await Promise.all([

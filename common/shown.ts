@@ -12,6 +12,8 @@ export class Shown<R> {
   waitsFor: () => string | undefined = () => 'starting';
   /** Its figures; undefined before there are any. */
   read: () => R | undefined = () => undefined;
+  /** Whether lines are counted: only for metrics, since nothing else looks at each byte. Set before it begins. */
+  countsLines = false;
   /** It was told to stop. */
   isStopping = false;
 

@@ -126,7 +126,7 @@ export async function receive(options: ReceiveOptions, signal: AbortSignal): Pro
       if (begun === undefined) return;
       const { report, store, restoreVanished } = begun;
       const rotations = new Bell();
-      const stats = noReceiverStats();
+      const stats = noReceiverStats(shown.countsLines);
       const counts = noReceiverCounts();
       const limits = options.changes ?? new Changing<ReceiveLimits>(options);
       const giveUpByDefault = defaultGiveUp(report.likeness.maxAgeMs);

@@ -8,6 +8,7 @@ import { type Chunk, type DataChunk, HEADER, parseChunk } from '../common/chunk.
 import { crc32, hex32 } from '../common/digest.ts';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import type { Logger, Throttle } from '../common/log.ts';
+import { linesIn } from '../common/lines.ts';
 import { chunkDone, giveBack } from '../common/memory.ts';
 import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
 import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
@@ -54,13 +55,15 @@ export interface ReceiverStats {
   bytes: number;
   /** Chunks that the bytes were in. */
   chunks: number;
+  /** Lines that ended in them; undefined where nobody wants them counted. */
+  lines?: number;
   duplicates: number;
   missing: number;
   foreign: number;
 }
 
-export function noReceiverStats(): ReceiverStats {
-  return { bytes: 0, chunks: 0, duplicates: 0, missing: 0, foreign: 0 };
+export function noReceiverStats(countsLines = false): ReceiverStats {
+  return { ...(countsLines ? { lines: 0 } : {}), bytes: 0, chunks: 0, duplicates: 0, missing: 0, foreign: 0 };
 }
 
 /** A message before which bytes are missing. */
@@ -519,8 +522,7 @@ export class Writer {
       destination,
       isOne ? first.bytes : Buffer.concat(stored.map(({ bytes }) => bytes)),
     );
-    this.#options.stats.bytes += joined.bytes;
-    this.#options.stats.chunks += joined.pieces.length;
+    this.#count(joined);
     this.#group.bytes += joined.bytes;
     let from = place.from;
     for (const piece of stored) {
@@ -533,6 +535,13 @@ export class Writer {
     }
     for (const { decoded } of joined.pieces) if (decoded !== undefined) giveBack(decoded);
     chunkDone(joined.bytes);
+  }
+
+  #count({ bytes, pieces }: Joined): void {
+    const { stats } = this.#options;
+    stats.bytes += bytes;
+    stats.chunks += pieces.length;
+    if (stats.lines !== undefined) for (const { data } of pieces) stats.lines += linesIn(data);
   }
 
   get #format(): Format {

@@ -7,6 +7,8 @@ export interface ShipperCounts {
   /** Source bytes, and the chunks that they were in, that the stream acknowledged; what is shipped again counts again. */
   publishedBytes: number;
   publishedChunks: number;
+  /** Lines that ended in them; undefined where nobody wants them counted. */
+  publishedLines: number | undefined;
   /** Messages that wait for the stream's acknowledgement now. */
   inFlight: number;
   /** Source bytes that became known as committed. */
@@ -25,8 +27,9 @@ export interface ShipperCounts {
   readonly ended: Record<EndReason, number>;
 }
 
-export function noShipperCounts(): ShipperCounts {
+export function noShipperCounts(countsLines: boolean): ShipperCounts {
   return {
+    publishedLines: countsLines ? 0 : undefined,
     ...{ publishedBytes: 0, publishedChunks: 0, inFlight: 0, committedBytes: 0, lostBytes: 0 },
     ...{ unanswered: 0, refused: 0, failures: 0, repairs: 0, repairedBytes: 0 },
     ended: { rotated: 0, truncated: 0, deleted: 0 },

@@ -141,6 +141,8 @@ export class Generation {
   /** What was known of it before, and is not committed as a whole: a file that never pauses is judged by that. */
   #earlier: Published | undefined;
   readonly #rewinds = new Rewinds();
+  /** Of the chunk that is being published. */
+  #lines = 0;
   #repair: { decision: Repair; expected: number; view: HostView } | undefined;
   #closing: EndReason | undefined;
   #runs = false;
@@ -175,6 +177,7 @@ export class Generation {
         maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.link.maxPayload() - room)),
         hasEnded: () => this.#closing !== undefined || once,
         isRemote: (device) => context.fileSystems.isRemote(device),
+        countsLines: context.counts.publishedLines !== undefined,
       },
       entry,
       handle,
@@ -543,6 +546,7 @@ export class Generation {
     else this.#unsentSince = undefined;
     if (isUnread && !(await this.#mayBegin(piece))) return false;
     if (piece !== undefined) {
+      this.#lines = piece.lines;
       await this.#publish(this.#dataChunk(piece), piece.payload, piece.slot, signal);
       return true;
     }
@@ -700,6 +704,7 @@ export class Generation {
     const { counts } = this.#context;
     counts.publishedBytes += end - this.#position;
     counts.publishedChunks += 1;
+    if (counts.publishedLines !== undefined) counts.publishedLines += this.#lines;
   }
 
   #tellBacklog({ start, end }: Chunk): void {

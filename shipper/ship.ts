@@ -29,7 +29,7 @@ const ONCE_GIVE_UP_MS = 30_000;
 export async function ship(options: ShipOptions, signal: AbortSignal): Promise<void> {
   const { log } = options;
   const shown = options.shown ?? new Shown<ShipperReading>();
-  const counts = noShipperCounts();
+  const counts = noShipperCounts(shown.countsLines);
   const run: ShipperRun = { started: new Date().toISOString(), counts, pulse: shown.pulse };
   shown.read = () => ({ counts, now: undefined });
   const state = await State.open(options.state, options.host, log);

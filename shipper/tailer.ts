@@ -8,6 +8,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { TAIL_BYTES } from '../common/chunk.ts';
 import { crc32, tailOf } from '../common/digest.ts';
 import { readFully } from '../common/files.ts';
+import { linesIn } from '../common/lines.ts';
 import { ZSTD_LEVEL } from '../common/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
@@ -25,6 +26,7 @@ export interface TailerOptions {
   readonly isRemote: (device: bigint) => boolean;
   /** Whether an unfinished last line is shipped now: the file has ended. */
   readonly hasEnded: () => boolean;
+  readonly countsLines: boolean;
 }
 
 /** A chunk of the file, ready to be sent. */
@@ -36,6 +38,8 @@ export interface Piece {
   readonly encoding: 'none' | 'zstd';
   readonly payload: Uint8Array;
   readonly crc32: number;
+  /** How many lines end in it; 0 where they are not counted. */
+  readonly lines: number;
   /** Right before it was read, in milliseconds since 1970. */
   readonly readAt: number;
   /** What it takes of the memory that all share, until it is sent. */
@@ -287,6 +291,7 @@ export class Tailer {
       this.#isBacklog = data.length === room;
       this.#readOn();
       const bytes = data.subarray(0, cut);
+      const lines = this.#options.countsLines ? linesIn(bytes) : 0;
       const packed = isSmall ? this.#packNow(bytes) : await this.#packSoon(bytes);
       if (packed !== undefined) slot.packed();
       const payload = packed ?? (isSmall ? Buffer.from(bytes) : bytes);
@@ -298,6 +303,7 @@ export class Tailer {
         encoding: packed === undefined ? 'none' : 'zstd',
         payload,
         crc32: crc32(payload),
+        lines,
         readAt,
         slot,
       };

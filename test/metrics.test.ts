@@ -52,6 +52,7 @@ describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
         ...{ logferry_connected: 1, logferry_ready: 1, logferry_healthy: 1, logferry_disconnects_total: 0 },
         'logferry_build_info{version="0.1.0",daemon="ship"}': 1,
         logferry_shipper_published_bytes_total: bytes,
+        logferry_shipper_published_lines_total: 600 * files.length,
         logferry_shipper_committed_bytes_total: bytes,
         'logferry_shipper_finished_files_total{reason="rotated"}': files.length,
         ...{ logferry_shipper_files: files.length, logferry_shipper_unreadable_files: 0 },
@@ -62,6 +63,7 @@ describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
       await receiver.shows({
         ...{ logferry_connected: 1, logferry_ready: 1, logferry_healthy: 1 },
         logferry_receiver_written_bytes_total: bytes,
+        logferry_receiver_written_lines_total: 600 * files.length,
         ...{ logferry_receiver_duplicate_chunks_total: 0, logferry_receiver_missing_chunks_total: 0 },
         ...{ logferry_receiver_partitions: 64, logferry_receiver_stream_partitions: 64 },
         ...{ logferry_receiver_terms_total: 64, logferry_receiver_lost_terms_total: 0 },

@@ -10,6 +10,7 @@ export const receiverFigures: readonly Figure<ReceiverReading>[] = [
     ({ stats }) => stats.bytes,
   ),
   counter('logferry_receiver_written_chunks_total', 'Chunks that they were in.', ({ stats }) => stats.chunks),
+  counter('logferry_receiver_written_lines_total', 'Lines that ended in them.', ({ stats }) => stats.lines),
   counter(
     'logferry_receiver_lost_bytes_total',
     'Source bytes that were recorded as lost for good.',

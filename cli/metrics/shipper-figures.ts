@@ -15,6 +15,11 @@ export const shipperFigures: readonly Figure<ShipperReading>[] = [
     ({ counts }) => counts.publishedChunks,
   ),
   counter(
+    'logferry_shipper_published_lines_total',
+    'Lines that ended in them.',
+    ({ counts }) => counts.publishedLines,
+  ),
+  counter(
     'logferry_shipper_committed_bytes_total',
     'Source bytes that became known as committed by a receiver.',
     ({ counts }) => counts.committedBytes,
