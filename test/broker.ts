@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { isStreamMissing } from '../common/bucket.ts';
 import { until } from '../common/run.ts';
 import type { Daemon, World } from './harness.ts';
-import { WAIT_MS } from './patience.ts';
+import { ANSWER_MS, WAIT_MS } from './patience.ts';
 
 export const STREAM = 'LOGS';
 /** The stream behind the bucket of the records. */
@@ -62,7 +62,7 @@ export interface Kept {
 async function ask<T>(world: World, question: (jsm: JetStreamManager) => Promise<T>): Promise<T> {
   const nc = await connect({ servers: world.server.url });
   try {
-    return await question(await jetstreamManager(nc, { timeout: WAIT_MS }));
+    return await question(await jetstreamManager(nc, { timeout: ANSWER_MS }));
   } finally {
     await nc.close();
   }

@@ -11,7 +11,7 @@ import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
 import { deployed } from './deployed.ts';
 import { STORE, World } from './harness.ts';
-import { WAIT_MS } from './patience.ts';
+import { ANSWER_MS, WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';
 
 /** Leaf nodes connect there. */
@@ -101,7 +101,7 @@ export class Edge {
   async with<T>(use: (jsm: JetStreamManager, nc: NatsConnection) => Promise<T>): Promise<T> {
     const nc = await connect({ servers: this.server.url });
     try {
-      return await use(await jetstreamManager(nc, { timeout: WAIT_MS }), nc);
+      return await use(await jetstreamManager(nc, { timeout: ANSWER_MS }), nc);
     } finally {
       await nc.close();
     }

@@ -35,7 +35,7 @@ import { bySegmentTime, isSegmentOf } from '../receiver/names.ts';
 import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
 import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
-import { WAIT_MS } from './patience.ts';
+import { ANSWER_MS, WAIT_MS } from './patience.ts';
 
 const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
 const SEED = Number(process.env['LOGFERRY_TEST_SEED'] ?? 1);
@@ -240,7 +240,7 @@ export class World {
         maxReconnectAttempts: -1,
         reconnectTimeWait: 50,
       });
-      this.#connection = { nc, jsm: await jetstreamManager(nc, { timeout: WAIT_MS }) };
+      this.#connection = { nc, jsm: await jetstreamManager(nc, { timeout: ANSWER_MS }) };
     }
     return this.#connection;
   }
