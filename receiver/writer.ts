@@ -135,6 +135,8 @@ export class Writer {
   #record: PartitionRecord;
   /** Offsets beyond the record's: written or decided, not yet committed. */
   readonly #pending = new Map<string, { offset: number; after: string | null }>();
+  /** New generations that are counted, and that no commit has made known yet. */
+  readonly #counted = new Set<string>();
   /** Generations that this term has a ledger line for. */
   readonly #begun = new Set<string>();
   readonly #destinations = new Map<string, Destination>();
@@ -158,6 +160,7 @@ export class Writer {
   /** The record that offsets are measured against, after a commit or a new look at it. */
   set record(record: PartitionRecord) {
     this.#record = record;
+    this.#counted.clear();
     for (const [file, pending] of this.#pending)
       if ((record.files.get(file)?.offset ?? 0) >= pending.offset) this.#pending.delete(file);
   }
@@ -230,7 +233,8 @@ export class Writer {
       ({ known, before, verdict } = this.#judge(source, chunk));
     }
     const after = chunk.after?.file ?? null;
-    if (known === undefined && verdict.kind !== 'duplicate' && !this.#begins(source, verdict.kind)) return;
+    if (verdict.kind !== 'duplicate' && verdict.kind !== 'missing' && !this.#mayBegin(source.host, file))
+      return;
     switch (verdict.kind) {
       case 'duplicate':
         this.stopWaiting(source);
@@ -292,13 +296,16 @@ export class Writer {
     return { known, before, verdict: accept(chunk, known, before) };
   }
 
-  /** Whether there is memory for a generation that nothing is known of yet; its shipper sends it again and again. */
-  #begins({ host }: SourceName, verdict: Verdict['kind']): boolean {
+  /** Whether there is memory for a generation, should nothing be known of it yet; then it is counted, once. */
+  #mayBegin(host: string, file: string): boolean {
     const { generations, throttle, log } = this.#options;
-    if (generations === undefined) return true;
+    if (generations === undefined || this.#offsetOf(file) !== undefined || this.#counted.has(file))
+      return true;
     const mayBegin = generations.mayBegin(host);
-    if (mayBegin && verdict !== 'missing') generations.began(host);
-    if (!mayBegin)
+    if (mayBegin) {
+      generations.began(host);
+      this.#counted.add(file);
+    } else
       throttle.run(`generations ${host}`, (repeated) => {
         const { own, all } = generations.counts(host);
         log.error(
@@ -410,11 +417,12 @@ export class Writer {
     const { after } = chunk;
     const before = after === undefined ? undefined : fileKey(source.host, after.file);
     const known = before === undefined ? undefined : this.#offsetOf(before);
-    const isNew = this.#offsetOf(fileKey(source.host, source.file)) === undefined;
-    if (isNew && this.#options.generations?.mayBegin(source.host) === false) return;
-    if (after !== undefined && before !== undefined && (known?.offset ?? 0) < after.size)
-      await this.#gap(source, before, known?.offset ?? 0, after.size, known?.after ?? null, reason);
     const file = fileKey(source.host, source.file);
+    if (!this.#mayBegin(source.host, file)) return;
+    if (after !== undefined && before !== undefined && (known?.offset ?? 0) < after.size) {
+      if (!this.#mayBegin(source.host, before)) return;
+      await this.#gap(source, before, known?.offset ?? 0, after.size, known?.after ?? null, reason);
+    }
     const offset = this.#offsetOf(file)?.offset ?? chunk.begin;
     if (chunk.start > offset) await this.#gap(source, file, offset, chunk.start, after?.file ?? null, reason);
     await this.#apply(item);
@@ -669,6 +677,7 @@ export class Writer {
     this.#pending.clear();
     this.#begun.clear();
     this.#destinations.clear();
+    this.#counted.clear();
     this.#options.generations?.recount(this.#record.files.keys());
     this.#group = emptyGroup();
     for (const destination of written) {

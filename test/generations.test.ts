@@ -1,11 +1,18 @@
 // How many generations a receiver keeps in memory, and who may begin more.
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 
 import fc from 'fast-check';
 
+import { crc32, hex32, tailOf } from '../common/digest.ts';
+import { silentLogger, Throttle } from '../common/log.ts';
+import { emptyRecord } from '../common/record.ts';
+import { storedSubject } from '../common/subjects.ts';
 import { Generations, mostGenerations, PartitionGenerations } from '../receiver/generations.ts';
+import { OpenDestinations } from '../receiver/open-destinations.ts';
+import { noReceiverStats, Writer, type WriterOptions } from '../receiver/writer.ts';
+import { Central, scratch } from './central.ts';
 
 const files = (host: string, count: number): string[] =>
   Array.from({ length: count }, (_, number) => `${host}/f${number}-0`);
@@ -64,5 +71,42 @@ describe('generations', () => {
   test('they take at most half of the heap', () => {
     assert.equal(mostGenerations((4 * 1024 + 192) * 1024 ** 2), 2 * 1024 ** 2);
     assert.equal(mostGenerations(64 * 1024 ** 2), 8 * 1024);
+  });
+});
+
+describe('a generation that was given up', () => {
+  const rescued = async (t: TestContext, most: number): Promise<number> => {
+    const central = await Central.make(t, await scratch(t));
+    const options: WriterOptions = {
+      ...{
+        out: central.out,
+        prefix: 'logs',
+        ledgerFile: central.ledger,
+        rotate: { sizeBytes: undefined, interval: undefined },
+      },
+      ...{ open: new OpenDestinations(10), log: silentLogger(), throttle: new Throttle() },
+      ...{ stats: noReceiverStats(), generations: new PartitionGenerations(new Generations(most), []) },
+    };
+    const writer = new Writer(options, emptyRecord(1), 'd.1');
+    const data = Buffer.from('a line\n');
+    const header = new Map([
+      ['Logferry-Range', `0-${data.length}`],
+      ['Logferry-Begin', '0'],
+      ['Logferry-Tail', tailOf(data)],
+      ['Logferry-Crc32', hex32(crc32(data))],
+      ['Logferry-After', 'never-seen-0 100'],
+    ]);
+    const subject = storedSubject('logs', 1, { host: 'evil', path: '/a.log', file: 'f-0' });
+    await writer.rescue({ subject, seq: 1, header: (name) => header.get(name) ?? '', data });
+    const changed = writer.group.changes.size;
+    await writer.cutBack();
+    await writer.close();
+    return changed;
+  };
+
+  test('brings the one that it follows with it, and both need room', async (t) => {
+    assert.equal(await rescued(t, 10), 2);
+    assert.equal(await rescued(t, 1), 0);
+    assert.equal(await rescued(t, 0), 0);
   });
 });
