@@ -4,12 +4,12 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { chownSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { freePort } from '../common/nats-server-port.ts';
 import { until as comesTrue } from '../common/run.ts';
+import { ANSWER_MS, WAIT_MS } from '../test/patience.ts';
 import type { Service } from './docker-compose.ts';
 import type { Image } from './image.ts';
 
@@ -33,6 +33,8 @@ export class ComposeProcesses {
   /** What a text that stands for a container's port means here, as in `nats-1:4222`. */
   readonly #ports = new Map<string, number>();
   readonly #running: ChildProcess[] = [];
+  /** Services whose mounted directories are there: once written they stay as they are, since others read them. */
+  readonly #copied = new Set<string>();
 
   private constructor(
     image: Image,
@@ -116,7 +118,7 @@ export class ComposeProcesses {
     return stdout;
   }
 
-  /** Runs a service of the image to its end, for a minute at most. */
+  /** Runs a service of the image to its end. */
   tryRun(
     name: string,
     { env = {}, command }: Start = {},
@@ -127,7 +129,8 @@ export class ComposeProcesses {
       env: { ...this.#environmentOf(name), ...env },
       encoding: 'utf8',
       maxBuffer: 100_000_000,
-      timeout: 60_000,
+      timeout: WAIT_MS,
+      killSignal: 'SIGKILL',
       ...this.#image.user,
     });
     if (error !== undefined) throw error;
@@ -137,7 +140,8 @@ export class ComposeProcesses {
   /** Whether the health check of a service would succeed now. */
   async isHealthy(name: string): Promise<boolean> {
     try {
-      return (await fetch(this.here(name, this.service(name).healthcheck?.test.at(-1) ?? ''))).ok;
+      const url = this.here(name, this.service(name).healthcheck?.test.at(-1) ?? '');
+      return (await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) })).ok;
     } catch {
       // Not up yet.
       return false;
@@ -158,14 +162,21 @@ export class ComposeProcesses {
 
   /** SIGTERM; returns the exit code. */
   async stop(child: ChildProcess): Promise<number | null> {
-    child.kill('SIGTERM');
-    const [code] = (await once(child, 'close')) as [number | null];
-    return code;
+    return await this.#end(child, 'SIGTERM');
   }
 
   async kill(child: ChildProcess): Promise<void> {
-    child.kill('SIGKILL');
-    await once(child, 'close');
+    await this.#end(child, 'SIGKILL');
+  }
+
+  /** Throws, with the ends of all logs, when the process is gone already, and when it does not go. */
+  async #end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+    const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+    const command = child.spawnargs.join(' ');
+    await this.until(() => !hasEnded(), 0, `still running, to be stopped: ${command}`);
+    child.kill(signal);
+    await this.until(hasEnded, WAIT_MS, `ended by ${signal}: ${command}`);
+    return child.exitCode;
   }
 
   /** Ends what still runs. */
@@ -187,6 +198,8 @@ export class ComposeProcesses {
   }
 
   #copyBound(name: string): void {
+    if (this.#copied.has(name)) return;
+    this.#copied.add(name);
     for (const { source, target, type } of this.service(name).volumes ?? []) {
       if (type !== 'bind') continue;
       const directory = this.#bound(name, target);

@@ -6,9 +6,10 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
+import { ANSWER_MS, WAIT_MS } from '../test/patience.ts';
 import type { ComposeProcesses } from './compose-processes.ts';
 
-/** The log file was renamed at least twice by then, and none of its old files is gone yet. */
+/** The log file was renamed at least twice by then. */
 const LINES = 500;
 const LOG = '/var/log/demo';
 
@@ -21,7 +22,7 @@ export async function tryCluster(
   assert.equal(natsServers.length, 3, 'nats-servers');
   const servers = new Map(natsServers.map((name) => [name, processes.start(name)]));
   for (const name of natsServers)
-    await processes.until(() => processes.isHealthy(name), 30_000, `${name} is healthy`);
+    await processes.until(() => processes.isHealthy(name), WAIT_MS, `${name} is healthy`);
 
   // At once, as depends_on has it: all servers are healthy, so nothing has to be tried again.
   assert.match(processes.run('setup'), /^created stream LOGS\n(.*\n)*.*3 replicas/m);
@@ -30,19 +31,23 @@ export async function tryCluster(
   const log = processes.start('log', { env: { PAUSE: '0.002' } });
   const shipper = processes.start('shipper');
   const central = processes.volume('central', '/central');
+  const begun = (number: number): number =>
+    processes.logOf('receiver').split(`receiving as receiver-${number} `).length - 1;
   const receivers: ChildProcess[] = [];
   for (const number of [1, 2, 3]) {
     receivers.push(processes.start('receiver'));
-    const state = path.join(central, `receiver-${number}`, '.logferry', 'directory.json');
-    await processes.until(() => existsSync(state), 15_000, `receiver ${number} has a directory of its own`);
+    await processes.until(
+      () => begun(number) === 1,
+      WAIT_MS,
+      `receiver ${number} has a directory of its own`,
+    );
   }
   assert.deepEqual(readdirSync(central).toSorted(), ['receiver-1', 'receiver-2', 'receiver-3']);
 
   // One that is created again, whatever it is called then, has the directory that is free.
   await processes.kill(receivers[1] ?? assert.fail());
   receivers[1] = processes.start('receiver');
-  const begun = (): number => processes.logOf('receiver').split('receiving as receiver-2 ').length - 1;
-  await processes.until(() => begun() === 2, 20_000, 'the second receiver is there again');
+  await processes.until(() => begun(2) === 2, WAIT_MS, 'the second receiver is there again');
   assert.equal(readdirSync(central).length, 3);
 
   for (const name of ['shipper', 'receiver']) await tryMetrics(processes, name);
@@ -53,7 +58,7 @@ export async function tryCluster(
   await processes.kill(servers.get(victim) ?? assert.fail());
   const directory = processes.volume('log', LOG);
   const written = (): string => linesOf(directory);
-  await processes.until(() => written().split('\n').length > LINES, 30_000, `${LINES} lines are written`);
+  await processes.until(() => written().split('\n').length > LINES, WAIT_MS, `${LINES} lines are written`);
   await processes.stop(log);
   const read = (): string => {
     const { code, stdout } = processes.tryRun('read', {
@@ -61,15 +66,19 @@ export async function tryCluster(
     });
     return code === 0 ? stdout : '';
   };
-  await processes.until(() => read() === written(), 60_000, 'the receivers have the log');
+  const isWhole = (): boolean => {
+    const lines = read();
+    return lines.endsWith(written()) && areAllFromTheFirst(lines);
+  };
+  await processes.until(isWhole, WAIT_MS, 'the receivers have the log');
 
   servers.set(victim, processes.start(victim));
-  await processes.until(() => processes.isHealthy(victim), 60_000, `${victim} is back`);
+  await processes.until(() => processes.isHealthy(victim), WAIT_MS, `${victim} is back`);
   for (const child of [shipper, ...receivers])
     assert.equal(await processes.stop(child), 0, `exit code of ${child.spawnargs.join(' ')}`);
   for (const server of servers.values()) await processes.stop(server);
   const lines = written().split('\n').length - 1;
-  console.log(`as processes: ${lines} lines of ${readdirSync(directory).length} files, identical`);
+  console.log(`as processes: ${lines} lines, ${readdirSync(directory).length} files left of them, identical`);
 }
 
 /** The newest process of a service is ready, healthy, and says how far it is. */
@@ -79,16 +88,27 @@ async function tryMetrics(processes: ComposeProcesses, name: string): Promise<vo
       .logOf(name)
       .match(/http:\/\/127\.0\.0\.1:\d+\//g)
       ?.at(-1) ?? assert.fail(`no metrics of ${name}`);
-  const isOk = async (route: string): Promise<boolean> => (await fetch(`${url}${route}`)).ok;
+  const ask = async (route: string): Promise<Response> =>
+    await fetch(`${url}${route}`, { signal: AbortSignal.timeout(ANSWER_MS) });
+  const isOk = async (route: string): Promise<boolean> => (await ask(route)).ok;
   await processes.until(
     async () => (await isOk('readyz')) && (await isOk('healthz')),
-    15_000,
+    WAIT_MS,
     `${name} is ready`,
   );
-  assert.match(await (await fetch(`${url}metrics`)).text(), new RegExp(`^logferry_${name}_`, 'm'));
+  assert.match(await (await ask('metrics')).text(), new RegExp(`^logferry_${name}_`, 'm'));
 }
 
-/** The log as it was written: the old files first. */
+/** What the service `log` has written, with none missing, none twice and all in order. */
+function areAllFromTheFirst(lines: string): boolean {
+  const numbers = lines
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => Number(/ line (\d+)$/.exec(line)?.[1]));
+  return numbers.length > LINES && numbers.every((number, index) => number === index + 1);
+}
+
+/** What the files of the log still hold, the old ones first. */
 function linesOf(directory: string): string {
   return ['app.log.5', 'app.log.4', 'app.log.3', 'app.log.2', 'app.log.1', 'app.log']
     .map((name) => path.join(directory, name))
