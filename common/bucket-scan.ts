@@ -74,10 +74,11 @@ async function createConsumer(
 
 /** Until the server says that nothing is left. Throws `unreachable` when it says nothing any more. */
 async function pullAll(link: Link, stream: string, name: string, pending: number): Promise<ScannedValue[]> {
-  const inbox = createInbox();
+  const inbox = createInbox(link.inboxPrefix);
   const values: ScannedValue[] = [];
   const bell = new Bell();
   let isDone = false;
+  let failure: Error | undefined;
   let bytes = 0;
   const take = (message: Msg): void => {
     const place = placeOf(message.reply ?? '');
@@ -91,12 +92,12 @@ async function pullAll(link: Link, stream: string, name: string, pending: number
       bytes += message.data.length;
       isDone ||= left === 0 || bytes > MAX_BYTES;
     }
-    bell.ring();
   };
   const subscription = link.nc.subscribe(inbox, {
     callback: (error, message) => {
       if (error === null) take(message);
-      else isDone = true;
+      else failure = error;
+      bell.ring();
     },
   });
   try {
@@ -107,6 +108,7 @@ async function pullAll(link: Link, stream: string, name: string, pending: number
     while (!isDone) {
       const before = values.length;
       await bell.wait(SILENT_MS);
+      if (failure !== undefined) throw failure;
       if (!isDone && values.length === before)
         throw new LogferryError('unreachable', `bucket ${stream.slice(3)} cannot be read: no answer`);
     }

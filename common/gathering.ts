@@ -42,7 +42,7 @@ export class Gathering {
   readonly #bell = new Bell();
   readonly #link: Link;
   readonly #subjects: string[] = [];
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   /** Shippers that were asked by their names, each at the end of the inbox by its place here. */
   readonly #named: string[] = [];
   readonly #unsubscribe: () => void;
@@ -50,15 +50,19 @@ export class Gathering {
   #missing: Set<string> | undefined;
   #heard = 0;
   #heardAt = 0;
+  /** Where this user may not listen for answers. */
+  #failure: Error | undefined;
 
   /** Asks all daemons that are services of these kinds, as far as this account goes. */
   constructor(link: Link, names: FleetNames, services: readonly string[]) {
     this.#names = names;
     this.#link = link;
+    this.#inbox = createInbox(link.inboxPrefix);
     refuseDisconnected(link);
     const subscription = link.nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.#take(message);
+        else this.#fail(error);
       },
     });
     this.#unsubscribe = () => {
@@ -85,6 +89,11 @@ export class Gathering {
     this.#link.nc.publish(subject, '', { reply: `${this.#inbox}.${about}` });
   }
 
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#bell.ring();
+  }
+
   #take(message: Msg): void {
     this.#heard += 1;
     if (this.#heard > MAX_ANSWERS || message.data.length > MAX_ANSWER_BYTES) return;
@@ -109,17 +118,18 @@ export class Gathering {
 
   /**
    * Until all of these have answered, or the time since the last question is over and no more answers come. Throws the
-   * server's error where this user may not ask: nobody is silent then.
+   * server's error where this user may not ask, or not hear: nobody is silent then.
    */
   async until(expected: readonly string[], waitMs: number): Promise<void> {
     this.#missing = new Set(expected.filter((key) => !this.answers.has(key)));
-    while (this.#missing.size > 0) {
+    while (this.#missing.size > 0 && this.#failure === undefined) {
       const now = performance.now();
       const end = Math.max(this.#askedAt + waitMs, this.#heardAt + QUIET_MS);
       const left = Math.min(end, this.#askedAt + LONGEST_MS) - now;
       if (left <= 0) break;
       await this.#bell.wait(left);
     }
+    if (this.#failure !== undefined) throw this.#failure;
     for (const subject of this.#subjects) {
       const violation = this.#link.violation(subject);
       if (violation !== undefined) throw violation;

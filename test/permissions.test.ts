@@ -264,6 +264,43 @@ describe('least permissions', { concurrency: 2 }, () => {
     );
   });
 
+  test('who reads the fleet may have an inbox of their own, and listens nowhere else', async () => {
+    const operator =
+      '{ user: op, password: op, permissions: { publish: ">", subscribe: ["_INBOX_op.>", "logs.>"] } }';
+    const config = `authorization { users: [${ADMIN},\n${operator}] }\nno_auth_user: admin`;
+    await World.run(
+      'permissions-inbox',
+      async (world) => {
+        const file = new Written(world, 'a.log');
+        for (let count = 0; count < 100; count += 1) file.line();
+        world.receive();
+        world.ship();
+        await assertIdentical(world, [file]);
+        const inbox = [...as('op'), '--inbox-prefix', '_INBOX_op'];
+        for (const args of [
+          ['status'],
+          ['verify'],
+          ['tail', '-n', '3', '--no-follow'],
+          ['replay', '--out', path.join(world.dir, 'again')],
+          ['doctor'],
+        ]) {
+          const reads = world.start(args[0] ?? '', [...args, '--server', world.server.url, ...inbox]);
+          assert.equal(await ended(reads), 0, `${args.join(' ')}: ${reads.stdout}${reads.stderr}`);
+        }
+        // Doctor asks what else this user may.
+        const elsewhere = async (): Promise<string[]> =>
+          (await refusals(world)).filter((line) => line.includes('"_INBOX.'));
+        assert.deepEqual(await elsewhere(), []);
+
+        const deaf = world.start('deaf', ['status', '--server', world.server.url, ...as('op')]);
+        await fails(deaf, /^logferry: .*_INBOX\./);
+        assert.equal((await elsewhere()).length, 1);
+        file.close();
+      },
+      config,
+    );
+  });
+
   test('as JSON and for nsc; contradictions are refused', async () => {
     const permissions: unknown = JSON.parse(
       await printPermissions('--host', 'web.1', '--json', '--stream', 'APP', '--prefix', 'a.b'),
