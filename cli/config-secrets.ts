@@ -5,9 +5,10 @@ import type { Setting } from './config-setting.ts';
 import { withoutReferences } from './config-text.ts';
 import { readServers } from './servers.ts';
 
-const READABLE_BY_OTHERS = 0o044;
+/** By everybody: a file that root shares with a daemon's group is as it should be. */
+const READABLE_BY_OTHERS = 0o004;
 
-/** One line for each file that holds a secret and that others may read. */
+/** One line for each file that holds a secret and that everybody may read. */
 export function exposures(config: ConfigFile): string[] {
   const told = [...config.values.values()];
   return config.files
@@ -16,7 +17,7 @@ export function exposures(config: ConfigFile): string[] {
       const secret = told.find((one) => one.file === file && holdsSecret(one));
       if (secret === undefined) return [];
       return [
-        `${secret.place}: ${secret.key} holds a secret, and others may read ${file}: chmod 600 ${file}`,
+        `${secret.place}: ${secret.key} holds a secret, and everybody may read ${file}: chmod o= ${file}`,
       ];
     });
 }

@@ -340,7 +340,7 @@ test('flag beats environment beats file beats default, and each says where it ca
   assert.deepEqual((await ship(pipe, ['-'])).options.stdin, { path: '/x', maxBytes: 2 * 1024 * 1024 });
 });
 
-test('secrets are masked, and a file of them that others may read is said', async () => {
+test('secrets are masked, and a file of them that everybody may read is said', async () => {
   const source = `ship: {${SOURCE}}`;
   const cases: [server: string, secret: string | undefined][] = [
     ['{user: u, password: hunter2}', 'server.password'],
@@ -354,8 +354,11 @@ test('secrets are masked, and a file of them that others may read is said', asyn
   ];
   for (const [server, secret] of cases) {
     const file = write({ 'x.yaml': `server: ${server}\n${source}\n` });
-    assert.deepEqual((await ship(file, [], { T: 'hunter2' })).warnings, []);
-    chmodSync(file, 0o640);
+    for (const closed of [0o600, 0o640]) {
+      chmodSync(file, closed);
+      assert.deepEqual((await ship(file, [], { T: 'hunter2' })).warnings, []);
+    }
+    chmodSync(file, 0o644);
     const { warnings, settings } = await ship(file, [], { T: 'hunter2' });
     assert.equal(warnings.length, secret === undefined ? 0 : 1, server);
     if (secret !== undefined) assert.ok(warnings[0]?.includes(`${secret} holds a secret`), warnings[0]);
