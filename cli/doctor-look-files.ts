@@ -6,6 +6,7 @@ import { access, opendir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../common/errors.ts';
+import { closedDirectories } from '../shipper/closed.ts';
 import { inspect } from '../shipper/discover.ts';
 import { expand } from '../shipper/expand.ts';
 import { isRemotePath } from '../shipper/file-systems.ts';
@@ -44,15 +45,15 @@ export async function lookAtFiles(
     if (unreadable.length < MOST_NAMED && !(await may(file, constants.R_OK)))
       unreadable.push({ path: file, group: await groupOf(file) });
   }
-  const closed: string[] = [];
+  const closed = new Set((await closedDirectories(sources)).keys());
   const remote: string[] = [];
   for (const base of bases) {
     const closedAt = await firstClosed(base);
-    if (closedAt !== undefined) closed.push(closedAt);
+    if (closedAt !== undefined) closed.add(closedAt);
     if (await isRemotePath(base)) remote.push(base);
   }
   const directories = await countDirectories(globs, signal);
-  return { globs, files, unreadable, others, closed, hasBirthTimes, remote, directories };
+  return { globs, files, unreadable, others, closed: [...closed], hasBirthTimes, remote, directories };
 }
 
 /** Undefined for what this user may not look at. */

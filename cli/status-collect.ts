@@ -153,7 +153,8 @@ function hostRow(fellow: Fellow<ShipperAnswer>, context: HostContext): HostRow {
     lostBytes: said === undefined && lost === 0 ? null : Math.max(said?.lostBytes ?? 0, lost),
     worst: (said?.worst ?? []).map(fileRow),
   };
-  const details = { held: said?.held === true, errorLagBytes: said?.errorLagBytes ?? 0, now: look.now };
+  const { held = false, errorLagBytes = 0, unreadable = 0 } = said ?? {};
+  const details = { held, errorLagBytes, unreadable, now: look.now };
   return { ...row, risks: hostRisks(row, details) };
 }
 

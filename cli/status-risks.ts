@@ -30,7 +30,12 @@ export function risksOf({ stream, receivers, hosts }: Status): string[] {
 /** @param details what is known of it beside the row; `now` in milliseconds since 1970 */
 export function hostRisks(
   row: Omit<HostRow, 'risks'>,
-  details: { readonly held: boolean; readonly errorLagBytes: number; readonly now: number },
+  details: {
+    readonly held: boolean;
+    readonly errorLagBytes: number;
+    readonly unreadable: number;
+    readonly now: number;
+  },
 ): string[] {
   const { host, state, lastSeen, errors, lostBytes, worst } = row;
   const risks: string[] = [];
@@ -39,13 +44,20 @@ export function hostRisks(
     risks.push(`host ${host} is silent since ${lastSeen ?? '?'} (${formatDuration(silentMs)})`);
   if (details.held)
     risks.push(`host ${host} holds back: the stream is nearly full of what no receiver has committed`);
-  if (errors !== null && errors > 0 && details.errorLagBytes > 0) {
-    const first = worst.find(({ error }) => error !== null);
+  const failing = (errors ?? 0) - details.unreadable;
+  if (failing > 0 && details.errorLagBytes > 0) {
+    const first = worst.find(({ file, error }) => file !== '' && error !== null);
     const what = first === undefined ? '' : ` (${first.path}: ${first.error ?? ''})`;
     const behind = `${formatBytes(details.errorLagBytes)} behind`;
     risks.push(
-      `host ${host}: ${errors === 1 ? 'a file has' : `${errors} files have`} errors and ${behind}${what}`,
+      `host ${host}: ${failing === 1 ? 'a file has' : `${failing} files have`} errors and ${behind}${what}`,
     );
+  }
+  if (details.unreadable > 0) {
+    const first = worst.find(({ file, error }) => file === '' && error !== null);
+    const what = first === undefined ? '' : ` (${first.path}: ${first.error ?? ''})`;
+    const many = details.unreadable === 1 ? 'a file' : `${details.unreadable} files`;
+    risks.push(`host ${host}: ${many} cannot be shipped${what}`);
   }
   if (lostBytes !== null && lostBytes > 0) risks.push(`host ${host}: ${lostBytes} bytes are reported lost`);
   return risks;

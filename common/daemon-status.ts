@@ -51,6 +51,8 @@ const shipperSchema = z.object({
   /** Files with an error, and what they have that is not committed. */
   errors: count,
   errorLagBytes: count,
+  /** Of those, files that cannot be opened, so that nobody knows what they have. */
+  unreadable: count.default(0),
   /** Source bytes that it has reported as gone since it started. */
   lostBytes: count,
   /** Whether it waits because the stream would drop what no receiver has committed. */

@@ -45,7 +45,7 @@ export async function expand<S extends Selection>(
 ): Promise<ReadonlyMap<string, Matched<S>>> {
   const matched = new Map<string, Matched<S>>();
   for (const source of sources) {
-    const isExcluded = anyOf(source.exclude);
+    const isExcluded = excluderOf(source.exclude);
     const isUsual = source.defaultExcludes ? isDefaultExclude : (): boolean => false;
     for (const pattern of source.globs) {
       const absolute = path.resolve(pattern);
@@ -60,7 +60,7 @@ export async function expand<S extends Selection>(
 
 /** Whether a source names a path, also one at which nothing is. */
 export function namer({ globs, exclude, defaultExcludes }: Selection): (file: string) => boolean {
-  const isExcluded = anyOf(exclude);
+  const isExcluded = excluderOf(exclude);
   const patterns = globs.map((pattern) => path.resolve(pattern));
   return (file) =>
     !isExcluded(file) &&
@@ -94,7 +94,8 @@ function exists(file: string): boolean {
   }
 }
 
-function anyOf(patterns: readonly string[]): (file: string) => boolean {
+/** Whether a path is left out by one of these patterns. */
+export function excluderOf(patterns: readonly string[]): (file: string) => boolean {
   const tests = patterns.map(excluder);
   return (file) => tests.some((test) => test(file));
 }

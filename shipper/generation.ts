@@ -209,9 +209,12 @@ export class Generation {
   }
 
   /** Adds where it is to what is said of all files. */
+  get hasError(): boolean {
+    return this.#error !== undefined;
+  }
+
   addTo(files: FileSums, nowMs: number): void {
-    const hasError = this.#error !== undefined;
-    files.add(this.entry.size, this.#position, this.#committed, this.#lagMs(nowMs), hasError, this);
+    files.add(this.entry.size, this.#position, this.#committed, this.#lagMs(nowMs), this.hasError, this);
   }
 
   /** How long the oldest byte that is not committed has been waiting; more may have come since `nowMs`. */

@@ -276,7 +276,7 @@ export class Session {
       isShipped: (file) => this.#sources.has(file),
       onWritten: (file) => {
         const source = this.#sources.get(file);
-        if (source?.current?.isOpen === true && !source.isUnreadable) source.current.written();
+        if (source?.current?.isOpen === true && source.unreadable === undefined) source.current.written();
         else if (source !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
       },
       onChange: (file) => {
@@ -442,8 +442,13 @@ export class Session {
   status(): ShipperStatus {
     const files = new FileSums();
     const now = performance.now();
-    for (const source of this.#sources.values())
+    for (const source of this.#sources.values()) {
       for (const generation of source.generations) generation.addTo(files, now);
+      const { path: file, unreadable } = source;
+      if (unreadable !== undefined && !source.generations.some(({ hasError }) => hasError))
+        files.addUnreadable(file, unreadable);
+    }
+    for (const [file, why] of this.#starter.failed) files.addUnreadable(file, why);
     return {
       started: this.#run.started,
       files: this.#sources.size,
@@ -455,8 +460,8 @@ export class Session {
 
   /** The same with what nobody else asks for. */
   get now(): ShipperNow {
-    let unreadableFiles = this.#starter.failed.length;
-    for (const source of this.#sources.values()) if (source.isUnreadable) unreadableFiles += 1;
+    let unreadableFiles = this.#starter.failed.size;
+    for (const { unreadable } of this.#sources.values()) if (unreadable !== undefined) unreadableFiles += 1;
     return { status: this.status(), openFiles: this.#context.openFiles.count, unreadableFiles };
   }
 
@@ -570,10 +575,10 @@ export class Session {
   /** Throws when what is left cannot be read: with --once nobody tries again. */
   #isAllCommitted(): boolean {
     const sources = [...this.#sources.values()];
-    if (!sources.every((source) => source.isCommitted || source.isUnreadable)) return false;
+    if (!sources.every((source) => source.isCommitted || source.unreadable !== undefined)) return false;
     const unreadable = [
-      ...this.#starter.failed,
-      ...sources.filter((source) => source.isUnreadable).map(({ path: file }) => file),
+      ...this.#starter.failed.keys(),
+      ...sources.filter(({ unreadable: why }) => why !== undefined).map(({ path: file }) => file),
     ];
     if (unreadable.length === 0) return true;
     const what = `cannot ship ${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;

@@ -44,6 +44,8 @@ export interface Fresh {
   readonly since: bigint;
 }
 
+const NOT_THERE = 'it is not there, and has bytes that were not shipped';
+
 export class Source {
   readonly path: string;
   /** The path under which it is shipped. */
@@ -66,7 +68,7 @@ export class Source {
   /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
   #lookedAt = { clock: Number.POSITIVE_INFINITY, steady: 0 };
   #since = now();
-  #unreadable = false;
+  #unreadable: string | undefined;
   /** When the file at the path had been written to at the last look, and where it was. */
   #seen: bigint | undefined;
   #thereAt = performance.now();
@@ -97,8 +99,8 @@ export class Source {
     return this.#lineage.generations;
   }
 
-  /** There is a file that cannot be opened, or has to be there and is not. */
-  get isUnreadable(): boolean {
+  /** Why there is a file that cannot be opened, or one that has to be there and is not. */
+  get unreadable(): string | undefined {
     return this.#unreadable;
   }
 
@@ -120,7 +122,7 @@ export class Source {
     if (current === undefined || current.closing !== undefined || !isSameFile(current.entry, stamp))
       return false;
     const isSettled =
-      !this.#unreadable &&
+      this.#unreadable === undefined &&
       this.#arrivals.isEmpty &&
       this.#lineage.hasAllStarted &&
       this.generations.every((generation) => generation === current || generation.entry.done);
@@ -137,7 +139,7 @@ export class Source {
 
   /** Everything that was found is in the stream and committed. */
   get isCommitted(): boolean {
-    if (this.#unreadable) return false;
+    if (this.#unreadable !== undefined) return false;
     return this.#lineage.hasAllStarted && this.generations.every((generation) => generation.isCommitted);
   }
 
@@ -168,7 +170,7 @@ export class Source {
       await this.#append(arrival, begin, known);
       this.#arrivals.settled(arrival);
     }
-    if (entries.length === 0 && !this.#unreadable) return false;
+    if (entries.length === 0 && this.#unreadable === undefined) return false;
     await this.#noteBeside(found);
     this.#running.add(this.#identify()).add(this.#inOrder());
     return true;
@@ -443,12 +445,12 @@ export class Source {
       const since = now();
       await this.#context.openFiles.makeRoom(this.#signal);
       const opened = await openStill(found);
-      this.#unreadable = false;
+      this.#unreadable = undefined;
       return opened === undefined ? undefined : await candidateOf(opened, since);
     } catch (error) {
-      this.#unreadable = true;
+      const why = systemCode(error) ?? messageOf(error);
+      this.#unreadable = why;
       this.#context.throttle.run(`open ${this.path}`, (repeated) => {
-        const why = systemCode(error) ?? messageOf(error);
         this.#context.log.warn({ repeated }, `cannot read ${this.path} (${why}); trying again`);
       });
       return undefined;
@@ -668,9 +670,8 @@ export class Source {
         ? await this.#search.bytesOf(generation)
         : { ...opened, size: opened.found.size, from: 0 };
     const isMissing = bytes === undefined && generation.position < entry.size;
-    this.#unreadable = isMissing && mayComeBack;
-    if (this.#unreadable)
-      throw new LogferryError('failed', 'it is not there, and has bytes that were not shipped');
+    this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
+    if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
     return bytes;
   }
 

@@ -4,9 +4,10 @@
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError, oneLine } from '../common/errors.ts';
+import { LogferryError, oneLine, systemCode } from '../common/errors.ts';
 import { inParallel, sleep } from '../common/run.ts';
 import { formatDuration } from '../common/units.ts';
+import { closedDirectories } from './closed.ts';
 import { Circle } from './circle.ts';
 import { type Found, inspect, linksFrom, now } from './discover.ts';
 import { expand, type Matched } from './expand.ts';
@@ -49,13 +50,18 @@ interface Listed {
 }
 
 /** What is shipped as one path. */
+/** How often directories are looked for that may not be listed, and how many times as long as that took it waits at least. */
+const CLOSED_EVERY_MS = 60_000;
+const CLOSED_REST = 20;
+
 export interface AnySource {
   readonly path: string;
   /** The path under which it is shipped. */
   readonly name: string;
   readonly generations: readonly Generation[];
   readonly current: Generation | undefined;
-  readonly isUnreadable: boolean;
+  /** Why something of it cannot be read, undefined where it can. */
+  readonly unreadable: string | undefined;
   readonly isCommitted: boolean;
   /** The device that its file is on, where it is known and there is reason to look. */
   readonly device: bigint | undefined;
@@ -89,8 +95,14 @@ export class Sources {
   #groups: readonly Group[];
   /** Paths that are no longer shipped, until they have come to rest. */
   readonly #stopping = new Map<string, Promise<void>>();
-  /** Files that could not be begun and are tried again, for whom, and where they begin then. */
-  readonly #failed = new Map<string, { readonly group: Group; readonly begin: Begin }>();
+  /** Files that could not be begun and are tried again, for whom, why, and where they begin then. */
+  readonly #failed = new Map<
+    string,
+    { readonly group: Group; readonly why: string; readonly begin: Begin }
+  >();
+  /** Directories that may not be listed, and why. */
+  #closed: ReadonlyMap<string, string> = new Map();
+  #closedAgainAt = 0;
   readonly #beginning = new Set<string>();
   readonly #circle: Promise<Circle>;
   /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
@@ -121,9 +133,10 @@ export class Sources {
     this.#circle.catch(() => {});
   }
 
-  /** Paths that should be shipped and could not be begun. */
-  get failed(): string[] {
-    return [...this.#failed.keys()];
+  /** Why paths that should be shipped could not be begun, and directories not be looked into. */
+  get failed(): ReadonlyMap<string, string> {
+    const files = [...this.#failed].map(([file, { why }]): [string, string] => [file, why]);
+    return new Map([...files, ...this.#closed]);
   }
 
   /** Whether it should be shipped and could not be begun. */
@@ -155,7 +168,24 @@ export class Sources {
     if (!state.fresh) await this.#adoptMoved(listed);
     await this.#beginKnown(listed, begin, known);
     await this.#beginNew(listed, begin, known);
+    await this.#lookForClosed();
     await state.begun();
+  }
+
+  /** Now and then: it reads all directories once more. */
+  async #lookForClosed(): Promise<void> {
+    const began = performance.now();
+    if (began < this.#closedAgainAt) return;
+    const closed = await closedDirectories(this.#groups);
+    for (const directory of this.#closed.keys()) if (!closed.has(directory)) this.#skipped.clear(directory);
+    for (const [directory, why] of closed)
+      this.#skipped.say(
+        directory,
+        `cannot look into ${directory} (${why}): nothing in it is shipped: let this user list it, or leave it out with --exclude`,
+      );
+    this.#closed = closed;
+    const took = performance.now() - began;
+    this.#closedAgainAt = began + took + Math.max(CLOSED_EVERY_MS, took * CLOSED_REST);
   }
 
   /**
@@ -168,10 +198,10 @@ export class Sources {
     this.#groups = this.#regrouped(sources);
     const goOn = new Set(this.#groups.map(({ signal }) => signal));
     for (const group of before) if (!goOn.has(group.signal)) group.stop();
-    for (const [file, { group, begin }] of [...this.#failed]) {
+    for (const [file, { group, ...failed }] of [...this.#failed]) {
       const still = this.#groups.find(({ signal, names }) => signal === group.signal && names(file));
       if (still === undefined) this.#failed.delete(file);
-      else this.#failed.set(file, { group: still, begin });
+      else this.#failed.set(file, { ...failed, group: still });
     }
     for (const [file, source] of [...this.all]) if (source.signal.aborted) this.#drop(file, source);
     for (const [name, file] of this.#named) if (!this.all.has(file)) this.#named.delete(name);
@@ -284,6 +314,7 @@ export class Sources {
     const isNew = ({ found }: Listed): boolean => !this.#context.knownFiles.has(found.stamp);
     if ([...listed.values()].some((each) => isNew(each))) await this.#lookAtShipped();
     await this.#beginNew(listed, () => later, undefined);
+    await this.#lookForClosed();
   }
 
   /** Tries again what could not be begun. */
@@ -355,7 +386,7 @@ export class Sources {
       this.#vanished.set(file, this.#newSince);
     if (found !== undefined && (await this.#isOtherName(found))) return undefined;
     this.#skipped.sight(file, sight, isLiteral ? undefined : by);
-    if (sight.kind === 'unnameable') this.#tryLater(file, group);
+    if (sight.kind === 'unnameable') this.#tryLater(file, group, 'its name is not UTF-8');
     else if (sight.kind !== 'file') this.#failed.delete(file);
     return found;
   }
@@ -505,16 +536,17 @@ export class Sources {
       file,
       `cannot ship ${file}: it would arrive as ${name}, like ${other}: leave one of them out with --exclude`,
     );
-    this.#tryLater(file, group);
+    this.#tryLater(file, group, `it would arrive like ${other}`);
     return false;
   }
 
-  #tryLater(file: string, group: Group, begin: Begin = this.#later): void {
-    if (!this.#failed.has(file)) this.#failed.set(file, { group, begin });
+  #tryLater(file: string, group: Group, why: string, begin: Begin = this.#later): void {
+    const before = this.#failed.get(file);
+    this.#failed.set(file, { group, begin, ...before, why });
   }
 
   #tryAgain(file: string, group: Group, error: unknown, begin?: Begin): void {
-    this.#tryLater(file, group, begin);
+    this.#tryLater(file, group, systemCode(error) ?? oneLine(error), begin);
     this.#context.throttle.run(`begin ${file}`, (repeated) => {
       this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
     });

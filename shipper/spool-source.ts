@@ -18,7 +18,7 @@ const RETRY_MS = 250;
 
 export class SpoolSource implements AnySource {
   readonly path: string;
-  readonly isUnreadable = false;
+  readonly unreadable = undefined;
   /** Not looked at: the spool says what there is. */
   readonly device = undefined;
   readonly #context: ShipperContext;

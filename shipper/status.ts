@@ -13,6 +13,9 @@ import type { FileProgress } from './options.ts';
 const REST_BYTES = 4_096;
 const MAX_ERROR_LENGTH = 300;
 
+/** Of a file that nobody could look into. */
+const NOTHING = { file: '', size: 0, published: 0, committed: 0, lagBytes: 0, lagMs: 0 };
+
 type Sums = Omit<ShipperStatus, 'started' | 'files' | 'lostBytes' | 'held'>;
 
 export class FileSums {
@@ -23,6 +26,7 @@ export class FileSums {
   #lagMs = 0;
   #errors = 0;
   #errorLagBytes = 0;
+  #unreadable = 0;
   /** In order, the worst first. */
   readonly #worst: FileProgress[] = [];
 
@@ -53,6 +57,13 @@ export class FileSums {
     if (last === undefined || isWorse(hasError, lagBytes, lagMs, last)) this.#keep(one.progress());
   }
 
+  /** A file that cannot be opened, which no generation of it says. */
+  addUnreadable(path: string, error: string): void {
+    this.#errors += 1;
+    this.#unreadable += 1;
+    this.#keep({ ...NOTHING, path, error });
+  }
+
   #keep(one: FileProgress): void {
     const { error, lagBytes, lagMs } = one;
     let at = this.#worst.length;
@@ -73,6 +84,7 @@ export class FileSums {
       lagMs: Math.round(this.#lagMs),
       errors: this.#errors,
       errorLagBytes: this.#errorLagBytes,
+      unreadable: this.#unreadable,
       worst: thatFit(this.#worst),
     };
   }

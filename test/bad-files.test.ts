@@ -9,7 +9,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { until } from '../common/run.ts';
-import { assertIdentical, type Identity, World, Written } from './harness.ts';
+import { assertIdentical, type Daemon, type Identity, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { ended, fails, stops, warns } from './said.ts';
 
@@ -102,6 +102,39 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
     });
   });
 
+  test('a file that cannot be read is at risk, says status, for as long as it cannot be', async (t) => {
+    if (!canRun(t)) return;
+    await World.run('closed-status', async (world) => {
+      await asSomebody(world);
+      const open = new Written(world, 'a.log');
+      const closed = new Written(world, 'b.log');
+      for (const file of [open, closed]) file.line();
+      await chmod(closed.file, 0o000);
+      const receiver = world.receive();
+      const shipper = world.ship();
+      const status = async (): Promise<Daemon> => {
+        const command = world.start('status', ['status', '--server', world.server.url]);
+        await command.exited;
+        return command;
+      };
+      let looked = await status();
+      const says = async (code: number): Promise<boolean> =>
+        await until(async () => (looked = await status()).child.exitCode === code, { timeoutMs: WAIT_MS });
+      await assertIdentical(world, [open]);
+      assert.ok(await says(3), looked.stdout);
+      assert.match(
+        looked.stderr,
+        new RegExp(`host web1: a file cannot be shipped \\(${escape(closed.file)}: EACCES\\)\n$`),
+      );
+      await chmod(closed.file, 0o644);
+      await assertIdentical(world, [open, closed]);
+      assert.ok(await says(0), looked.stdout);
+      await stops(shipper);
+      await stops(receiver);
+      for (const file of [open, closed]) file.close();
+    });
+  });
+
   test('a file that cannot be read, with --once: the others arrive, then exit 1 with its name', async (t) => {
     if (!canRun(t)) return;
     await World.run('closed-once', async (world) => {
@@ -135,8 +168,9 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       const receiver = world.receive();
       const shipper = world.ship([], path.join(world.source, '*', '*.log'));
       await assertIdentical(world, [open]);
-      await warns(shipper, new RegExp(`EACCES.*${escape(path.dirname(closed.file))}`));
-      await chmod(path.dirname(closed.file), 0o755);
+      const directory = path.dirname(closed.file);
+      await warns(shipper, new RegExp(`^cannot look into ${escape(directory)} \\(EACCES\\): `));
+      await chmod(directory, 0o755);
       await assertIdentical(world, [open, closed]);
       // Closed while it is down, with bytes that it has seen and not shipped: not there is not gone.
       await world.server.kill();
@@ -154,6 +188,35 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       await chmod(path.dirname(closed.file), 0o755);
       await assertIdentical(world, [open, closed]);
       await stops(again);
+      await stops(receiver);
+      for (const file of [open, closed]) file.close();
+    });
+  });
+
+  test('a directory that cannot be read, with --once: exit 1 with its name, unless it is excluded', async (t) => {
+    if (!canRun(t)) return;
+    await World.run('closed-directory-once', async (world) => {
+      await asSomebody(world);
+      for (const name of ['x', 'y', 'y/z']) await mkdir(path.join(world.source, name));
+      const open = new Written(world, 'x/a.log');
+      const closed = new Written(world, 'y/z/a.log');
+      for (const file of [open, closed]) file.line();
+      const directory = path.join(world.source, 'y');
+      await chmod(directory, 0o000);
+      const receiver = world.receive();
+      const glob = path.join(world.source, '**', '*.log');
+      const refused = new RegExp(`^logferry: cannot ship ${escape(directory)}: .*run it again$`);
+      await fails(world.ship(['--once'], glob), refused);
+      await assertIdentical(world, [open]);
+      const doctor = world.start('doctor', ['doctor', glob, '--server', world.server.url]);
+      assert.equal(await ended(doctor), 1, doctor.stdout);
+      assert.match(doctor.stdout, new RegExp(`^FAILURE +files +${escape(directory)} may not be listed`, 'm'));
+      const excluded = world.ship(['--once', '--exclude', directory], glob);
+      assert.equal(await ended(excluded), 0, excluded.stderr);
+      await chmod(directory, 0o755);
+      const again = world.ship(['--once'], glob);
+      assert.equal(await ended(again), 0, again.stderr);
+      await assertIdentical(world, [open, closed]);
       await stops(receiver);
       for (const file of [open, closed]) file.close();
     });

@@ -230,7 +230,16 @@ test('of many hosts some are shown, more when asked for, and any is found', { sk
     const topology = { stream: 'LOGS', prefix: 'logs', partitions: 64 };
     const status = {
       ...{ started: new Date().toISOString(), files: 1, sizeBytes: 1, publishedBytes: 1, committedBytes: 1 },
-      ...{ lagBytes: 0, lagMs: 0, errors: 0, errorLagBytes: 0, lostBytes: 0, held: false, worst: [] },
+      ...{
+        lagBytes: 0,
+        lagMs: 0,
+        errors: 0,
+        errorLagBytes: 0,
+        unreadable: 0,
+        lostBytes: 0,
+        held: false,
+        worst: [],
+      },
     };
     await simulateShippers([link], await world.records(), topology, 200, () => status);
     const { url } = await startDashboard(world);

@@ -52,7 +52,7 @@ function stream(changes: Partial<StreamRow> = {}): StreamRow {
   };
 }
 
-const calm = { held: false, errorLagBytes: 0, now: NOW };
+const calm = { held: false, errorLagBytes: 0, unreadable: 0, now: NOW };
 
 test('a host that answers and is up to date is no risk; each risk is one sentence', () => {
   assert.deepEqual(hostRisks(host(), calm), []);
@@ -68,6 +68,12 @@ test('a host that answers and is up to date is no risk; each risk is one sentenc
     'host web1: a file has errors and 2.0 KiB behind (/a: EACCES)',
   ]);
   assert.deepEqual(hostRisks(failing, calm), [], 'an error with nothing behind loses nothing');
+  const none = { ...file, file: '', lagBytes: 0, lagSeconds: 0, error: 'EPERM' };
+  const closed = host({ errors: 2, worst: [...failing.worst, none] });
+  assert.deepEqual(hostRisks(closed, { ...calm, errorLagBytes: 9, unreadable: 1 }), [
+    'host web1: a file has errors and 9 B behind (/a: EACCES)',
+    'host web1: a file cannot be shipped (/a: EPERM)',
+  ]);
 });
 
 test('a receiver is a risk without room, with a disk nearly full, with holes, with losses of unknown hosts', () => {
@@ -331,6 +337,7 @@ test('50,000 files make a short answer: sums, and the worst, those with errors f
     lagMs: 999,
     errors: 1,
     errorLagBytes: 5,
+    unreadable: 0,
   });
   assert.equal(worst.length, MAX_WORST_FILES);
   assert.equal(worst[0]?.file, 'f5-0');

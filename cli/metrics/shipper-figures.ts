@@ -66,7 +66,7 @@ export const shipperFigures: readonly Figure<ShipperReading>[] = [
   gauge(
     'logferry_shipper_failing_files',
     'Source files with which something went wrong and nothing has worked since.',
-    ({ now }) => now?.status.errors,
+    ({ now }) => now && now.status.errors - now.status.unreadable,
   ),
   gauge(
     'logferry_shipper_source_bytes',
