@@ -16,7 +16,7 @@ export async function tryRefusals(processes: ComposeProcesses): Promise<void> {
     assert.match(said.join('\n'), /^logferry: nats-server at \S+ refuses[^\n]*$/, stderr);
     console.log(`refused: ${what}`);
   };
-  const ship = ['ship', '/var/log/demo/app.log', '--once', '--timeout', '10s'];
+  const ship = ['ship', '/var/log/demo/app.log', '--once', '--timeout', '60s'];
   const other = ['--state', '/var/lib/logferry/other'];
   refused('a wrong password', { NATS_PASSWORD: 'wrong' }, [...ship, ...other, '--host', 'demo']);
   refused('no password', { NATS_USER: '', NATS_PASSWORD: '' }, [...ship, ...other, '--host', 'demo']);

@@ -14,7 +14,7 @@ import { until } from '../common/run.ts';
 import { deployed } from './deployed.ts';
 import { assertShared, type Daemon, STORE, World, Written } from './harness.ts';
 import { printPermissions } from './own-accounts.ts';
-import { TEST_MS, WAIT_MS } from './patience.ts';
+import { ANSWER_MS, TEST_MS, WAIT_MS } from './patience.ts';
 import { fails, stops } from './said.ts';
 
 const HOSTS = ['web1', 'web2'];
@@ -162,7 +162,7 @@ test(
         nc.request('logferry.status.logs.shipper.web1'),
         (error) => error instanceof errors.RequestError && error.isNoResponders(),
       );
-      const truth = await nc.request('logferry.status.logs.shipper.web2');
+      const truth = await nc.request('logferry.status.logs.shipper.web2', '', { timeout: ANSWER_MS });
       const forged = JSON.stringify({ ...truth.json<object>(), lagBytes: 12_345 });
       for (const shipper of shippers) await shipper.kill();
       const asked = new Set<string>();

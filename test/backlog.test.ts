@@ -80,20 +80,27 @@ test('hosts are told after half a mebibyte of source bytes, whatever a message c
     assert.equal(add('c', range), undefined);
 });
 
-/** How many of the messages behind `seq` are of that file, and of any other; the first so many of it only. */
+/** A shipper that hears nothing of its receiver goes on with the backlog later (design 4.10). */
+const HELD_MS = 1_500;
+
+/**
+ * How many of the messages behind `last_seq` are of that file, the first so many only, and meanwhile of any other while
+ * the backlog has to stand still.
+ */
 async function countBehind(
   world: World,
-  seq: number,
+  from: { readonly last_seq: number; readonly last_ts: string },
   file: string,
   most: number,
 ): Promise<{ of: number; others: number }> {
   const jsm = await world.jsm();
   const { state } = await jsm.streams.info('LOGS');
   let [of, others] = [0, 0];
-  for (let next = seq + 1; next <= state.last_seq && of < most; next += 1) {
+  const end = Date.parse(from.last_ts) + HELD_MS;
+  for (let next = from.last_seq + 1; next <= state.last_seq && of < most; next += 1) {
     const message = await jsm.streams.getMessage('LOGS', { seq: next });
     if (parseStoredSubject('logs', message?.subject ?? '')?.path === file) of += 1;
-    else others += 1;
+    else if (Date.parse(message?.timestamp ?? '') < end) others += 1;
   }
   return { of, others };
 }
@@ -124,10 +131,9 @@ test('a receiver that stands still for a moment: lines go on, the backlog does n
     assert.ok(await until(written, { timeoutMs: WAIT_MS, everyMs: 5 }), 'the backlog never arrived');
     receiver.child.kill('SIGSTOP');
     const { state } = await jsm.streams.info('LOGS');
-    const enough = async (): Promise<boolean> =>
-      (await countBehind(world, state.last_seq, live.file, 20)).of === 20;
+    const enough = async (): Promise<boolean> => (await countBehind(world, state, live.file, 20)).of === 20;
     assert.ok(await until(enough, { timeoutMs: WAIT_MS }), 'no line came any more');
-    const { others } = await countBehind(world, state.last_seq, live.file, 20);
+    const { others } = await countBehind(world, state, live.file, 20);
     receiver.child.kill('SIGCONT');
     assert.ok(others <= 5, `${others} chunks of the backlog were published beside 20 of the live file`);
     truncateSync(big, 0);

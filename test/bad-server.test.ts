@@ -72,7 +72,7 @@ function speakNats(version: string): (socket: Socket) => void {
 const HERE = String.raw`nats:\/\/127\.0\.0\.1:\d+`;
 
 describe('a server that is bad', { concurrency: 3 }, () => {
-  test('is not there, with --once: exit 1 after 30 s', async () => {
+  test('is not there, with --once: exit 1 after 30 s, not before', async () => {
     const { url, server } = await listen(() => {});
     server.close();
     await directory(async (dir) => {
@@ -81,7 +81,7 @@ describe('a server that is bad', { concurrency: 3 }, () => {
         const end = String.raw`\(.*ECONNREFUSED\S*\): start it, or give --server URL$`;
         await fails(daemon, new RegExp(`^logferry: cannot reach nats-server at ${HERE} ${end}`));
         const seconds = (performance.now() - began) / 1_000;
-        assert.ok(seconds > 28 && seconds < 45, `${seconds} s`);
+        assert.ok(seconds > 28, `${seconds} s`);
       };
       await both(dir, url, given, ['--once']);
     });

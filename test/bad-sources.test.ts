@@ -104,9 +104,9 @@ describe('bad sources', () => {
     const arrived: Record<string, string> = { 'x/a.log': 'one\n', 'x/good.log': 'good\n' };
     await machine.has(arrived);
     for (const data of ['two\n', 'three\n']) {
+      const before = said(shipper).length;
       await unlink(machine.path('x/a.log'));
       await mkdir(machine.path('x/a.log'));
-      const before = said(shipper).length;
       assert.ok(await until(() => said(shipper).length > before, { timeoutMs: WAIT_MS }), 'said');
       await machine.write('x/good.log', data);
       arrived['x/good.log'] += data;

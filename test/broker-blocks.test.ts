@@ -78,14 +78,14 @@ async function damage(
   return before;
 }
 
-/** Waits a while; a server that answers needs less. */
-async function haveArrived(world: World, files: readonly Written[]): Promise<boolean> {
+/** Waits a while, each time longer; a server that answers needs less. */
+async function haveArrived(world: World, files: readonly Written[], kills: number): Promise<boolean> {
   const isThere = async (): Promise<boolean> => {
     for (const file of files)
       if ((await central(world.out, world.host, file.file)).length < file.bytes) return false;
     return true;
   };
-  return await until(isThere, { timeoutMs: 8_000, everyMs: 100 });
+  return await until(isThere, { timeoutMs: 8_000 * (kills + 1), everyMs: 100 });
 }
 
 /** Lines that come one message at a time, and stay uncommitted: nobody receives. */
@@ -210,7 +210,11 @@ for (const receivers of ['running', 'stopped'] as const)
         if (receivers === 'stopped') receiver = world.receive();
         // nats-server 2.15.1 that trusts its index answers nothing more once it cannot remove the damaged record. Killed
         // after that, it reads its files; killed before, it trusts the index again.
-        for (let kills = 0; end === 'stop' && kills < 10 && !(await haveArrived(world, files)); kills += 1) {
+        for (
+          let kills = 0;
+          end === 'stop' && kills < 10 && !(await haveArrived(world, files, kills));
+          kills += 1
+        ) {
           await world.server.kill();
           await world.restartServer();
         }

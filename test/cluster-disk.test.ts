@@ -57,7 +57,8 @@ async function lead(world: ClusterWorld): Promise<void> {
   const isLeader = async (): Promise<boolean> => (await world.cluster.leader(STREAM)) === FULL;
   const hasBecomeLeader = async (): Promise<boolean> => {
     if (await isLeader()) return true;
-    await nc.request(`$JS.API.STREAM.LEADER.STEPDOWN.${STREAM}`, wanted);
+    // While there is no leader nobody answers; asked again.
+    await nc.request(`$JS.API.STREAM.LEADER.STEPDOWN.${STREAM}`, wanted, { timeout: 5_000 }).catch(() => {});
     return await until(isLeader, { timeoutMs: 2_000, everyMs: 100 });
   };
   assert.ok(await until(hasBecomeLeader, { timeoutMs: WAIT_MS }), 'it does not become the leader');

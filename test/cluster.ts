@@ -11,7 +11,7 @@ import { CLUSTER_READY_MS, clusterConfigs } from '../bench/nats-cluster.ts';
 import { freePort, isFree } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { until } from '../common/run.ts';
-import { WAIT_MS } from './patience.ts';
+import { ANSWER_MS, WAIT_MS } from './patience.ts';
 
 const SERVERS = [0, 1, 2] as const;
 
@@ -205,7 +205,7 @@ export class Cluster {
   async #jsz(number: number): Promise<Jsz | undefined> {
     const url = `http://127.0.0.1:${this.#member(number).monitoring}/jsz?accounts=true&streams=true`;
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+      const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
       return response.ok ? jszSchema.parse(await response.json()) : undefined;
     } catch (error) {
       if (error instanceof TypeError || error instanceof DOMException) return undefined; // refused, or too slow

@@ -63,7 +63,7 @@ shared.check(
       `{paths: '${machine.path('a/*.log')}', exclude: '*debug*'}`,
       `{paths: ['${machine.path('[ab]/**/*.log')}'], path-prefix: '${machine.path('b')}'}`,
     ]);
-    const once = machine.start(['--once', '--timeout', '30s']);
+    const once = machine.start(['--once', '--timeout', '2m']);
     assert.equal(await ended(once), 0, once.stderr);
     assertClear(once);
     await machine.has({

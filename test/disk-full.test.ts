@@ -217,13 +217,16 @@ describe('full disks', { concurrency: 3 }, () => {
           const writer = new Writer(files, rand, { rotate: 'rename', perTick: 4 });
           for (let round = 1; round <= 4; round += 1) {
             const worked = count(receiver, WORKS);
+            const failed = failures(receiver).length;
             await disk.leave(Math.floor(rand() * 24 * KIB));
-            await sleep(800 + rand() * 1_000);
+            // It is not said when it was said a moment ago.
+            await until(() => failures(receiver).length > failed, { timeoutMs: 10_000 });
+            await sleep(rand() * 1_000);
             // Little at first, so that it is full again before everything is written.
             await disk.giveBack(Math.floor(rand() * 400 * KIB));
             await sleep(rand() * 700);
             await disk.giveBack(4 * MIB);
-            await until(() => count(receiver, WORKS) > worked, { timeoutMs: WAIT_MS });
+            await until(() => count(receiver, WORKS) > worked, { timeoutMs: 30_000 });
           }
           await writer.stop();
           await assertIdentical(world, files);

@@ -70,7 +70,7 @@ export class Edge {
       '"/var/lib/nats"': JSON.stringify(dir),
     });
     const config = `${committed}\n${extra}`;
-    const server = await startNatsServer({ dir, say: () => {}, config });
+    const server = await startNatsServer({ dir, readyMs: WAIT_MS, say: () => {}, config });
     const edge = new Edge(domain, link, dir, server, config);
     world.atEnd(async () => {
       edge.link.end();
@@ -93,6 +93,7 @@ export class Edge {
     await until(async () => await isFree(this.server.port), { timeoutMs: WAIT_MS });
     this.server = await startNatsServer({
       ...{ dir: this.dir, port: this.server.port, config: this.#config },
+      readyMs: WAIT_MS,
       say: () => {},
     });
   }

@@ -155,7 +155,7 @@ async function messageCount(world: World): Promise<number> {
   let count = -1;
   await until(async () => count === (count = (await streams.info('LOGS')).state.messages), {
     timeoutMs: WAIT_MS,
-    everyMs: 100,
+    everyMs: 2_000,
   });
   return count;
 }
@@ -371,7 +371,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       );
       await stops(shipper);
       await stops(receiver);
-      const once = world.ship(['--once', '--timeout', '30s']);
+      const once = world.ship(['--once', '--timeout', '2m']);
       const again = world.receive(['--id', 'r1']);
       assert.equal(await ended(once), 0, once.stderr);
       await stops(again);

@@ -153,7 +153,7 @@ describe('credentials that expire', () => {
     await World.run(
       'login-expires',
       async (world) => {
-        const soon = Math.floor(Date.now() / 1_000) + 8;
+        const soon = Math.floor(Date.now() / 1_000) + 30;
         const file = await secret(world, 'me.creds', await operator.credentials('me', { expires: soon }));
         const written = new Written(world, 'a.log');
         written.line();

@@ -91,7 +91,7 @@ export class Machine {
 
   /** Ships what is there, until all of it is committed. */
   async once(args: readonly string[]): Promise<Daemon> {
-    const shipper = this.ship([...args, '--once', '--timeout', '30s']);
+    const shipper = this.ship([...args, '--once', '--timeout', '2m']);
     assert.equal(await ended(shipper), 0, shipper.stderr);
     assertClear(shipper);
     return shipper;

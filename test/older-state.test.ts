@@ -5,9 +5,9 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep } from '../common/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
-import { TEST_MS, WAIT_MS } from './patience.ts';
+import { TEST_MS } from './patience.ts';
 
 /** Birth times come in ticks of the kernel's clock. */
 const TICK_MS = 20;
@@ -34,7 +34,8 @@ async function shipped(
     await shipper.stop();
     const older = readFileSync(state, 'utf8');
     shipper = world.ship();
-    await until(() => shipper.stderr.includes('shipping /'), { timeoutMs: WAIT_MS });
+    file.line();
+    await assertIdentical(world, [file]);
     for (let round = 0; round < copies.seen; round += 1) {
       await addAndCopy(file, 3 + round);
       for (let line = 0; line < 4; line += 1) file.line();

@@ -12,7 +12,7 @@ import { until } from '../common/run.ts';
 import { encodeToken, partitionOf } from '../common/subjects.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { ownAccounts, printPermissions } from './own-accounts.ts';
-import { WAIT_MS } from './patience.ts';
+import { ANSWER_MS, WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, logs, stops, warns } from './said.ts';
 
 const ADMIN = '{ user: admin, password: admin }';
@@ -158,7 +158,7 @@ describe('least permissions', { concurrency: 2 }, () => {
         await stops(again);
 
         // All of it is committed, as the host is told.
-        const once = world.ship([...as('web1'), '--once', '--timeout', '30s']);
+        const once = world.ship([...as('web1'), '--once', '--timeout', '2m']);
         assert.equal(await ended(once), 0, once.stderr);
         await stops(next);
         // To create a stream is all that a shipper ever wanted and was refused.
@@ -177,7 +177,7 @@ describe('least permissions', { concurrency: 2 }, () => {
         rollup.set('Nats-Rollup', 'all');
         const answer = await attacker.nc.request('$KV.LOGS_members.shipper.web1', '{}', {
           headers: rollup,
-          timeout: 5_000,
+          timeout: ANSWER_MS,
         });
         assert.match(answer.string(), /rollup/);
         // Answers of the server can be sent anywhere; what they say is not the host's to choose.
@@ -220,7 +220,7 @@ describe('least permissions', { concurrency: 2 }, () => {
         file.line();
         await assertIdentical(world, [file]);
         await stops(shipper);
-        const once = world.ship([...as('web1'), '--once', '--timeout', '30s']);
+        const once = world.ship([...as('web1'), '--once', '--timeout', '2m']);
         assert.equal(await ended(once), 0, once.stderr);
         assertClear(once);
         // Before its own record is there, it looks whether it may read another's.
@@ -241,7 +241,7 @@ describe('least permissions', { concurrency: 2 }, () => {
         // It publishes what is a request, and has it sent where requests are answered.
         const before = await streams.info('LOGS');
         const request = `logs.web1.${encodeToken('/x')}.${encodeToken('f')}`;
-        await attacker.nc.request(request, '');
+        await attacker.nc.request(request, '', { timeout: ANSWER_MS });
         for (const subject of [
           '$JS.API.STREAM.DELETE.LOGS',
           'logs.web2.x.y',
@@ -251,7 +251,13 @@ describe('least permissions', { concurrency: 2 }, () => {
             reply: subject,
           });
         await attacker.nc.flush();
-        const mine = await attacker.nc.request(`${by}.LOGS.logs.${own}.${request.slice('logs.'.length)}`);
+        const mine = await attacker.nc.request(
+          `${by}.LOGS.logs.${own}.${request.slice('logs.'.length)}`,
+          '',
+          {
+            timeout: ANSWER_MS,
+          },
+        );
         assert.equal(mine.headers?.get('Nats-Stream'), 'LOGS');
         const after = await streams.info('LOGS', { subjects_filter: 'logs.*.web2.>' });
         assert.equal(after.created, before.created);

@@ -302,7 +302,7 @@ describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () =>
         ({ messages } = state);
         return same;
       };
-      await until(isQuiet, { timeoutMs: WAIT_MS, everyMs: 1_500 });
+      await until(isQuiet, { timeoutMs: WAIT_MS, everyMs: 3_000 });
       const { code, stderr } = await replayed(world, 'out');
       assert.equal(code, 0, stderr);
       await assertShared(hosts.files, [world.out], SOON_MS);
@@ -451,6 +451,7 @@ test('hosts go on shipping meanwhile: the replay ends where the stream ended whe
     const hosts = await Hosts.start(world, [world.out], 2);
     for (const file of hosts.files) for (let line = 0; line < 500; line += 1) file.line();
     await assertShared(hosts.files, [world.out]);
+    const before = hosts.files.map(({ bytes }) => bytes);
     let stop = false;
     const writing = (async (): Promise<void> => {
       while (!stop) {
@@ -458,7 +459,6 @@ test('hosts go on shipping meanwhile: the replay ends where the stream ended whe
         await sleep(2);
       }
     })();
-    const before = hosts.files.map(({ bytes }) => bytes);
     const { code, stderr, out } = await replayed(world, 'replayed');
     stop = true;
     await writing;

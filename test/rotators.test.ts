@@ -128,7 +128,7 @@ test('logrotate in all its ways, while the writer goes on: identical', { timeout
     );
     for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
       // A date of whole seconds names one file each.
-      await sleep(900);
+      await sleep(1_100);
       for (const writer of writers) await rotate(world, logrotate, writer);
     }
     for (const writer of writers) await writer.tell('end');

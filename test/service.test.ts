@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { type Endpoint, serve, SERVICE_ERROR, SERVICE_ERROR_CODE } from '../common/service.ts';
 import { until } from '../common/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
-import { WAIT_MS } from './patience.ts';
+import { ANSWER_MS, WAIT_MS } from './patience.ts';
 
 const endpoint: Endpoint = {
   name: 'echo',
@@ -132,11 +132,13 @@ test('an endpoint answers, a failure is an error in headers, and both are counte
   await World.run('endpoint', async (world) => {
     const { nc } = await world.connection();
     serve(nc, options);
-    assert.equal((await nc.request('test.echo', 'hello')).string(), 'hello');
+    assert.equal((await nc.request('test.echo', 'hello', { timeout: ANSWER_MS })).string(), 'hello');
     const failed = await nc.request('test.echo', '');
     assert.equal(failed.headers?.get(SERVICE_ERROR), 'nothing to echo');
     assert.equal(failed.headers.get(SERVICE_ERROR_CODE), '500');
-    const answer = stats.parse((await nc.request('$SRV.STATS.test-service')).json());
+    const answer = stats.parse(
+      (await nc.request('$SRV.STATS.test-service', '', { timeout: ANSWER_MS })).json(),
+    );
     const [counted] = answer.endpoints;
     assert.ok(counted !== undefined);
     assert.equal(counted.num_requests, 2);
@@ -192,8 +194,12 @@ test('a shipper and a receiver are services, with their status, for as long as t
         },
       ],
     );
-    const asked = (await nc.request('logferry.status.logs.shipper.web1')).json<{ files: number }>();
-    const said = stats.parse((await nc.request('$SRV.STATS.logferry-shipper')).json()).endpoints[0]?.data;
+    const asked = (await nc.request('logferry.status.logs.shipper.web1', '', { timeout: ANSWER_MS })).json<{
+      files: number;
+    }>();
+    const said = stats.parse(
+      (await nc.request('$SRV.STATS.logferry-shipper', '', { timeout: ANSWER_MS })).json(),
+    ).endpoints[0]?.data;
     assert.equal(asked.files, 1);
     assert.deepEqual(Object.keys(said as object), Object.keys(asked));
     assert.equal(await shipper.stop(), 0);

@@ -87,7 +87,7 @@ describe('names', { concurrency: 3 }, () => {
           const file = path.join(world.source, `${index}`, 'a.log');
           await mkdir(path.dirname(file));
           await writeFile(file, `${JSON.stringify(host)}\n`);
-          const args = ['--once', '--timeout', '40s', '--state', path.join(world.dir, `state-${index}`)];
+          const args = ['--once', '--timeout', '2m', '--state', path.join(world.dir, `state-${index}`)];
           const common = ['--server', world.server.url, `--host=${host}`];
           const shipper = world.start(`ship-${index}`, ['ship', file, ...args, ...common]);
           assert.equal(await ended(shipper), 0, shipper.stderr);
@@ -147,7 +147,7 @@ describe('names', { concurrency: 3 }, () => {
         world.server.url,
         '--once',
         '--timeout',
-        '20s',
+        '2m',
       ]);
       assert.equal(await ended(once), 0, once.stderr);
     });

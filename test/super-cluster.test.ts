@@ -11,7 +11,7 @@ import { startNatsServer } from '../common/nats-server.ts';
 import { sleep } from '../common/run.ts';
 import { deployed } from './deployed.ts';
 import { assertIdentical, baseSeed, random, STORE, World, Writer, Written } from './harness.ts';
-import { TEST_MS } from './patience.ts';
+import { TEST_MS, WAIT_MS } from './patience.ts';
 
 const CLUSTERS = ['west', 'east'] as const;
 
@@ -44,7 +44,7 @@ test('through a gateway: identical', { timeout: TEST_MS }, async () => {
   const dir = await mkdtemp(path.join(tmpdir(), 'logferry-east-'));
   // None of them is ready before both are there.
   const config = await firstOf('east', ports, JSON.stringify(dir));
-  const starting = startNatsServer({ dir, say: () => {}, config });
+  const starting = startNatsServer({ dir, readyMs: WAIT_MS, say: () => {}, config });
   // Whoever waits for it hears of a failure.
   starting.catch(() => {});
   try {

@@ -13,7 +13,7 @@ import { crc32, tailOf } from '../common/digest.ts';
 import { until } from '../common/run.ts';
 import { publishSubject } from '../common/subjects.ts';
 import { InProcessShipper, type World, Written } from './harness.ts';
-import { TEST_MS, WAIT_MS } from './patience.ts';
+import { ANSWER_MS, TEST_MS, WAIT_MS } from './patience.ts';
 
 export const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
 
@@ -150,7 +150,7 @@ export class Publisher {
     const { nc } = await this.#world.connection();
     const all = headers();
     for (const [name, value] of pairs) all.set(name, value);
-    await nc.request(publishSubject('logs', this.#source), payload, { headers: all, timeout: 5_000 });
+    await nc.request(publishSubject('logs', this.#source), payload, { headers: all, timeout: ANSWER_MS });
   }
 }
 

@@ -8,12 +8,12 @@ import path from 'node:path';
 import { sleep, until } from '../../common/run.ts';
 import { splitFileId } from '../../shipper/identity.ts';
 import { central, random, type World } from '../harness.ts';
+import { WAIT_MS } from '../patience.ts';
 import { locate, type Located } from './compare.ts';
 import { describe, planOf, type Step, type Style, STYLES } from './plan.ts';
 import { type Generation, type Holder, RotatedLog } from './rotated-log.ts';
 import { RunningShipper } from './running-shipper.ts';
 
-const ARRIVES_MS = 30_000;
 const LONG_LINE = 1_500_000;
 const SAID_STEPS = 40;
 
@@ -27,7 +27,7 @@ export type PlayOptions = {
 
 /** Plays one host in a world in which a receiver runs. */
 export async function play(world: World, options: PlayOptions): Promise<void> {
-  const { name, styles = STYLES, arrivesMs = ARRIVES_MS } = options;
+  const { name, styles = STYLES, arrivesMs = WAIT_MS } = options;
   const plan = 'plan' in options ? options.plan : planOf(random(options.seed), styles, options.steps);
   const run = await Run.begin(world, name, styles, arrivesMs);
   const done: string[] = [];
