@@ -273,7 +273,20 @@ describe('least permissions', { concurrency: 2 }, () => {
   test('who reads the fleet may have an inbox of their own, and listens nowhere else', async () => {
     const operator =
       '{ user: op, password: op, permissions: { publish: ">", subscribe: ["_INBOX_op.>", "logs.>"] } }';
-    const config = `authorization { users: [${ADMIN},\n${operator}] }\nno_auth_user: admin`;
+    // As docs/status.md has them, and no more.
+    const api = ['STREAM.INFO', 'STREAM.MSG.GET', 'CONSUMER.CREATE', 'CONSUMER.MSG.NEXT', 'CONSUMER.DELETE'];
+    const asks = [
+      ...['$JS.API.INFO', '$SRV.STATS.logferry-shipper', '$SRV.STATS.logferry-receiver'],
+      'logferry.status.logs.shipper.*',
+      ...api.flatMap((what) =>
+        ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'].flatMap((stream) => [
+          `$JS.API.${what}.${stream}`,
+          `$JS.API.${what}.${stream}.>`,
+        ]),
+      ),
+    ];
+    const watcher = `{ user: watcher, password: watcher, permissions: { publish: ${JSON.stringify(asks)}, subscribe: ["_INBOX_op.>"] } }`;
+    const config = `authorization { users: [${ADMIN},\n${operator},\n${watcher}] }\nno_auth_user: admin`;
     await World.run(
       'permissions-inbox',
       async (world) => {
@@ -293,6 +306,10 @@ describe('least permissions', { concurrency: 2 }, () => {
           const reads = world.start(args[0] ?? '', [...args, '--server', world.server.url, ...inbox]);
           assert.equal(await ended(reads), 0, `${args.join(' ')}: ${reads.stdout}${reads.stderr}`);
         }
+        const least = [...as('watcher'), '--inbox-prefix', '_INBOX_op'];
+        const watched = world.start('watched', ['status', '--server', world.server.url, ...least]);
+        assert.equal(await ended(watched), 0, watched.stderr);
+        assert.match(watched.stdout, /^web1 /m);
         // Doctor asks what else this user may.
         const elsewhere = async (): Promise<string[]> =>
           (await refusals(world)).filter((line) => line.includes('"_INBOX.'));
