@@ -26,8 +26,9 @@ export class StatusMemory {
 const MS = 1_000;
 
 /**
- * Looks once. Takes as long as the slowest answer, 800 ms where somebody is silent. Throws `failed` when there is no
- * such stream, `conflict` when it is none of logferry's, and what a request throws that is refused or not answered.
+ * Looks once. Takes as long as the slowest answer, 800 ms where somebody is silent or the stream has sources. Throws
+ * `failed` when there is no such stream, `conflict` when it is none of logferry's, and what a request throws that is
+ * refused or not answered.
  */
 export async function collectStatus(link: Link, names: StatusNames, memory: StatusMemory): Promise<Status> {
   // Both at once; the first error only when both have ended.

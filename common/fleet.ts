@@ -1,5 +1,6 @@
 // Asks every shipper and receiver of a stream how it is, and says who is registered and silent. Nobody lists the fleet:
-// who answers is there, and who has a key in the members bucket was. Never waits for anybody long.
+// who answers is there, and who has a key in the members bucket was. Those of edges have theirs in another bucket, and are
+// known by their answers alone. Never waits for anybody long.
 
 import { type ScannedValue, scanBucket } from './bucket-scan.ts';
 import {
@@ -12,6 +13,7 @@ import {
 import { answerKey, type FleetNames, Gathering } from './gathering.ts';
 import { type Member, parseMember } from './members.ts';
 import type { Link } from './nats.ts';
+import { streamInfo } from './stream.ts';
 import { memberOfKey, membersBucket } from './topology.ts';
 
 export type { FleetNames } from './gathering.ts';
@@ -42,7 +44,10 @@ const BY_NAME_AFTER_MS = 100;
 export async function lookAtFleet(link: Link, names: FleetNames, waitMs = ANSWER_MS): Promise<Fleet> {
   const gathering = new Gathering(link, names, [SHIPPER_SERVICE, RECEIVER_SERVICE]);
   try {
-    const members = await readMembers(link, names.stream);
+    const [members, areAllHere] = await Promise.all([
+      readMembers(link, names.stream),
+      areAllRegisteredHere(link, names.stream),
+    ]);
     const registered = members.filter(({ member }) => member !== undefined);
     const expected = registered.map(({ kind, name }) => answerKey(kind, name));
     await gathering.until(expected, BY_NAME_AFTER_MS);
@@ -50,7 +55,7 @@ export async function lookAtFleet(link: Link, names: FleetNames, waitMs = ANSWER
       ({ kind, name }) => kind === 'shipper' && !gathering.answers.has(answerKey(kind, name)),
     );
     gathering.askByName(unheard.map(({ name }) => name));
-    await gathering.until(expected, waitMs);
+    await gathering.until(expected, waitMs, areAllHere);
     return fleetOf(members, gathering.answers);
   } finally {
     gathering.stop();
@@ -73,6 +78,12 @@ export async function answersAs(
   } finally {
     gathering.stop();
   }
+}
+
+/** A stream with sources brings in those of edges, whose shippers have registered there. */
+async function areAllRegisteredHere(link: Link, stream: string): Promise<boolean> {
+  const info = await streamInfo(link, stream);
+  return (info?.config.sources ?? []).length === 0;
 }
 
 /** A key of the members bucket that parses. */

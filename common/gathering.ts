@@ -119,10 +119,12 @@ export class Gathering {
   /**
    * Until all of these have answered, or the time since the last question is over and no more answers come. Throws the
    * server's error where this user may not ask, or not hear: nobody is silent then.
+   *
+   * @param areAll nobody else is to answer; otherwise the time is waited for whoever does
    */
-  async until(expected: readonly string[], waitMs: number): Promise<void> {
+  async until(expected: readonly string[], waitMs: number, areAll = true): Promise<void> {
     this.#missing = new Set(expected.filter((key) => !this.answers.has(key)));
-    while (this.#missing.size > 0 && this.#failure === undefined) {
+    while ((this.#missing.size > 0 || !areAll) && this.#failure === undefined) {
       const now = performance.now();
       const end = Math.max(this.#askedAt + waitMs, this.#heardAt + QUIET_MS);
       const left = Math.min(end, this.#askedAt + LONGEST_MS) - now;

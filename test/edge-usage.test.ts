@@ -5,11 +5,21 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
+import type { HostRow, Status } from '../cli/status-types.ts';
 import { until } from '../common/run.ts';
 import { Edge, run, withHub } from './edge-world.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
-import { fails, warns } from './said.ts';
+import { fails, stops, warns } from './said.ts';
+
+/** Looks with status at the hub until web1 answers there, and is like this. */
+async function showsWeb1(world: World, isIt: (row: HostRow) => boolean = () => true): Promise<void> {
+  const isShown = async (): Promise<boolean> => {
+    const { hosts } = JSON.parse(await run(world, ['status', '--json'])) as Status;
+    return hosts.some((row) => row.host === 'web1' && row.state === 'answers' && isIt(row));
+  };
+  assert.ok(await until(isShown, { timeoutMs: WAIT_MS, everyMs: 500 }), 'status does not show web1');
+}
 
 describe('an edge as its operator sees it', { concurrency: 2 }, () => {
   test(
@@ -36,16 +46,31 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
         world.receive();
         world.ship(edge.flags);
         await assertIdentical(world, [file]);
-        const isShown = async (): Promise<boolean> => {
-          const { hosts } = JSON.parse(await run(world, ['status', '--json'])) as {
-            hosts: { host: string; state: string; committedBytes: number }[];
-          };
-          return hosts.some(
-            ({ host, state, committedBytes }) =>
-              host === 'web1' && state === 'answers' && committedBytes === file.bytes,
-          );
-        };
-        assert.ok(await until(isShown, { timeoutMs: WAIT_MS, everyMs: 500 }), 'status does not show web1');
+        // The shipper hears of the commit a moment later.
+        await showsWeb1(world, ({ committedBytes }) => committedBytes === file.bytes);
+      });
+    },
+  );
+
+  test(
+    'hosts of an edge are waited for over a slow link, though nobody is registered for them at the hub',
+    {
+      timeout: TEST_MS,
+    },
+    async () => {
+      await withHub('edge-slow', async (hub) => {
+        const { world } = hub;
+        const edge = await Edge.start(hub, 'edge1');
+        const file = new Written(world, 'a.log');
+        file.line();
+        const receiver = world.receive();
+        world.ship(edge.flags);
+        await assertIdentical(world, [file]);
+        edge.link.delayMs = 100;
+        await showsWeb1(world);
+        await stops(receiver);
+        const changing = ['repartition', '--partitions', '8', '--server', world.server.url];
+        await fails(world.start('repartition', changing), /^logferry: shipper "web1" is running: stop all /);
       });
     },
   );
