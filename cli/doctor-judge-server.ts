@@ -1,5 +1,6 @@
 // What `logferry doctor` thinks of a server, a stream and a fleet that were looked at. Pure.
 
+import type { AccountStorage } from '../common/account.ts';
 import { formatBytes, formatDuration } from '../common/units.ts';
 import { failure, type Finding, ok, skipped, warning } from './doctor-finding.ts';
 
@@ -65,15 +66,17 @@ export function judgeClock(offsetMs: number, uncertainMs: number): Finding {
     : warning(says, hint);
 }
 
-export interface Account {
-  /** Bytes of JetStream's file storage; -1 for no limit. */
-  readonly maxStorage: number;
-  readonly usedStorage: number;
-}
-
-export function judgeAccount({ maxStorage, usedStorage }: Account): Finding {
-  if (maxStorage < 0) return ok(`JetStream is enabled, ${formatBytes(usedStorage)} used, no limit`);
-  const says = `JetStream is enabled, ${formatBytes(usedStorage)} of ${formatBytes(maxStorage)} used`;
+export function judgeAccount({ maxStorage, usedStorage, tier }: AccountStorage): Finding {
+  const where = tier === undefined ? '' : ` of tier ${tier}`;
+  if (maxStorage < 0) return ok(`JetStream is enabled, ${formatBytes(usedStorage)}${where} used, no limit`);
+  if (maxStorage === 0)
+    return warning(
+      `JetStream is enabled, but this account has no file storage${where}`,
+      tier === undefined
+        ? 'give it some'
+        : 'give it some, or have a stream with as many copies as a tier of it: logferry setup --replicas N',
+    );
+  const says = `JetStream is enabled, ${formatBytes(usedStorage)} of ${formatBytes(maxStorage)}${where} used`;
   return usedStorage > 0.9 * maxStorage
     ? warning(says, "give the account or the server's store (max_file_store) more room")
     : ok(says);
@@ -142,7 +145,7 @@ export function judgeReplicas(replicas: number, servers: number, missing: readon
 
 const SHORT_AGE_MS = 86_400_000;
 
-export function judgeLimits({ maxBytes, maxAgeMs, bytes }: StreamFacts, account: Account): Finding {
+export function judgeLimits({ maxBytes, maxAgeMs, bytes }: StreamFacts, account: AccountStorage): Finding {
   const free = account.maxStorage < 0 ? Number.POSITIVE_INFINITY : account.maxStorage - account.usedStorage;
   const age = maxAgeMs === 0 ? 'for ever' : `for ${formatDuration(maxAgeMs)}`;
   const most = maxBytes < 0 ? 'no limit of size' : `at most ${formatBytes(maxBytes)}`;

@@ -7,13 +7,13 @@ import { connect as dial } from 'node:net';
 import type { StreamInfo } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
+import { type AccountStorage, accountStorage } from '../common/account.ts';
 import { connectionOptions } from '../common/connection-options.ts';
 import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { silentLogger } from '../common/log.ts';
 import { explain, type Link, openLink } from '../common/nats.ts';
-import { streamInfo, topologyOf } from '../common/stream.ts';
+import { DEFAULT_REPLICAS, streamInfo, topologyOf } from '../common/stream.ts';
 import { RECEIVER_INBOX, shipperInbox, type Topology } from '../common/topology.ts';
-import type { Account } from './doctor-judge-server.ts';
 import { type FilesLook, lookAtFiles } from './doctor-look-files.ts';
 import type { Plan } from './doctor-plan.ts';
 
@@ -99,11 +99,12 @@ export class Look {
     });
   }
 
-  async account(): Promise<Account> {
+  /** For as many copies as the stream has, or would be made with. */
+  async account(): Promise<AccountStorage> {
     return await this.#once('account', async () => {
       const link = await this.link();
-      const info = await link.ask(async () => await link.jsm.getAccountInfo());
-      return { maxStorage: info.limits.max_storage || -1, usedStorage: info.storage };
+      const found = await this.stream();
+      return await accountStorage(link, found?.info.config.num_replicas ?? DEFAULT_REPLICAS);
     });
   }
 
@@ -130,7 +131,7 @@ export class Look {
     );
   }
 
-  async needAccount(): Promise<Account> {
+  async needAccount(): Promise<AccountStorage> {
     return await this.#need(this.account(), 'no JetStream');
   }
 

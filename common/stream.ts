@@ -3,6 +3,7 @@
 
 import { JetStreamApiError, type StreamConfig, type StreamInfo, type StreamSource } from '@nats-io/jetstream';
 
+import { accountStorage } from './account.ts';
 import { Bucket, isStreamMissing, isUnanswered, MustWait, NAME_IN_USE, NotNow, NotThere } from './bucket.ts';
 import { LogferryError, messageOf, oneLine } from './errors.ts';
 import { explain, type Link, permissionViolation } from './nats.ts';
@@ -35,6 +36,7 @@ interface Wishes extends StreamWishes {
 }
 
 export const DEFAULT_MAX_AGE_MS = 7 * 86_400_000;
+export const DEFAULT_REPLICAS = 1;
 
 /** Without a limit asked for: 80 % of what the account has left, but at most this. */
 const MOST_MAX_BYTES = 50 * 1024 ** 3;
@@ -266,7 +268,7 @@ async function create(
     retention: 'limits' as const,
     discard: 'old' as const,
     allow_direct: true,
-    num_replicas: wishes.replicas ?? before?.replicas ?? 1,
+    num_replicas: wishes.replicas ?? before?.replicas ?? DEFAULT_REPLICAS,
     max_age: (wishes.maxAgeMs ?? before?.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
     compression: 'none' as const,
     ...(wishes.edge === true ? { first_seq: firstSequence(beyond) } : {}),
@@ -274,7 +276,11 @@ async function create(
   };
   const wanted = wishes.maxBytes ?? before?.maxBytes;
   const least = wanted ?? LEAST_MAX_BYTES;
-  for (let maxBytes = wanted ?? (await defaultMaxBytes(link)); ; maxBytes = Math.floor(maxBytes / 2))
+  for (
+    let maxBytes = wanted ?? (await defaultMaxBytes(link, config.num_replicas));
+    ;
+    maxBytes = Math.floor(maxBytes / 2)
+  )
     try {
       return await link.jsm.streams.add({ ...config, max_bytes: maxBytes });
     } catch (error) {
@@ -301,11 +307,10 @@ function firstSequence(beyond: number): number {
   return Math.max(Date.now() * 1_000, beyond + 1);
 }
 
-async function defaultMaxBytes(link: Link): Promise<number> {
-  const account = await link.jsm.getAccountInfo();
-  const limit = account.limits.max_storage;
-  if (limit <= 0) return MOST_MAX_BYTES;
-  const left = Math.max(limit - account.storage, LEAST_MAX_BYTES);
+async function defaultMaxBytes(link: Link, replicas: number): Promise<number> {
+  const { maxStorage, usedStorage } = await accountStorage(link, replicas);
+  if (maxStorage < 0) return MOST_MAX_BYTES;
+  const left = Math.max(maxStorage - usedStorage, LEAST_MAX_BYTES);
   return Math.min(MOST_MAX_BYTES, Math.floor(left * SHARE_OF_ACCOUNT));
 }
 

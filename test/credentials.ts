@@ -1,6 +1,13 @@
 // An operator, an account and its users, as nsc would make them, and a nats-server's configuration that trusts them.
 
-import { encodeAccount, encodeOperator, encodeUser, fmtCreds } from '@nats-io/jwt';
+import {
+  encodeAccount,
+  encodeOperator,
+  encodeUser,
+  fmtCreds,
+  type JetStreamLimits,
+  type JetStreamTieredLimits,
+} from '@nats-io/jwt';
 import { createAccount, createOperator, createUser, type KeyPair } from '@nats-io/nkeys';
 
 /** Without limits. */
@@ -15,6 +22,23 @@ export interface UserPermissions {
   readonly expires?: number;
 }
 
+function storage(bytes: number): Partial<JetStreamLimits> {
+  return { mem_storage: UNLIMITED, disk_storage: bytes, streams: UNLIMITED, consumer: UNLIMITED };
+}
+
+function tiersOf({
+  R1,
+  R3,
+}: {
+  R1?: number;
+  R3?: number;
+}): NonNullable<JetStreamTieredLimits['tiered_limits']> {
+  return {
+    ...(R1 === undefined ? {} : { R1: storage(R1) }),
+    ...(R3 === undefined ? {} : { R3: storage(R3) }),
+  };
+}
+
 export class Operator {
   /** Of nats-server. */
   readonly config: string;
@@ -25,14 +49,15 @@ export class Operator {
     this.#account = account;
   }
 
-  static async create(): Promise<Operator> {
+  /** @param tiers file storage for streams with so many copies, in the place of no limit for any */
+  static async create(tiers?: { readonly R1?: number; readonly R3?: number }): Promise<Operator> {
     const operator = createOperator();
     const system = createAccount();
     const account = createAccount();
     const limits = {
       ...{ conn: UNLIMITED, leaf: UNLIMITED, subs: UNLIMITED, data: UNLIMITED, payload: UNLIMITED },
       ...{ imports: UNLIMITED, exports: UNLIMITED, wildcards: true },
-      ...{ mem_storage: UNLIMITED, disk_storage: UNLIMITED, streams: UNLIMITED, consumer: UNLIMITED },
+      ...(tiers === undefined ? storage(UNLIMITED) : { tiered_limits: tiersOf(tiers) }),
     };
     const signer = { signer: operator };
     const jwts = {

@@ -58,7 +58,7 @@ const STREAM: StreamFacts = {
   messages: 1_000,
   partitions: 64,
 };
-const ACCOUNT = { maxStorage: 100 * GIB, usedStorage: 10 * GIB };
+const ACCOUNT = { maxStorage: 100 * GIB, usedStorage: 10 * GIB, tier: undefined };
 
 describe('what doctor thinks of a server', () => {
   test('version, round trip, max payload, clock', () => {
@@ -81,17 +81,26 @@ describe('what doctor thinks of a server', () => {
 
   test('account, limits, fullness', () => {
     finds(judgeAccount(ACCOUNT), 'ok');
-    finds(judgeAccount({ maxStorage: -1, usedStorage: 0 }), 'ok', /no limit/);
-    finds(judgeAccount({ maxStorage: 10, usedStorage: 10 }), 'warning', /max_file_store/);
+    finds(judgeAccount({ ...ACCOUNT, maxStorage: -1, usedStorage: 0 }), 'ok', /no limit/);
+    finds(judgeAccount({ ...ACCOUNT, maxStorage: 10, usedStorage: 10 }), 'warning', /max_file_store/);
+    finds(judgeAccount({ ...ACCOUNT, tier: 'R3' }), 'ok', /10\.0 GiB of 100\.0 GiB of tier R3 used/);
+    finds(judgeAccount({ ...ACCOUNT, maxStorage: 0, tier: 'R1' }), 'warning', /no file storage of tier R1/);
+    finds(judgeAccount({ ...ACCOUNT, maxStorage: 0 }), 'warning', /no file storage: give/);
     finds(judgeLimits(STREAM, ACCOUNT), 'ok', /7d.*50\.0 GiB/);
     finds(judgeLimits({ ...STREAM, maxBytes: -1 }, ACCOUNT), 'warning', /may fill the disk/);
     finds(
-      judgeLimits(STREAM, { maxStorage: 20 * GIB, usedStorage: 10 * GIB }),
+      judgeLimits(STREAM, { ...ACCOUNT, maxStorage: 20 * GIB, usedStorage: 10 * GIB }),
       'warning',
       /only 10\.0 GiB left/,
     );
     // What it holds is counted in what is used.
-    finds(judgeLimits({ ...STREAM, bytes: 45 * GIB }, { maxStorage: 60 * GIB, usedStorage: 50 * GIB }), 'ok');
+    finds(
+      judgeLimits(
+        { ...STREAM, bytes: 45 * GIB },
+        { ...ACCOUNT, maxStorage: 60 * GIB, usedStorage: 50 * GIB },
+      ),
+      'ok',
+    );
     finds(judgeLimits({ ...STREAM, maxAgeMs: 3_600_000 }, ACCOUNT), 'warning', /1h/);
     finds(judgeLimits({ ...STREAM, maxAgeMs: 0 }, ACCOUNT), 'ok', /for ever/);
     finds(judgeFullness(STREAM), 'ok', /2 % of what it may/);
