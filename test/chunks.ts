@@ -8,6 +8,7 @@ import { headers } from '@nats-io/transport-node';
 
 import { type After, type Chunk, chunkHeaders } from '../common/chunk.ts';
 import { crc32, tailOf } from '../common/digest.ts';
+import { readIfThere } from '../common/files.ts';
 import { publishSubject, sourceOf, type SourceName } from '../common/subjects.ts';
 import type { Hole } from '../receiver/join.ts';
 import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
@@ -81,6 +82,16 @@ async function send(
   return (await jetstream(nc).publish(publishSubject('logs', from), payload, { headers: fields })).seq;
 }
 
+/** Hosts with as much as takes seconds through a slow line. */
+export async function publishMuch(world: World, hosts: number, each: number): Promise<Generation[]> {
+  const all: Generation[] = [];
+  for (let number = 0; number < hosts; number += 1) all.push(generation(`h${number}`, 'aaa-0', each));
+  const step = 128 * 1024;
+  for (let at = 0; at < each; at += step)
+    await Promise.all(all.map(async (one) => await publish(world, one, at, Math.min(each, at + step))));
+  return all;
+}
+
 export interface Replayed {
   readonly code: number | null;
   readonly stdout: string;
@@ -117,6 +128,19 @@ export function startReplay(
     url,
     ...extra,
   ]);
+}
+
+export interface ReplayProgress {
+  readonly first: number;
+  readonly last: number;
+  readonly reached: number;
+  readonly done: boolean;
+}
+
+/** How far a replay says that its directory is; undefined where it says nothing yet. */
+export async function replayState(out: string): Promise<ReplayProgress | undefined> {
+  const text = await readIfThere(path.join(out, '.logferry', 'replay.json'));
+  return text === undefined ? undefined : (JSON.parse(text) as ReplayProgress);
 }
 
 /** What `cat` would give of a file from these directories together, and which bytes it would miss. */

@@ -9,7 +9,16 @@ import { describe, test } from 'node:test';
 import { sleep, until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { destinationOf } from '../receiver/names.ts';
-import { type Generation, generation, joinedOf, publish, replayed, setUp, startReplay } from './chunks.ts';
+import {
+  generation,
+  joinedOf,
+  publish,
+  publishMuch,
+  replayed,
+  replayState,
+  setUp,
+  startReplay,
+} from './chunks.ts';
 import { assertShared, baseSeed, bytesIn, Hosts, random, World, type Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';
@@ -141,24 +150,6 @@ test('since and until are times of shipping; bytes between them are identical', 
   });
 });
 
-/** Hosts with as much as takes seconds through a slow line. */
-async function publishMuch(world: World, hosts: number, each: number): Promise<Generation[]> {
-  const all: Generation[] = [];
-  for (let number = 0; number < hosts; number += 1) all.push(generation(`h${number}`, 'aaa-0', each));
-  const step = 128 * 1024;
-  for (let at = 0; at < each; at += step)
-    await Promise.all(all.map(async (one) => await publish(world, one, at, Math.min(each, at + step))));
-  return all;
-}
-
-async function stateOf(out: string): Promise<{ reached: number; first: number; done: boolean } | undefined> {
-  try {
-    return JSON.parse(await readFile(path.join(out, '.logferry', 'replay.json'), 'utf8')) as never;
-  } catch {
-    return undefined;
-  }
-}
-
 test('killed at any moment and run again: identical, nothing twice, and what is done is not read again', async () => {
   await World.run('replay-kill', async (world) => {
     await setUp(world);
@@ -174,10 +165,10 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
     let resumed = 0;
     for (const moment of ['begun', 'written', 'written', 'reached', 'reached', 'stop'] as const) {
       const daemon = startReplay(world, 'out', [], proxy.url);
-      const reachedBefore = (await stateOf(out))?.reached ?? 0;
+      const reachedBefore = (await replayState(out))?.reached ?? 0;
       const bytesBefore = await bytesIn([out]);
       const isThen = async (): Promise<boolean> => {
-        const state = await stateOf(out);
+        const state = await replayState(out);
         if (moment === 'begun') return state !== undefined;
         if (moment === 'written') return (await bytesIn([out])) > bytesBefore;
         return (state?.reached ?? 0) > reachedBefore;
@@ -191,7 +182,7 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
           /^logferry: stopped before all was replayed: run it again, it goes on where it stopped$/,
         );
       } else await daemon.kill();
-      const state = await stateOf(out);
+      const state = await replayState(out);
       assert.equal(state?.done, false, 'it was to be killed before its end');
       if (state.reached >= state.first) resumed += 1;
     }
