@@ -33,7 +33,7 @@ export async function sequenceAt(link: Link, topology: Topology, time: Date): Pr
   return (await lookBehind(link, topology, [`${topology.prefix}.>`], start)).first;
 }
 
-/** How many messages of these subjects are in the range. */
+/** How many messages of these subjects are in the range, at most: what is stored behind it meanwhile may be counted. */
 export async function countMessages(
   link: Link,
   topology: Topology,
@@ -45,7 +45,8 @@ export async function countMessages(
     const start = { deliver_policy: 'by_start_sequence', opt_start_seq: seq } as const;
     return (await lookBehind(link, topology, subjects, start)).pending;
   };
-  return (await from(Math.max(1, first))) - (await from(last + 1));
+  const behind = await from(last + 1);
+  return Math.max(0, (await from(Math.max(1, first))) - behind);
 }
 
 /** A consumer that nobody pulls from knows where it begins and how much is there. */

@@ -208,6 +208,37 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
   });
 });
 
+test('messages that are stored while it counts what to read do not count for it', async () => {
+  await World.run('replay-count', async (world) => {
+    await setUp(world);
+    const files = await publishMuch(world, 1, 8 * 1024 * 1024);
+    const proxy = await Proxy.start(world.server.port);
+    world.atEnd(async () => {
+      proxy.end();
+      await Promise.resolve();
+    });
+    proxy.delayMs = 100;
+    let isCounting = false;
+    proxy.drop = (data) => {
+      isCounting ||= data.includes('$JS.API.CONSUMER.CREATE.LOGS');
+      return false;
+    };
+    const daemon = startReplay(world, 'out', [], proxy.url);
+    assert.ok(await until(() => isCounting, { timeoutMs: WAIT_MS, everyMs: 1 }), 'it never counted');
+    const other = generation('web1', 'bbb-0', 4_000);
+    let stop = false;
+    const publishing = (async (): Promise<void> => {
+      for (let at = 0; at < other.data.length && !stop; at += 1) await publish(world, other, at, at + 1);
+    })();
+    const code = await ended(daemon);
+    stop = true;
+    await publishing;
+    assert.equal(code, 0, daemon.stderr);
+    const out = path.join(world.dir, 'out');
+    for (const one of files) assert.ok((await joinedOf(out, one)).data.equals(one.data), one.host);
+  });
+});
+
 test('a connection that is cut in the middle', async () => {
   await World.run('replay-cut', async (world) => {
     await setUp(world);
