@@ -59,7 +59,8 @@ export function replayCommand(): Command {
     description:
       'Writes what the stream still holds into a fresh directory, as a receiver would, for cat, for segments, or for ' +
       'a receiver to go on with. Receivers that run are not disturbed. Stopped or killed and started again, it goes ' +
-      'on where it stopped. Bytes in the middle that the stream has lost are named, and make it fail at the end.',
+      'on where it stopped. Bytes in the middle that the stream has lost are named, and so is what it drops before it ' +
+      'was read; both make it fail at the end.',
     examples: [
       { does: 'everything that is in the stream', line: 'logferry replay --out ./replayed' },
       {
@@ -142,7 +143,7 @@ function many(count: number, what: string): string {
 }
 
 function notes(report: ReplayReport, { out, since }: Flags): string[] {
-  const { begins, holes, moreHoles, stuck, uncommitted, foreign } = report;
+  const { begins, holes, moreHoles, dropped, stuck, uncommitted, foreign } = report;
   const name = ({ host, path }: { host: string; path: string }): string =>
     `${printable(host)}: ${printable(path)}`;
   const reaches = since === undefined ? 'the stream reaches' : 'what was asked for reaches';
@@ -162,6 +163,10 @@ function notes(report: ReplayReport, { out, since }: Flags): string[] {
       ),
       holes.length + moreHoles,
       'ranges are left out',
+    ),
+    ...dropped.map(
+      (one) =>
+        `the stream has dropped messages ${one.first} to ${one.last} before they were read: what was asked for of them, up to ${many(one.messages, 'message')}, is left out`,
     ),
     ...first(
       stuck.map(
@@ -185,12 +190,14 @@ function first(lines: readonly string[], count: number, what: string): string[] 
   return count > shown.length ? [...shown, `${count - shown.length} more ${what}`] : shown;
 }
 
-function failIfIncomplete({ holes, moreHoles, stuck }: ReplayReport, out: string): void {
+function failIfIncomplete({ holes, moreHoles, dropped, stuck }: ReplayReport, out: string): void {
   const count = holes.length + moreHoles + stuck.length;
-  if (count === 0) return;
+  if (count === 0 && dropped.length === 0) return;
   throw new LogferryError(
     'failed',
-    `incomplete: ${many(count, 'range')} of bytes could not be had from the stream`,
+    count === 0
+      ? 'incomplete: the stream has dropped messages before they were read'
+      : `incomplete: ${many(count, 'range')} of bytes could not be had from the stream`,
     `${out} holds all the rest; cat --skip-holes shows it`,
   );
 }

@@ -4,7 +4,7 @@ import type { Logger } from '../common/log.ts';
 import type { ServerOptions } from '../common/nats.ts';
 import type { RotateOptions } from './destination.ts';
 import type { ReplayTotals } from './replay-output.ts';
-import type { Asked, Begin, Hole } from './replay-state.ts';
+import type { Asked, Begin, Dropped, Hole } from './replay-state.ts';
 
 export interface ReplayOptions {
   readonly server: ServerOptions;
@@ -36,6 +36,8 @@ export interface ReplayReport extends ReplayTotals {
   readonly holes: readonly Hole[];
   /** Holes beyond those listed. */
   readonly moreHoles: number;
+  /** What the stream has dropped before it was read: whose bytes that were is not known. */
+  readonly dropped: readonly Dropped[];
   /** Bytes that messages say they hold, and that are not written: they do not, or what comes before never comes. */
   readonly stuck: readonly Hole[];
   /** Bytes were passed over that no receiver has committed: a receiver refuses the directory. */

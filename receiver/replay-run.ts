@@ -1,9 +1,14 @@
 // A replay that has begun: the messages once in the stream's order, then those again that came before their turn; on disk
 // as often as a receiver commits.
 
+import type { StreamInfo } from '@nats-io/jetstream';
+
+import { isUnanswered } from '../common/bucket.ts';
 import { workIn } from '../common/files.ts';
 import type { Link } from '../common/nats.ts';
+import { untilAnswered } from '../common/run.ts';
 import type { Selection } from '../common/selection.ts';
+import { streamInfo } from '../common/stream.ts';
 import { fileKey, parseStoredSubject } from '../common/subjects.ts';
 import type { Topology } from '../common/topology.ts';
 import type { Delivery } from './pull.ts';
@@ -24,7 +29,10 @@ const MOST_FILTERS = 64;
 export interface Begun {
   readonly topology: Topology;
   readonly state: ReplayState;
+  /** Messages to be read, at most. */
   readonly total: number;
+  /** Messages that were still to be read when an earlier start stopped, and may not be there any more: at most. */
+  readonly missing: number;
 }
 
 export class Replay {
@@ -33,6 +41,7 @@ export class Replay {
   readonly #selection: Selection;
   readonly #topology: Topology;
   readonly #total: number;
+  readonly #missing: number;
   readonly #written: ReplayOutput;
   readonly #gaps: Gaps;
   readonly #isSelected = new Map<string, boolean>();
@@ -44,7 +53,7 @@ export class Replay {
     link: Link,
     options: ReplayOptions,
     selection: Selection,
-    { topology, state, total }: Begun,
+    { topology, state, total, missing }: Begun,
     written: ReplayOutput,
     gaps: Gaps,
   ) {
@@ -54,6 +63,7 @@ export class Replay {
     this.#topology = topology;
     this.#state = state;
     this.#total = total;
+    this.#missing = missing;
     this.#written = written;
     this.#gaps = gaps;
   }
@@ -75,6 +85,7 @@ export class Replay {
       return {
         ...this.#written.totals(),
         ...notes,
+        dropped: this.#state.dropped,
         stuck: left,
         foreign: this.#written.stats.foreign,
         before,
@@ -87,14 +98,9 @@ export class Replay {
 
   /** The whole range once, in the stream's order. */
   async #readAll(signal: AbortSignal): Promise<void> {
+    let at = await this.#passDropped(this.#state.reached, this.#missing, signal);
     if (this.#total === 0) return;
-    const { last, reached } = this.#state;
-    let at = reached;
-    for await (const deliveries of this.#read(
-      this.#selection.subjects(this.#topology),
-      reached + 1,
-      signal,
-    )) {
+    for await (const deliveries of this.#read(this.#selection.subjects(this.#topology), at + 1, signal)) {
       await this.#written.write(deliveries.filter(({ subject }) => this.#matches(subject)));
       at = deliveries.at(-1)?.seq ?? at;
       this.#done += deliveries.length;
@@ -103,7 +109,26 @@ export class Replay {
       if (this.#done >= this.#total) break;
       if (this.#written.isCommitDue) await this.#commit(at);
     }
-    await this.#commit(signal.aborted ? at : last);
+    at = await this.#passDropped(at, this.#total - this.#done, signal);
+    await this.#commit(signal.aborted ? at : this.#state.last);
+  }
+
+  /**
+   * Notes what the stream no longer has behind this sequence; returns the last sequence of that, or the same.
+   *
+   * @param missing so many messages of what was asked for may be among them
+   */
+  async #passDropped(at: number, missing: number, signal: AbortSignal): Promise<number> {
+    if (missing <= 0) return at;
+    const ask = async (): Promise<StreamInfo | undefined> =>
+      await streamInfo(this.#link, this.#topology.stream);
+    const info = await untilAnswered(ask, isUnanswered, signal);
+    const reached = Math.min(this.#state.last, (info?.state.first_seq ?? 0) - 1);
+    if (reached <= at) return at;
+    const gap = { first: at + 1, last: reached, messages: Math.min(missing, reached - at) };
+    const left = this.#total - this.#done;
+    this.#state = { ...this.#state, reached, left, dropped: [...this.#state.dropped, gap] };
+    return reached;
   }
 
   /** What was passed by because earlier bytes came later: again, until nothing moves. Returns what never will. */
@@ -159,7 +184,8 @@ export class Replay {
     // Before the bytes: what was left out before them is never forgotten.
     if (this.#gaps.isChanged) await this.#save();
     await this.#written.commit();
-    if (reached !== undefined) this.#state = { ...this.#state, reached };
+    const left = Math.max(0, this.#total - this.#done);
+    if (reached !== undefined) this.#state = { ...this.#state, reached, left };
     if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) await this.#save();
   }
 

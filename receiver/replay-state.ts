@@ -36,7 +36,11 @@ const schema = z.object({
   first: sequence,
   last: sequence,
   reached: sequence,
+  /** How many messages of what was asked for are behind that, at most. */
+  left: sequence.default(Number.MAX_SAFE_INTEGER),
   done: z.boolean(),
+  /** Stream sequences that the stream has dropped before they were read, and how many of them were asked for, at most. */
+  dropped: z.array(z.object({ first: sequence, last: sequence, messages: sequence })).default([]),
   /** Generations that wait for bytes before the ones up to `end`, which came out of order. */
   waiting: z.array(generation.extend({ end: sequence })),
   /** Where paths begin whose earlier bytes are not in what is replayed. */
@@ -51,6 +55,7 @@ const schema = z.object({
 export type ReplayState = z.output<typeof schema>;
 /** As it was written on the command line. */
 export type Asked = ReplayState['asked'];
+export type Dropped = ReplayState['dropped'][number];
 export type Begin = ReplayState['begins'][number];
 export type Hole = ReplayState['holes'][number];
 export type Waiting = ReplayState['waiting'][number];

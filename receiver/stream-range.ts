@@ -33,20 +33,28 @@ export async function sequenceAt(link: Link, topology: Topology, time: Date): Pr
   return (await lookBehind(link, topology, [`${topology.prefix}.>`], start)).first;
 }
 
-/** How many messages of these subjects are in the range, at most: what is stored behind it meanwhile may be counted. */
+/** How many messages there are: while it was counted, others were stored behind them. */
+export interface MessageCount {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** How many messages of these subjects are in the range. */
 export async function countMessages(
   link: Link,
   topology: Topology,
   subjects: readonly string[],
   { first, last }: StreamRange,
-): Promise<number> {
-  if (last < first) return 0;
+): Promise<MessageCount> {
+  if (last < first) return { least: 0, most: 0 };
   const from = async (seq: number): Promise<number> => {
     const start = { deliver_policy: 'by_start_sequence', opt_start_seq: seq } as const;
     return (await lookBehind(link, topology, subjects, start)).pending;
   };
-  const behind = await from(last + 1);
-  return Math.max(0, (await from(Math.max(1, first))) - behind);
+  const behindBefore = await from(last + 1);
+  const all = await from(Math.max(1, first));
+  const behindAfter = await from(last + 1);
+  return { least: Math.max(0, all - behindAfter), most: Math.max(0, all - behindBefore) };
 }
 
 /** A consumer that nobody pulls from knows where it begins and how much is there. */
