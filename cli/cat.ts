@@ -11,6 +11,8 @@ import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
 import { nearest } from './nearest.ts';
 import { printable } from './printable.ts';
+import { sayErrors } from './say-errors.ts';
+import { damagedLedgers, refuseUnread } from './unread.ts';
 import { writeOut } from './write-out.ts';
 
 /** How many known names an error shows. */
@@ -32,7 +34,8 @@ export function catCommand(): Command {
     description:
       'Writes a source file to stdout, all its generations across rotations in order, joined from the segments of ' +
       'one or several output directories, each byte once. Works offline and while receivers run. Bytes that are ' +
-      'missing in the middle are an error, before anything is written; those that retention removed are only named.',
+      'missing in the middle are an error, before anything is written; those that retention removed are only named. Exits 1 ' +
+      'when a ledger is damaged, and says which.',
     examples: [
       { does: 'a file again', line: 'logferry cat web1 /var/log/syslog --out ./central > syslog' },
       {
@@ -54,6 +57,18 @@ async function run(options: z.output<typeof flags>, args: readonly string[]): Pr
       'give them first: logferry cat HOST PATH --out DIR',
     );
   const contents = await readContents(options.out);
+  const unread = damagedLedgers(contents);
+  sayErrors(unread);
+  await writeSource(contents, host, path, options);
+  refuseUnread(unread);
+}
+
+async function writeSource(
+  contents: Contents,
+  host: string,
+  path: string,
+  options: z.output<typeof flags>,
+): Promise<void> {
   const source = joinSource(contents.runs, host, path, contents.known);
   if (source === undefined) throw unknown(contents, host, path, options.out);
   const name = `${printable(host)}: ${printable(path)}`;

@@ -8,8 +8,10 @@ import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';
 import { printable } from './printable.ts';
-import { writeOut } from './write-out.ts';
+import { sayErrors } from './say-errors.ts';
 import { type Column, table } from './table.ts';
+import { damagedLedgers, refuseUnread } from './unread.ts';
+import { writeOut } from './write-out.ts';
 
 const COLUMNS: readonly Column[] = [
   { heading: 'HOST' },
@@ -37,7 +39,8 @@ export function segmentsCommand(): Command {
     description:
       'Lists which bytes of which source file lie where: bytes START to END of one generation (FILE) of PATH on ' +
       'HOST are the bytes FROM to TO of DISK; of what it decompresses to where ENCODING is gzip or zstd; of zstd ' +
-      'frames, those at FROM to TO hold them. Reads the ledgers, offline and while receivers run.',
+      'frames, those at FROM to TO hold them. Reads the ledgers, offline and while receivers run. Exits 1 when one of ' +
+      'them is damaged, and says which.',
     examples: [
       { does: 'one directory', line: 'logferry segments --out ./central' },
       {
@@ -47,9 +50,12 @@ export function segmentsCommand(): Command {
     ],
     flags,
     run: async (options) => {
-      const { runs, known } = await readContents(options.out);
-      const rows = listRuns(runs, known);
+      const contents = await readContents(options.out);
+      const unread = damagedLedgers(contents);
+      sayErrors(unread);
+      const rows = listRuns(contents.runs, contents.known);
       await writeOut(options.json ? rows.map((row) => `${JSON.stringify(row)}\n`).join('') : inColumns(rows));
+      refuseUnread(unread);
     },
   });
 }

@@ -1,17 +1,21 @@
 // Output directories as the central side of verify, read from outside while receivers run or not. Never writes.
 
+import type { LogferryError } from '../common/errors.ts';
 import { joinRanges, type ByteRange } from '../common/ranges.ts';
 import { fileKey } from '../common/subjects.ts';
 import type { HeldFile } from '../common/verify.ts';
 import { contentHoldings } from '../receiver/holdings.ts';
 import { type Contents, joinSource, readContents } from '../receiver/reader.ts';
 import { Verifier } from '../receiver/verify.ts';
+import { damagedLedgers } from './unread.ts';
 import type { Holder, Wanted } from './verify-sides.ts';
 
 export interface Directories {
   readonly holders: readonly Holder[];
   /** What they list, and what is missing in between. */
   readonly wanted: readonly Wanted[];
+  /** What of them could not be read, one for each partition. */
+  readonly unread: readonly LogferryError[];
   readonly close: () => Promise<void>;
 }
 
@@ -30,9 +34,14 @@ export async function openDirectories(
     verifiers.push(verifier);
     holders.push(directoryHolder(out, verifier));
   }
-  const contents = { runs: all.flatMap(({ runs }) => runs), known: all.flatMap(({ known }) => known) };
+  const contents = {
+    runs: all.flatMap(({ runs }) => runs),
+    known: all.flatMap(({ known }) => known),
+    damaged: all.flatMap(({ damaged }) => damaged),
+  };
   return {
     holders,
+    unread: damagedLedgers(contents),
     wanted: await wantedIn(contents, holders, isSelected),
     close: async () => {
       for (const verifier of verifiers) await verifier.close();

@@ -4,13 +4,14 @@
 import { bytesOf, type ByteRange } from '../common/ranges.ts';
 import { formatBytes } from '../common/units.ts';
 import { printable } from './printable.ts';
+import { countUnread } from './unread.ts';
 import type { Difference } from './verify-compare.ts';
 import type { Verified } from './verify-verified.ts';
 
 /** Of one generation; more are only counted. */
 const MOST_LINES = 5;
 
-/** What all generations add up to, in bytes but for `files` and those that are counted as files. */
+/** What all generations add up to, in bytes but for `files` and those that are counted as files or partitions. */
 export interface Summary {
   files: number;
   bytes: number;
@@ -23,12 +24,14 @@ export interface Summary {
   filesThatDiffer: number;
   filesThatMiss: number;
   filesUnverified: number;
+  /** Of these nobody can say what had to be verified. */
+  partitionsUnread: number;
 }
 
-export function emptySummary(): Summary {
+export function emptySummary(partitionsUnread: number): Summary {
   return {
     ...{ files: 0, bytes: 0, byHost: 0, byLedger: 0, unknown: 0, removed: 0, missing: 0, unverified: 0 },
-    ...{ filesThatDiffer: 0, filesThatMiss: 0, filesUnverified: 0 },
+    ...{ filesThatDiffer: 0, filesThatMiss: 0, filesUnverified: 0, partitionsUnread },
   };
 }
 
@@ -139,8 +142,9 @@ export function summaryLine(summary: Summary): string {
     filesThatDiffer === 0
       ? 'none differs'
       : `${filesThatDiffer} ${filesThatDiffer === 1 ? 'differs' : 'differ'}`;
+  const unread = unreadOf(summary).map((what) => `, ${what}`);
   const counted = parts.length === 0 ? '' : `: ${parts.join(', ')}`;
-  return `${countOf(files)}, ${formatBytes(bytes)}; ${differ}${counted}`;
+  return `${countOf(files)}, ${formatBytes(bytes)}; ${differ}${unread.join('')}${counted}`;
 }
 
 /** What failed, in one sentence; undefined when all is well. */
@@ -152,8 +156,13 @@ export function failureOf(summary: Summary): string | undefined {
       : [`${countOf(filesThatDiffer)} ${filesThatDiffer === 1 ? 'differs' : 'differ'}`]),
     ...(filesThatMiss === 0 ? [] : [`bytes of ${countOf(filesThatMiss)} are not found`]),
     ...(filesUnverified === 0 ? [] : [`${countOf(filesUnverified)} could not be verified`]),
+    ...unreadOf(summary),
   ];
   return parts.length === 0 ? undefined : parts.join(', ');
+}
+
+function unreadOf({ partitionsUnread }: Summary): string[] {
+  return partitionsUnread === 0 ? [] : [countUnread(partitionsUnread)];
 }
 
 function countOf(count: number): string {

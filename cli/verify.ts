@@ -13,6 +13,8 @@ import { flag, repeated, text, toggle } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from './options.ts';
 import { ProgressLine } from './progress-line.ts';
+import { sayErrors } from './say-errors.ts';
+import { SEE_ABOVE } from './unread.ts';
 import { askShippers, findDaemons } from './verify-daemons.ts';
 import { openDirectories } from './verify-directories.ts';
 import { type Plan, verifyHosts } from './verify-hosts.ts';
@@ -20,6 +22,7 @@ import { wantedByRecords } from './verify-records.ts';
 import { addTo, emptySummary, failureOf, jsonOf, linesOf, summaryLine } from './verify-report.ts';
 
 const GIVE_UP_MS = 10_000;
+const SEE_STDOUT = 'stdout says which bytes of which files';
 
 const flags = z.strictObject({
   host: repeated('--host <glob>', 'only these hosts; may be given several times', text('a host or a glob')),
@@ -38,6 +41,8 @@ type Flags = z.output<typeof flags>;
 
 /** What is to be done, and how to let go of what was opened for it. */
 type Opened = Pick<Plan, 'wanted' | 'sources' | 'holders' | 'silent'> & {
+  /** What could not be read of what has to be verified, one for each partition. */
+  readonly unread: readonly LogferryError[];
   readonly close: () => Promise<void>;
 };
 
@@ -104,7 +109,7 @@ async function openPlan(
   // Before the receivers are asked: what is committed by now, they hold.
   const wanted = await wantedByRecords(new RecordStore(link, names.stream, openLog(options)), isSelected);
   const { sources, receivers, silent } = await findDaemons(link, names, signal);
-  return { wanted, sources, holders: receivers, silent, close: async () => {} };
+  return { wanted, unread: [], sources, holders: receivers, silent, close: async () => {} };
 }
 
 /** A file has many generations, and a pattern is compiled at each question. */
@@ -122,14 +127,15 @@ function remembered(
 
 /** Throws `failed` when anything is not as it should be. */
 async function verifyOpened(options: Flags, opened: Opened, signal: AbortSignal): Promise<void> {
-  const { wanted } = opened;
+  const { wanted, unread } = opened;
+  sayErrors(unread);
   if (wanted.length === 0 && options.host.length + options.path.length > 0)
     throw new LogferryError(
       'failed',
       'nothing is committed that --host and --path select',
       'check the globs',
     );
-  const summary = emptySummary();
+  const summary = emptySummary(unread.length);
   const progress = process.stderr.isTTY ? new ProgressLine(process.stderr) : undefined;
   const total = wanted.reduce((sum, { expected }) => sum + bytesOf(expected), 0);
   let done = 0;
@@ -154,5 +160,5 @@ async function verifyOpened(options: Flags, opened: Opened, signal: AbortSignal)
   process.stdout.write(options.json ? `${JSON.stringify({ summary })}\n` : `${summaryLine(summary)}\n`);
   const failure = failureOf(summary);
   if (failure !== undefined)
-    throw new LogferryError('failed', failure, 'stdout says which bytes of which files');
+    throw new LogferryError('failed', failure, unread.length > 0 ? SEE_ABOVE : SEE_STDOUT);
 }

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { isDiskFull, LogferryError } from '../common/errors.ts';
 import { deleted, readIfThere, setAside, syncDirectory, writeBeside } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
+import { sleep } from '../common/run.ts';
 import { partitionKey } from '../common/topology.ts';
 import {
   applyLine,
@@ -22,6 +23,9 @@ import { Turns } from '../common/turns.ts';
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
 const COMPACT_TIMES = 4;
 const COMPACT_BYTES = 1024 * 1024;
+
+/** What a receiver writes, or cuts back on a full disk, while it is read is whole by then. */
+const LOOK_AGAIN_MS = 20;
 
 /** A ledger as it was read: how many whole lines, and up to which byte. */
 interface Loaded {
@@ -222,4 +226,12 @@ export async function loadLedger(file: string, directory: string, partition: num
   }
   ledger.damaged ||= damaged;
   return { ledger, lines: lines.length, bytes: Buffer.byteLength(text.slice(0, end)), damaged };
+}
+
+/** The same from outside, while a receiver may be writing it: damage counts when it is found twice. */
+export async function loadLedgerOutside(file: string, partition: number): Promise<Loaded> {
+  const loaded = await loadLedger(file, '', partition);
+  if (!loaded.damaged) return loaded;
+  await sleep(LOOK_AGAIN_MS);
+  return await loadLedger(file, '', partition);
 }

@@ -37,6 +37,8 @@ export interface PlacedKnown {
 export interface Contents {
   readonly runs: readonly PlacedRun[];
   readonly known: readonly PlacedKnown[];
+  /** The paths of ledgers that have lost lines: what those listed is left out. */
+  readonly damaged: readonly string[];
 }
 
 /** One line of `segments`: source bytes [start, end) lie at [from, to) of a file on disk. */
@@ -73,6 +75,7 @@ export async function readContents(outs: readonly string[]): Promise<Contents> {
   const seen = new Set<string>();
   const runs: PlacedRun[] = [];
   const known: PlacedKnown[] = [];
+  const damaged: string[] = [];
   for (const out of outs) {
     try {
       const real = await realpath(out);
@@ -81,6 +84,7 @@ export async function readContents(outs: readonly string[]): Promise<Contents> {
       const contents = await readDirectory(out);
       runs.push(...contents.runs);
       known.push(...contents.known);
+      damaged.push(...contents.damaged);
     } catch (error) {
       if (error instanceof LogferryError) throw error;
       if (systemCode(error) === undefined) throw error;
@@ -93,7 +97,7 @@ export async function readContents(outs: readonly string[]): Promise<Contents> {
       );
     }
   }
-  return { runs, known };
+  return { runs, known, damaged };
 }
 
 /** The runs alone: what the directories hold. */
@@ -108,7 +112,7 @@ export async function readDirectories(outs: readonly string[]): Promise<readonly
 async function readDirectory(out: string): Promise<Contents> {
   const found = new Map<string, Map<string, Segment>>();
   for (let look = 1; ; look += 1) {
-    const ledgers = await loadLedgers(out);
+    const { ledgers, damaged } = await loadLedgers(out);
     const waiting = await waitingCopies(out);
     const listing = new Listing(out);
     const runs: PlacedRun[] = [];
@@ -122,7 +126,7 @@ async function readDirectory(out: string): Promise<Contents> {
       }
     if (look === LOOKS || runs.every(({ name }) => name !== undefined)) {
       const known = ledgers.flatMap((ledger) => [...ledger.known.values()]);
-      return { runs, known: known.map((one) => ({ host: sourceOf(one.file).host, known: one })) };
+      return { runs, known: known.map((one) => ({ host: sourceOf(one.file).host, known: one })), damaged };
     }
     await sleep(LOOK_AGAIN_MS);
   }

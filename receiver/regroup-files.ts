@@ -7,7 +7,7 @@ import path from 'node:path';
 import { systemCode } from '../common/errors.ts';
 import { syncDirectory, unlinkIfThere, writeFileDurably } from '../common/files.ts';
 import { compactLines, encodeLine, type Ledger } from './ledger.ts';
-import { ledgerPath, ledgersIn, loadLedger } from './ledger-file.ts';
+import { ledgerPath, ledgersIn, loadLedgerOutside } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
 
 /** Below an output directory: all new ledgers. It has this name once they are whole. */
@@ -48,16 +48,27 @@ export async function finishRegrouping(out: string): Promise<void> {
   await rm(done, { recursive: true, force: true });
 }
 
+/** The ledgers of a directory, and the paths of those that have lost lines. */
+export interface LoadedLedgers {
+  readonly ledgers: readonly Ledger[];
+  readonly damaged: readonly string[];
+}
+
 /** What all ledgers of a directory say, read from outside, while they are replaced or not. */
-export async function loadLedgers(out: string): Promise<Ledger[]> {
+export async function loadLedgers(out: string): Promise<LoadedLedgers> {
   for (;;) {
     const ready = await readyIn(out);
     const below = ready === undefined ? undefined : READY;
     const ledgers: Ledger[] = [];
-    for (const partition of ready ?? (await ledgersIn(out)))
-      ledgers.push((await loadLedger(ledgerPath(out, partition, below), '', partition)).ledger);
+    const damaged: string[] = [];
+    for (const partition of ready ?? (await ledgersIn(out))) {
+      const file = ledgerPath(out, partition, below);
+      const loaded = await loadLedgerOutside(file, partition);
+      ledgers.push(loaded.ledger);
+      if (loaded.damaged) damaged.push(file);
+    }
     // Otherwise they were moved meanwhile, and some were not there.
-    if (((await readyIn(out)) === undefined) === (ready === undefined)) return ledgers;
+    if (((await readyIn(out)) === undefined) === (ready === undefined)) return { ledgers, damaged };
   }
 }
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, rm, stat, truncate } from 'node:fs/promises';
+import { appendFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
@@ -14,7 +14,8 @@ import { silentLogger } from '../common/log.ts';
 import { fileKey } from '../common/subjects.ts';
 import { joinRuns, type PresentRun } from '../receiver/join.ts';
 import { compressedName, destinationOf, type Encoding } from '../receiver/names.ts';
-import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/reader.ts';
+import { ledgerPath, LedgerFile } from '../receiver/ledger-file.ts';
+import { joinSource, listRuns, readContents, readDirectories, readPieces } from '../receiver/reader.ts';
 import { passOnce } from '../receiver/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
@@ -215,6 +216,81 @@ test('a directory that is none of a receiver is one line and exit 1', async (t) 
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(stderr, /^logferry: [^\n]+ is not an output directory of logferry: [^\n]+\n$/);
     }
+});
+
+/** Makes one line of a ledger one that does not parse. Returns the ledger's path. */
+async function breakLine(out: string, isWanted: (line: string) => boolean): Promise<string> {
+  const ledger = ledgerPath(out, 7);
+  const lines = (await readFile(ledger, 'utf8')).split('\n');
+  const at = lines.findIndex(isWanted);
+  assert.ok(at >= 0);
+  await writeFile(ledger, lines.with(at, (lines[at] ?? '').replace('"start"', '"stort"')).join('\n'));
+  return ledger;
+}
+
+test('a ledger that has lost a line: who reads it says so, writes what is left, and exits with 1', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  for (const name of ['a', 'b', 'c'])
+    await central.write({ path: `/var/log/${name}.log`, id: `g${name}`, start: 0, data: `${name}\n` });
+  const cat = async (name: string): ReturnType<typeof logferry> =>
+    await logferry('cat', 'web1', `/var/log/${name}.log`, '--out', central.out);
+  const ledger = await breakLine(central.out, (line) => line.includes('"path":"/var/log/b.log"'));
+  const said = `logferry: ${ledger} is damaged, and what its lost lines listed is not read: start the receiver in that directory, it mends its ledger\n`;
+  const all = `${said}logferry: 1 partition could not be read: the lines before this one say which\n`;
+  assert.deepEqual(await cat('a'), { code: 1, stdout: 'a\n', stderr: all });
+  const unknown = await cat('b');
+  assert.deepEqual([unknown.code, unknown.stdout], [1, '']);
+  assert.ok(unknown.stderr.startsWith(`${said}logferry: web1 has no /var/log/b.log`), unknown.stderr);
+  const listed = await logferry('segments', '--json', '--out', central.out);
+  assert.deepEqual([listed.code, listed.stderr], [1, all]);
+  assert.equal(listed.stdout.trimEnd().split('\n').length, 2);
+  const verified = await logferry('verify', '--offline', '--out', central.out);
+  assert.deepEqual([verified.code, verified.stderr], [1, all]);
+  assert.match(verified.stdout, /^2 generations, 4 B; none differs, 1 partition could not be read: /);
+  const json = await logferry('verify', '--offline', '--json', '--out', central.out);
+  assert.deepEqual([json.code, json.stderr], [1, all]);
+  assert.match(json.stdout, /"partitionsUnread":1/);
+  // As a receiver does at its start.
+  await (await LedgerFile.open(central.out, '', 7, silentLogger())).close();
+  assert.deepEqual(await cat('a'), { code: 0, stdout: 'a\n', stderr: '' });
+});
+
+test('a lost line in the middle of a file is a hole, and skipped when told to', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  for (const [index, data] of ['one\n', 'two\n', 'six\n'].entries())
+    await central.write({ id: 'g0', start: index * 4, data });
+  const ledger = await breakLine(central.out, (line) => line.includes('"start":4'));
+  const args = ['cat', 'web1', '/var/log/a.log', '--out', central.out];
+  const refused = await logferry(...args);
+  assert.deepEqual([refused.code, refused.stdout], [1, '']);
+  assert.ok(refused.stderr.startsWith(`logferry: ${ledger} is damaged`), refused.stderr);
+  assert.match(refused.stderr, /bytes 4 to 8 /);
+  const skipped = await logferry(...args, '--skip-holes');
+  assert.deepEqual([skipped.code, skipped.stdout], [1, 'one\nsix\n']);
+});
+
+test('a torn last line is no damage, nor is what is being written', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  const good = await readFile(ledgerPath(central.out, 7), 'utf8');
+  await writeFile(ledgerPath(central.out, 7), `${good}{"term":"torn by a crash`);
+  const args = ['--out', central.out];
+  assert.deepEqual(await logferry('cat', 'web1', '/var/log/a.log', ...args), {
+    code: 0,
+    stdout: 'one\n',
+    stderr: '',
+  });
+  assert.deepEqual((await logferry('verify', '--offline', ...args)).stderr, '');
+  await writeFile(ledgerPath(central.out, 7), good);
+  let isDone = false;
+  const written = async (): Promise<void> => {
+    for (let at = 4; at < 400; at += 4) await central.write({ id: 'g0', start: at, data: 'two\n' });
+    isDone = true;
+  };
+  const read = async (): Promise<void> => {
+    while (!isDone) assert.deepEqual((await readContents([central.out])).damaged, []);
+  };
+  await Promise.all([written(), read()]);
 });
 
 test('segments as a table and as JSON', async (t) => {
