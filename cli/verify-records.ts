@@ -2,35 +2,74 @@
 // Never writes.
 
 import { LogferryError } from '../common/errors.ts';
+import type { Logger } from '../common/log.ts';
+import type { Link } from '../common/nats.ts';
 import type { ByteRange } from '../common/ranges.ts';
 import type { FileEntry } from '../common/record.ts';
-import type { RecordStore } from '../common/record-store.ts';
+import { RecordStore } from '../common/record-store.ts';
+import { streamInfo } from '../common/stream.ts';
 import { sourceOf } from '../common/subjects.ts';
 import { partitionOfKey } from '../common/topology.ts';
 import type { Wanted } from './verify-sides.ts';
 
-/** By host and path. Throws `failed` when there are no records at all. */
+export interface Committed {
+  /** By host and path. */
+  readonly wanted: readonly Wanted[];
+  /** The records that nobody can read, one for each partition. */
+  readonly unread: readonly LogferryError[];
+}
+
+/** Throws `failed` when nothing is committed, though something was shipped. */
 export async function wantedByRecords(
-  store: RecordStore,
+  link: Link,
+  stream: string,
+  log: Logger,
   isSelected: (host: string, path: string) => boolean,
-): Promise<Wanted[]> {
+): Promise<Committed> {
+  const store = new RecordStore(link, stream, log);
+  const { name: bucket } = store.bucket;
   if ((await store.info()) === undefined)
     throw new LogferryError(
       'failed',
-      `there is no bucket ${store.bucket.name}: nothing was ever committed`,
+      `there is no bucket ${bucket}: nothing was ever committed`,
       'check --stream and --server',
     );
   const wanted: Wanted[] = [];
+  const unread: LogferryError[] = [];
+  let generations = 0;
   for (const key of await store.bucket.keys('*')) {
     const partition = partitionOfKey(key);
     if (partition === undefined) continue;
     const { record } = await store.read(partition);
+    if (record === undefined) unread.push(unreadRecord(key, bucket));
     for (const [file, entry] of record?.files ?? []) {
       const { host, id } = sourceOf(file);
+      generations += 1;
       if (isSelected(host, entry.path)) wanted.push(wantedOf(host, id, entry));
     }
   }
-  return wanted.toSorted((a, b) => compare(a.host, b.host) || compare(a.path, b.path));
+  if (generations === 0 && unread.length === 0) await refuseLoss(link, stream, bucket);
+  return { wanted: wanted.toSorted((a, b) => compare(a.host, b.host) || compare(a.path, b.path)), unread };
+}
+
+function unreadRecord(key: string, bucket: string): LogferryError {
+  return new LogferryError(
+    'failed',
+    `the record ${key} in bucket ${bucket} was deleted or does not parse: what is committed of its hosts is not verified`,
+    'start the receivers, they rebuild it from their ledgers',
+  );
+}
+
+/** That nothing is committed is as it should be only where nothing was ever shipped. */
+async function refuseLoss(link: Link, stream: string, bucket: string): Promise<void> {
+  const last = (await streamInfo(link, stream))?.state.last_seq;
+  if (last === 0) return;
+  const had = last === undefined ? 'is not there' : `had ${last} messages`;
+  throw new LogferryError(
+    'failed',
+    `nothing was verified: bucket ${bucket} names no committed file, and stream ${stream} ${had}`,
+    'start the receivers, they commit what they have and what comes',
+  );
 }
 
 function compare(a: string, b: string): number {

@@ -6,7 +6,6 @@ import { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import { type Link, openLink } from '../common/nats.ts';
 import { bytesOf } from '../common/ranges.ts';
-import { RecordStore } from '../common/record-store.ts';
 import { type Selection, selectionOf } from '../common/selection.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, repeated, text, toggle } from './flag.ts';
@@ -107,9 +106,9 @@ async function openPlan(
   }
   if (link === undefined) throw new Error('BUG: neither directories nor a server');
   // Before the receivers are asked: what is committed by now, they hold.
-  const wanted = await wantedByRecords(new RecordStore(link, names.stream, openLog(options)), isSelected);
+  const committed = await wantedByRecords(link, names.stream, openLog(options), isSelected);
   const { sources, receivers, silent } = await findDaemons(link, names, signal);
-  return { wanted, unread: [], sources, holders: receivers, silent, close: async () => {} };
+  return { ...committed, sources, holders: receivers, silent, close: async () => {} };
 }
 
 /** A file has many generations, and a pattern is compiled at each question. */

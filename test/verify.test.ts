@@ -9,8 +9,11 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 
+import { headers, type MsgHdrs } from '@nats-io/transport-node';
+
 import { until } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
+import { partitionKey } from '../common/topology.ts';
 import { compactLines, encodeLine } from '../receiver/ledger.ts';
 import { ledgerPath, loadLedger } from '../receiver/ledger-file.ts';
 import {
@@ -25,7 +28,7 @@ import {
   Writer,
   Written,
 } from './harness.ts';
-import { TEST_MS, WAIT_MS } from './patience.ts';
+import { ANSWER_MS, TEST_MS, WAIT_MS } from './patience.ts';
 
 const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
 
@@ -110,6 +113,13 @@ async function overwrite(file: string, data: Buffer): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** What a bucket keeps of a key that somebody has deleted. */
+function deletion(): MsgHdrs {
+  const marked = headers();
+  marked.set('KV-Operation', 'DEL');
+  return marked;
 }
 
 function fill(file: Written, bytes: number): void {
@@ -504,6 +514,60 @@ describe('verify', { concurrency: 2 }, () => {
       assert.ok(bad.stdout.includes(segment), bad.stdout);
       const wrong = await logferry('verify', '--offline');
       assert.equal(wrong.code, 2);
+      file.close();
+    });
+  });
+
+  test('records that are gone, or that nobody can read, are no success', { timeout: TEST_MS }, async () => {
+    await World.run('verify-records', async (world) => {
+      const setup = async (): Promise<void> => {
+        const { code, stderr } = await logferry('setup', '--server', world.server.url);
+        assert.equal(code, 0, stderr);
+      };
+      await setup();
+      const fresh = await verify(world);
+      assert.deepEqual([fresh.code, fresh.stderr], [0, ''], 'nothing was ever shipped');
+      const file = new Written(world, 'a.log');
+      fill(file, 10_000);
+      const receiver = world.receive();
+      const shipper = world.ship();
+      await assertIdentical(world, [file]);
+      assert.equal((await verify(world)).code, 0);
+      await receiver.stop();
+      await shipper.stop();
+      const { nc, jsm } = await world.connection();
+      const key = partitionKey(partitionOf(world.host, 64));
+      const subject = `$KV.LOGS_partitions.${key}`;
+      const unread = new RegExp(
+        `^logferry: the record ${key} in bucket LOGS_partitions .* is not verified: .*$`,
+        'm',
+      );
+      for (const damage of [
+        async () => await nc.request(subject, 'garbage', { timeout: ANSWER_MS }),
+        async () => await nc.request(subject, '', { timeout: ANSWER_MS, headers: deletion() }),
+      ]) {
+        await damage();
+        const { code, stdout, stderr } = await verify(world);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, unread);
+        assert.match(stderr, /^logferry: 1 partition could not be read: /m);
+        assert.match(stdout, /^0 generations, 0 B; none differs, 1 partition could not be read\n$/);
+        const json = await verify(world, '--json');
+        assert.equal(json.code, 1);
+        assert.match(json.stdout, /"partitionsUnread":1/);
+      }
+      await jsm.streams.delete('KV_LOGS_partitions');
+      await setup();
+      const { code, stdout, stderr } = await verify(world);
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(
+        stderr,
+        /^logferry: nothing was verified: bucket LOGS_partitions .* had \d+ messages: [^\n]+\n$/,
+      );
+      // A receiver rebuilds the record from its ledger.
+      world.receive();
+      world.ship();
+      assert.ok(await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS }));
       file.close();
     });
   });
