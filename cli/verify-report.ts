@@ -94,7 +94,7 @@ export function jsonOf({ wanted, differs, missing, unverified, ...counted }: Ver
   const { host, path, file, committed, expected } = wanted;
   return {
     ...{ host, path, file, committed, bytes: bytesOf(expected) },
-    result: resultOf({ differs, missing, unverified }),
+    result: resultOf({ differs, missing, unverified, unknown: counted.unknown }),
     ...bytesIn(counted),
     differs: differs.map((one) => {
       const {
@@ -115,14 +115,17 @@ function bytesIn(counted: Pick<Verified, 'byHost' | 'byLedger' | 'unknown' | 're
   return Object.fromEntries(Object.entries(counted).map(([name, ranges]) => [name, bytesOf(ranges)]));
 }
 
+/** The worst of what was found. Bytes that nobody could compare with anything are not identical. */
 function resultOf({
   differs,
   missing,
   unverified,
-}: Pick<Verified, 'differs' | 'missing' | 'unverified'>): string {
+  unknown,
+}: Pick<Verified, 'differs' | 'missing' | 'unverified' | 'unknown'>): string {
   if (differs.length > 0) return 'differs';
   if (missing.length > 0) return 'missing';
-  return unverified.length > 0 ? 'unverified' : 'identical';
+  if (unverified.length > 0) return 'unverified';
+  return unknown.length > 0 ? 'unknown' : 'identical';
 }
 
 /** `12 generations, 3.2 GiB; none differs: 3.0 GiB as on the host, …` */

@@ -7,6 +7,7 @@ import { crc32 } from '../common/digest.ts';
 import { LogferryError } from '../common/errors.ts';
 import { type CheckedStretch, type CheckedStretches, MOST_BYTES } from '../common/verify.ts';
 import { whyUnreadable } from './hash-blocks.ts';
+import type { OpenSegment } from './open-segment.ts';
 import { centralFile, type PieceReader, type PlacedRun } from './reader.ts';
 import { type Stretch, stretchesOf } from './sums.ts';
 
@@ -49,21 +50,33 @@ async function checkOne(
     ({ disk } = opened);
     const as = run.format === undefined ? encoding : ('zstd frames' as const);
     const place = { ...lies, disk, ...(as === undefined ? {} : { encoding: as }) };
+    const { reached, sum } =
+      crc === undefined
+        ? { reached: await segment.reach(from, to), sum: undefined }
+        : await sumOf(segment, from, to);
+    if (reached < to) throw new LogferryError('failed', `${disk} ends at byte ${reached}, before ${to}`);
     if (crc === undefined) return { ...place, result: 'unknown', why: '' };
-    let sum = 0;
-    let bytes = 0;
-    for await (const piece of segment.readPlace(from, to)) {
-      sum = crc32(piece, sum);
-      bytes += piece.length;
-    }
-    if (bytes < to - from)
-      throw new LogferryError('failed', `${disk} ends at byte ${from + bytes}, before ${to}`);
     return sum === crc
       ? { ...place, result: 'same', why: '' }
       : { ...place, result: 'differs', why: 'not the bytes that were written' };
   } catch (error) {
     return { ...lies, disk, result: 'unreadable', why: whyUnreadable(error) };
   }
+}
+
+/** The checksum of what is there, and where that ends: at `to`, or before it where the file does. */
+async function sumOf(
+  segment: OpenSegment,
+  from: number,
+  to: number,
+): Promise<{ reached: number; sum: number }> {
+  let sum = 0;
+  let reached = from;
+  for await (const piece of segment.readPlace(from, to)) {
+    sum = crc32(piece, sum);
+    reached += piece.length;
+  }
+  return { reached, sum };
 }
 
 /** Whether what was found wrong is still listed, and is not just being cut or moved. */

@@ -17,6 +17,8 @@ export interface OpenSegment {
   read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array>;
   /** The bytes [from, to) that a run's `from` and `to` count, as its checksums do; fewer when the file ends before. */
   readPlace(from: number, to: number): AsyncGenerator<Uint8Array>;
+  /** Where readPlace would end: at `to`, or before it where the file does. Reads no more than it must to know. */
+  reach(from: number, to: number): Promise<number>;
   /** Where the source bytes [start, end) of a run lie, as its `from` and `to` say it; undefined when nobody can tell. */
   place(run: Run, start: number, end: number): Promise<{ from: number; to: number } | undefined>;
   close(): Promise<void>;
@@ -49,6 +51,11 @@ async function* readBytes(handle: FileHandle, from: number, to: number): AsyncGe
   }
 }
 
+async function reachOf(handle: FileHandle, from: number, to: number): Promise<number> {
+  const { size } = await handle.stat();
+  return Math.max(from, Math.min(size, to));
+}
+
 class Plain implements OpenSegment {
   readonly #handle: FileHandle;
 
@@ -62,6 +69,10 @@ class Plain implements OpenSegment {
 
   async *readPlace(from: number, to: number): AsyncGenerator<Uint8Array> {
     yield* readBytes(this.#handle, from, to);
+  }
+
+  async reach(from: number, to: number): Promise<number> {
+    return await reachOf(this.#handle, from, to);
   }
 
   async place(run: Run, start: number, end: number): Promise<{ from: number; to: number }> {
@@ -104,6 +115,10 @@ class Frames implements OpenSegment {
 
   async *readPlace(from: number, to: number): AsyncGenerator<Uint8Array> {
     yield* readBytes(this.#handle, from, to);
+  }
+
+  async reach(from: number, to: number): Promise<number> {
+    return await reachOf(this.#handle, from, to);
   }
 
   async place(run: Run, start: number, end: number): Promise<{ from: number; to: number } | undefined> {
@@ -174,6 +189,12 @@ class Compressed implements OpenSegment {
 
   async *read(run: Run, start: number, end: number): AsyncGenerator<Uint8Array> {
     yield* this.readPlace(placeOf(run, start), placeOf(run, end));
+  }
+
+  async reach(from: number, to: number): Promise<number> {
+    let reached = from;
+    for await (const piece of this.readPlace(from, to)) reached += piece.length;
+    return reached;
   }
 
   async place(run: Run, start: number, end: number): Promise<{ from: number; to: number }> {

@@ -12,10 +12,14 @@ import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 
 import { until } from '../common/run.ts';
+import { silentLogger } from '../common/log.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { partitionKey } from '../common/topology.ts';
 import { compactLines, encodeLine } from '../receiver/ledger.ts';
 import { ledgerPath, loadLedger } from '../receiver/ledger-file.ts';
+import { compressedName } from '../receiver/names.ts';
+import { passOnce } from '../receiver/upkeep.ts';
+import { Central, scratch } from './central.ts';
 import {
   assertIdentical,
   assertShared,
@@ -371,6 +375,7 @@ describe('verify', { concurrency: 2 }, () => {
           sum(rows, ({ unknown }) => unknown),
           size,
         );
+        assert.deepEqual(rows.map(({ result }) => result).toSorted(), ['identical', 'unknown']);
         file.close();
       });
     },
@@ -571,4 +576,42 @@ describe('verify', { concurrency: 2 }, () => {
       file.close();
     });
   });
+
+  for (const [what, format, encoding] of [
+    ['plain', 'plain', undefined],
+    ['of zstd frames', 'zstd', undefined],
+    ['compressed', 'plain', 'gzip'],
+  ] as const)
+    test(`a file without checksums, ${what}: not called identical, and missed when it is shorter`, async (t) => {
+      const central = await Central.make(t, await scratch(t));
+      central.format = format;
+      await central.write({ id: 'g0', start: 0, data: 'one two three\n'.repeat(1_000) });
+      let disk = await central.rotate();
+      if (encoding !== undefined) {
+        const { out, ledger } = central;
+        const context = { out, ledgers: new Map([[7, ledger]]), keep: {}, log: silentLogger() };
+        await passOnce({ ...context, compress: encoding }, new AbortController().signal);
+        disk = compressedName(disk, encoding);
+      }
+      const bare = compactLines(central.ledger.ledger).map((line) =>
+        'checksum' in line ? { ...line, checksum: '' } : line,
+      );
+      await writeFile(ledgerPath(central.out, 7), bare.map(encodeLine).join(''));
+      const args = ['verify', '--offline', '--out', central.out];
+      const rowOf = ({ stdout }: Ran): Row => JSON.parse(stdout.split('\n')[0] ?? '') as Row;
+      const whole = await logferry(...args, '--json');
+      assert.deepEqual([whole.code, rowOf(whole).result, rowOf(whole).unknown], [0, 'unknown', 14_000]);
+      assert.match((await logferry(...args)).stdout, /none differs: .* without a checksum in the ledger\n$/);
+      const packed = await readFile(disk);
+      const held = encoding === undefined ? packed : gunzipSync(packed);
+      const { length } = held;
+      const cut = held.subarray(0, length - 5);
+      await overwrite(disk, encoding === undefined ? cut : gzipSync(cut));
+      const short = await logferry(...args, '--json');
+      assert.deepEqual([short.code, rowOf(short).result, rowOf(short).unknown], [1, 'differs', 0]);
+      assert.match(
+        rowOf(short).differs[0]?.why ?? '',
+        new RegExp(`ends at byte ${length - 5}, before ${length}$`),
+      );
+    });
 });
