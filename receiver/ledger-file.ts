@@ -65,7 +65,7 @@ export class LedgerFile {
     this.ledger = loaded.ledger;
     this.unlisted = new Set(loaded.ledger.opened);
     this.damaged = loaded.damaged;
-    this.isNew = loaded.lines === 0;
+    this.isNew = loaded.lines === 0 && !loaded.damaged;
   }
 
   /** Opens or creates the ledger of a partition. Throws `newer` for a later version's. */
@@ -206,14 +206,15 @@ export async function ledgersIn(out: string, below = STATE_DIRECTORY): Promise<n
 
 /**
  * Reads a ledger without changing it. A torn last line is none: `bytes` ends before it. `damaged` when a whole line
- * does not parse.
+ * does not parse, or when there is none in a file that is there: a ledger is put in its place with its first line.
  */
 export async function loadLedger(file: string, directory: string, partition: number): Promise<Loaded> {
-  const text = (await readIfThere(file)) ?? '';
+  const found = await readIfThere(file);
+  const text = found ?? '';
   const end = text.lastIndexOf('\n') + 1;
   const lines = text.slice(0, end).split('\n').slice(0, -1);
   let ledger = emptyLedger(directory, partition);
-  let damaged = false;
+  let damaged = found !== undefined && lines.length === 0;
   for (const line of lines) {
     try {
       const parsed = decodeLine(line, file);

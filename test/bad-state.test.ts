@@ -135,6 +135,7 @@ describe('state that does not parse', { concurrency: 3 }, () => {
       const damages: Record<string, (text: string) => string> = {
         'a line of garbage between the others': (text) => text.replace('\n', '\n\u0000garbage\n'),
         'a line of another program': (text) => `${text}{"some":"thing"}\n`,
+        'nothing but zeros': (text) => '\u0000'.repeat(text.length),
         'a line that is cut short in the middle': (text) => `${text}{"term":"x","file":"\n{"open":"x/y"}\n`,
       };
       for (const [what, damage] of Object.entries(damages)) {

@@ -255,6 +255,17 @@ test('a ledger that has lost a line: who reads it says so, writes what is left, 
   assert.deepEqual(await cat('a'), { code: 0, stdout: 'a\n', stderr: '' });
 });
 
+test('a ledger without a whole line is damaged, too', async (t) => {
+  const central = await Central.make(t, await scratch(t));
+  await central.write({ id: 'g0', start: 0, data: 'one\n' });
+  for (const content of ['', '\u0000'.repeat(500)]) {
+    await writeFile(ledgerPath(central.out, 7), content);
+    const { code, stderr } = await logferry('verify', '--offline', '--out', central.out);
+    assert.equal(code, 1);
+    assert.ok(stderr.startsWith(`logferry: ${ledgerPath(central.out, 7)} is damaged`), stderr);
+  }
+});
+
 test('a lost line in the middle of a file is a hole, and skipped when told to', async (t) => {
   const central = await Central.make(t, await scratch(t));
   for (const [index, data] of ['one\n', 'two\n', 'six\n'].entries())
