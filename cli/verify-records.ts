@@ -1,5 +1,5 @@
 // What has to be verified by what the records say: every generation that is committed, and who has to hold its bytes.
-// Never writes.
+// Writes nothing but a copy of a record that does not parse, as everybody does who finds one.
 
 import { LogferryError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';

@@ -7,7 +7,7 @@ import { workIn } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { type Link, openLink } from '../common/nats.ts';
 import { RecordStore } from '../common/record-store.ts';
-import { untilAnswered } from '../common/run.ts';
+import { STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
 import { type Selection, selectionOf } from '../common/selection.ts';
 import { streamInfo, topologyOf } from '../common/stream.ts';
 import { prepareOutput } from './access.ts';
@@ -33,6 +33,7 @@ export async function replay(options: ReplayOptions, signal: AbortSignal): Promi
     log,
     signal,
     giveUpMs: GIVE_UP_MS,
+    stopMs: STOP_ANSWERS_MS,
   });
   try {
     const ask = async (): Promise<Begun> => await begin(link, options, selection, found);

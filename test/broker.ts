@@ -95,8 +95,14 @@ export async function messageAt(world: World, stream: string, seq: number): Prom
 
 /** The newest message of a stream. */
 export async function newest(world: World, stream: string): Promise<Kept> {
-  const state = await stateOf(world, stream);
-  const message = await messageAt(world, stream, state?.last_seq ?? 0);
+  let message: Kept | undefined;
+  // A key of a bucket may be set anew in between, and then its message is gone.
+  const isThere = async (): Promise<boolean> => {
+    const state = await stateOf(world, stream);
+    message = await messageAt(world, stream, state?.last_seq ?? 0);
+    return message !== undefined;
+  };
+  await until(isThere, { timeoutMs: WAIT_MS });
   assert.ok(message !== undefined, `${stream} has no newest message`);
   return message;
 }

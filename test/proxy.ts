@@ -3,11 +3,16 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
+const PORTION = 256 * 1024;
+
 export class Proxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #target: number;
   #refusing = false;
+  /** Bytes that the server may still say, to all clients together. */
+  #budget = Number.POSITIVE_INFINITY;
+  readonly #paused = new Set<Socket>();
   /** Every piece of data is held back this long. */
   delayMs = 0;
   /** What it says yes to is thrown away: `up` is towards the server. */
@@ -49,6 +54,10 @@ export class Proxy {
         to.destroy();
       });
       from.on('data', (data: Buffer) => {
+        if (from === upstream && (this.#budget -= data.length) <= 0) {
+          this.#paused.add(from);
+          from.pause();
+        }
         if (this.drop(data, from === client ? 'up' : 'down')) return;
         if (this.delayMs === 0) to.write(data);
         else
@@ -57,6 +66,23 @@ export class Proxy {
           }, this.delayMs);
       });
     }
+  }
+
+  /** From now on the server is read no further than some bytes; whatever it says then waits, and is not lost. */
+  allow(bytes: number): void {
+    this.#budget = bytes;
+    for (const socket of this.#paused) socket.resume();
+    this.#paused.clear();
+  }
+
+  /** So many bytes more in small portions, one each time that it is called: whoever reads commits in between. */
+  trickle(bytes: number): () => void {
+    let left = bytes;
+    return () => {
+      const portion = Math.min(PORTION, left);
+      left -= portion;
+      this.allow(portion);
+    };
   }
 
   /** Ends every connection, in the middle of whatever is on its way. */

@@ -23,21 +23,27 @@ import { WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';
 import { ended, fails } from './said.ts';
 
-/** A replay of 16 MiB over a slow line, of which the first messages are on disk. */
+const MIB = 1024 * 1024;
+const HOSTS = 2;
+const EACH = 16 * MIB;
+
+/** A replay that is stuck in the middle, with the first messages on disk. */
 async function halfWay(world: World): Promise<{ daemon: Daemon; state: ReplayProgress; proxy: Proxy }> {
   const proxy = await Proxy.start(world.server.port);
   world.atEnd(async () => {
     proxy.end();
     await Promise.resolve();
   });
-  proxy.delayMs = 150;
   const daemon = startReplay(world, 'out', [], proxy.url);
   let state: ReplayProgress | undefined;
+  const more = proxy.trickle((HOSTS * EACH) / 2);
   const isThen = async (): Promise<boolean> => {
     state = await replayState(path.join(world.dir, 'out'));
-    return state !== undefined && state.reached >= state.first;
+    if (state !== undefined && state.reached >= state.first) return true;
+    more();
+    return false;
   };
-  assert.ok(await until(isThen, { timeoutMs: WAIT_MS, everyMs: 3 }), 'nothing was reached');
+  assert.ok(await until(isThen, { timeoutMs: WAIT_MS, everyMs: 100 }), 'nothing was reached');
   assert.ok(state !== undefined);
   return { daemon, state, proxy };
 }
@@ -65,7 +71,7 @@ describe('what the stream drops before it was read', { concurrency: 2 }, () => {
   test('is named by the replay that goes on, and each time after; what was read stays', async () => {
     await World.run('replay-purged', async (world) => {
       await setUp(world);
-      const files = await publishMuch(world, 2, 8 * 1024 * 1024);
+      const files = await publishMuch(world, HOSTS, EACH);
       const { reached, last } = await interrupted(world);
       await (await world.jsm()).streams.purge('LOGS');
       for (let start = 0; start < 2; start += 1) {
@@ -85,7 +91,7 @@ describe('what the stream drops before it was read', { concurrency: 2 }, () => {
   test('is named beside the holes that it makes where later messages remain', async () => {
     await World.run('replay-kept', async (world) => {
       await setUp(world);
-      await publishMuch(world, 2, 8 * 1024 * 1024);
+      await publishMuch(world, HOSTS, EACH);
       const { reached, last } = await interrupted(world);
       await (await world.jsm()).streams.purge('LOGS', { keep: 1 });
       const again = await replayed(world, 'out');
@@ -99,9 +105,10 @@ describe('what the stream drops before it was read', { concurrency: 2 }, () => {
   test('is named by the replay that runs then', async () => {
     await World.run('replay-purged-meanwhile', async (world) => {
       await setUp(world);
-      await publishMuch(world, 2, 8 * 1024 * 1024);
-      const { daemon } = await halfWay(world);
+      await publishMuch(world, HOSTS, EACH);
+      const { daemon, proxy } = await halfWay(world);
       await (await world.jsm()).streams.purge('LOGS');
+      proxy.allow(Number.POSITIVE_INFINITY);
       assert.equal(await ended(daemon), 1, daemon.stderr);
       assert.match(daemon.stderr, TO_ITS_END);
     });

@@ -159,7 +159,6 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
       proxy.end();
       await Promise.resolve();
     });
-    proxy.delayMs = 150;
     const out = path.join(world.dir, 'out');
     const rand = random(baseSeed() + 9);
     let resumed = 0;
@@ -167,13 +166,17 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
       const daemon = startReplay(world, 'out', [], proxy.url);
       const reachedBefore = (await replayState(out))?.reached ?? 0;
       const bytesBefore = await bytesIn([out]);
+      // Of 32 MiB, so that none of the six comes to the end.
+      const more = proxy.trickle(5 * 1024 * 1024);
       const isThen = async (): Promise<boolean> => {
+        more();
         const state = await replayState(out);
         if (moment === 'begun') return state !== undefined;
         if (moment === 'written') return (await bytesIn([out])) > bytesBefore;
         return (state?.reached ?? 0) > reachedBefore;
       };
-      assert.ok(await until(isThen, { timeoutMs: WAIT_MS, everyMs: 3 }), `${moment} never came`);
+      assert.ok(await until(isThen, { timeoutMs: WAIT_MS, everyMs: 50 }), `${moment} never came`);
+      more();
       await sleep(rand() * 30);
       if (moment === 'stop') {
         daemon.child.kill('SIGINT');
@@ -187,7 +190,7 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
       if (state.reached >= state.first) resumed += 1;
     }
     assert.ok(resumed >= 3, `${resumed} starts had something to go on from`);
-    proxy.delayMs = 0;
+    proxy.end();
     const last = await replayed(world, 'out', ['--json']);
     assert.equal(last.code, 0, last.stderr);
     const report = JSON.parse(last.stdout) as { bytes: number; before: number };
