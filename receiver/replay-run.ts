@@ -29,8 +29,9 @@ const MOST_FILTERS = 64;
 export interface Begun {
   readonly topology: Topology;
   readonly state: ReplayState;
-  /** Messages to be read, at most. */
+  /** Messages to be read, at most; and at least, as long as the stream drops none. */
   readonly total: number;
+  readonly least: number;
   /** Messages that were still to be read when an earlier start stopped, and may not be there any more: at most. */
   readonly missing: number;
 }
@@ -41,6 +42,7 @@ export class Replay {
   readonly #selection: Selection;
   readonly #topology: Topology;
   readonly #total: number;
+  readonly #least: number;
   readonly #missing: number;
   readonly #written: ReplayOutput;
   readonly #gaps: Gaps;
@@ -53,7 +55,7 @@ export class Replay {
     link: Link,
     options: ReplayOptions,
     selection: Selection,
-    { topology, state, total, missing }: Begun,
+    { topology, state, total, least, missing }: Begun,
     written: ReplayOutput,
     gaps: Gaps,
   ) {
@@ -63,6 +65,7 @@ export class Replay {
     this.#topology = topology;
     this.#state = state;
     this.#total = total;
+    this.#least = least;
     this.#missing = missing;
     this.#written = written;
     this.#gaps = gaps;
@@ -98,8 +101,10 @@ export class Replay {
 
   /** The whole range once, in the stream's order. */
   async #readAll(signal: AbortSignal): Promise<void> {
-    let at = await this.#passDropped(this.#state.reached, this.#missing, signal);
+    const from = await this.#noteDropped(this.#state.reached, this.#missing, signal);
+    this.#state = { ...this.#state, reached: from };
     if (this.#total === 0) return;
+    let at = from;
     for await (const deliveries of this.#read(this.#selection.subjects(this.#topology), at + 1, signal)) {
       await this.#written.write(deliveries.filter(({ subject }) => this.#matches(subject)));
       at = deliveries.at(-1)?.seq ?? at;
@@ -109,8 +114,11 @@ export class Replay {
       if (this.#done >= this.#total) break;
       if (this.#written.isCommitDue) await this.#commit(at);
     }
-    at = await this.#passDropped(at, this.#total - this.#done, signal);
-    await this.#commit(signal.aborted ? at : this.#state.last);
+    await this.#commit(at);
+    const end = await this.#noteDropped(at, this.#total - this.#done, signal);
+    // The end is there, and something before it was dropped while it was being read.
+    if (end === at && !signal.aborted) await this.#noteDropped(from, this.#least - this.#done, signal);
+    await this.#commit(signal.aborted ? end : this.#state.last);
   }
 
   /**
@@ -118,7 +126,7 @@ export class Replay {
    *
    * @param missing so many messages of what was asked for may be among them
    */
-  async #passDropped(at: number, missing: number, signal: AbortSignal): Promise<number> {
+  async #noteDropped(at: number, missing: number, signal: AbortSignal): Promise<number> {
     if (missing <= 0) return at;
     const ask = async (): Promise<StreamInfo | undefined> =>
       await streamInfo(this.#link, this.#topology.stream);
@@ -126,8 +134,7 @@ export class Replay {
     const reached = Math.min(this.#state.last, (info?.state.first_seq ?? 0) - 1);
     if (reached <= at) return at;
     const gap = { first: at + 1, last: reached, messages: Math.min(missing, reached - at) };
-    const left = this.#total - this.#done;
-    this.#state = { ...this.#state, reached, left, dropped: [...this.#state.dropped, gap] };
+    this.#state = { ...this.#state, dropped: [...this.#state.dropped, gap] };
     return reached;
   }
 

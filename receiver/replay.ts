@@ -68,17 +68,17 @@ async function begin(
   const stream = { name: options.stream, prefix: options.prefix, created: info.created };
   if (found !== undefined) {
     refuseOther(options.out, found, asked, stream);
-    if (found.done) return { topology, state: found, total: 0, missing: 0 };
+    if (found.done) return { topology, state: found, total: 0, least: 0, missing: 0 };
     const range = { first: found.reached + 1, last: found.last };
     const { least, most } = await countMessages(link, topology, selection.subjects(topology), range);
-    return { topology, state: found, total: most, missing: found.left - least };
+    return { topology, state: found, total: most, least, missing: found.left - least };
   }
   if (since !== undefined && messages > 0 && since < new Date(first_ts))
     say(`stream ${stream.name} begins at ${first_ts}: nothing older is in it`);
   const first = since === undefined ? first_seq : await sequenceAt(link, topology, since);
   const behind = until === undefined ? last_seq + 1 : await sequenceAt(link, topology, until);
   const range = { first: Math.max(1, first), last: Math.min(last_seq, behind - 1) };
-  const { most: total } = await countMessages(link, topology, selection.subjects(topology), range);
+  const { most: total, least } = await countMessages(link, topology, selection.subjects(topology), range);
   if (total === 0)
     throw new LogferryError(
       'failed',
@@ -90,6 +90,7 @@ async function begin(
   return {
     topology,
     total,
+    least,
     missing: 0,
     state: {
       version: REPLAY_VERSION,

@@ -114,6 +114,23 @@ describe('what the stream drops before it was read', { concurrency: 2 }, () => {
     });
   });
 
+  test('is named where reading goes on behind it', async () => {
+    await World.run('replay-purged-before', async (world) => {
+      await setUp(world);
+      await publishMuch(world, 1, HOSTS * EACH);
+      // Nothing of the other file follows, which would show that something is missing before it.
+      const other = generation('h9', 'bbb-0', 100);
+      await publish(world, other, 0, 100);
+      const { daemon, proxy } = await halfWay(world);
+      await (await world.jsm()).streams.purge('LOGS', { keep: 1 });
+      proxy.allow(Number.POSITIVE_INFINITY);
+      assert.equal(await ended(daemon), 1, daemon.stderr);
+      assert.match(daemon.stderr, /^logferry: the stream has dropped messages \d+ to \d+ before /m);
+      assert.match(daemon.stderr, TO_ITS_END);
+      assert.deepEqual((await joinedOf(path.join(world.dir, 'out'), other)).data, other.data);
+    });
+  });
+
   test('is nothing where all had been read', async () => {
     await World.run('replay-purged-after', async (world) => {
       await setUp(world);
