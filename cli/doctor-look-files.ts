@@ -45,13 +45,15 @@ export async function lookAtFiles(
     if (unreadable.length < MOST_NAMED && !(await may(file, constants.R_OK)))
       unreadable.push({ path: file, group: await groupOf(file) });
   }
-  const closed = new Set((await closedDirectories(sources)).keys());
+  const closed = new Set<string>();
   const remote: string[] = [];
   for (const base of bases) {
     const closedAt = await firstClosed(base);
     if (closedAt !== undefined) closed.add(closedAt);
     if (await isRemotePath(base)) remote.push(base);
   }
+  // Behind those on the way to where a glob begins: they have to be opened first.
+  for (const directory of (await closedDirectories(sources)).keys()) closed.add(directory);
   const directories = await countDirectories(globs, signal);
   return { globs, files, unreadable, others, closed: [...closed], hasBirthTimes, remote, directories };
 }

@@ -208,11 +208,11 @@ export class Generation {
     };
   }
 
-  /** Adds where it is to what is said of all files. */
   get hasError(): boolean {
     return this.#error !== undefined;
   }
 
+  /** Adds where it is to what is said of all files. */
   addTo(files: FileSums, nowMs: number): void {
     files.add(this.entry.size, this.#position, this.#committed, this.#lagMs(nowMs), this.hasError, this);
   }

@@ -341,7 +341,10 @@ export class Source {
 
   /** What is at the path now: the newest file that is known, or others after it. */
   async #discover(found: Found | undefined): Promise<void> {
-    if (found === undefined) return;
+    if (found === undefined) {
+      this.#nothingToOpen();
+      return;
+    }
     const newest = this.#newest;
     if (newest !== undefined && isSameFile(newest, found.stamp)) {
       const last = this.#lineage.entries.at(-1);
@@ -352,10 +355,17 @@ export class Source {
       if (this.current?.entry === last) this.current.foundAgain(found.size);
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
       if (!isTruncated() || !this.#arrivals.isEmpty) return;
-    } else if ((await this.#isBack(found)) || this.#isOfAnother(found)) return;
-    else await this.#discoverRotated(found.stamp);
+    } else if ((await this.#isBack(found)) || this.#isOfAnother(found)) {
+      this.#nothingToOpen();
+      return;
+    } else await this.#discoverRotated(found.stamp);
     const arrival = await this.#openCurrent(found);
     if (arrival !== undefined) this.#arrivals.add(arrival);
+  }
+
+  /** A file that could not be opened is not at the path any more. */
+  #nothingToOpen(): void {
+    if (this.#unreadable !== NOT_THERE) this.#unreadable = undefined;
   }
 
   /** The newest file that is known. */

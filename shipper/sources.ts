@@ -49,11 +49,11 @@ interface Listed {
   readonly group: Group;
 }
 
-/** What is shipped as one path. */
 /** How often directories are looked for that may not be listed, and how many times as long as that took it waits at least. */
 const CLOSED_EVERY_MS = 60_000;
 const CLOSED_REST = 20;
 
+/** What is shipped as one path. */
 export interface AnySource {
   readonly path: string;
   /** The path under which it is shipped. */
@@ -214,6 +214,8 @@ export class Sources {
     await this.#beginKnown(listed, begin, undefined);
     await this.#lookAtShipped();
     await this.#beginNew(listed, begin, undefined);
+    this.#closedAgainAt = 0;
+    await this.#lookForClosed();
   }
 
   /**
@@ -411,7 +413,12 @@ export class Sources {
     const { state, knownFiles } = this.#context;
     const claimed: Found[] = [];
     const files = [...listed].filter(([file, { found }]) => {
-      if (knownFiles.has(found.stamp)) return state.sources.has(file);
+      if (knownFiles.has(found.stamp)) {
+        const isShipped = state.sources.has(file);
+        // Under another of its names.
+        if (!isShipped) this.#failed.delete(file);
+        return isShipped;
+      }
       knownFiles.add(found.stamp, file);
       claimed.push(found);
       return true;

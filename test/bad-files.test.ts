@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -129,6 +129,11 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       await chmod(closed.file, 0o644);
       await assertIdentical(world, [open, closed]);
       assert.ok(await says(0), looked.stdout);
+      const passing = path.join(world.source, 'c.log');
+      await writeFile(passing, 'nobody reads this\n', { mode: 0o000 });
+      assert.ok(await says(3), looked.stdout);
+      await rm(passing);
+      assert.ok(await says(0), `${looked.stdout}: of a file that is gone`);
       await stops(shipper);
       await stops(receiver);
       for (const file of [open, closed]) file.close();
@@ -211,8 +216,16 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       const doctor = world.start('doctor', ['doctor', glob, '--server', world.server.url]);
       assert.equal(await ended(doctor), 1, doctor.stdout);
       assert.match(doctor.stdout, new RegExp(`^FAILURE +files +${escape(directory)} may not be listed`, 'm'));
-      const excluded = world.ship(['--once', '--exclude', directory], glob);
-      assert.equal(await ended(excluded), 0, excluded.stderr);
+      for (const exclude of [directory, `${directory}/**`]) {
+        const excluded = world.ship(['--once', '--exclude', exclude], glob);
+        assert.equal(await ended(excluded), 0, excluded.stderr);
+      }
+      // Nothing that the globs lead to: hidden directories below **, and one whose files are named.
+      await mkdir(path.join(world.source, '.hidden'), { mode: 0o700 });
+      await chmod(path.dirname(open.file), 0o711);
+      const unlisted = world.ship(['--once', '--exclude', directory], path.join(world.source, '*', 'a.log'));
+      assert.equal(await ended(unlisted), 0, unlisted.stderr);
+      await chmod(path.dirname(open.file), 0o755);
       await chmod(directory, 0o755);
       const again = world.ship(['--once'], glob);
       assert.equal(await ended(again), 0, again.stderr);
