@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { type JetStreamManager, JetStreamApiError } from '@nats-io/jetstream';
+import { type JetStreamManager, JetStreamApiError, type StreamInfo } from '@nats-io/jetstream';
 
-import { ClusterWorld } from './cluster-world.ts';
+import { isStreamMissing, isUnanswered } from '../common/bucket.ts';
+import { answered, ClusterWorld } from './cluster-world.ts';
 import { TEST_MS } from './patience.ts';
 import { messages } from './said.ts';
 
@@ -38,7 +39,7 @@ test('all stores are wiped while the shipper and the receiver are down', TIMEOUT
     world.startShipper();
     await world.goesOn();
     await assertAsBefore(world, 16);
-    const { config } = await (await world.connection()).jsm.streams.info('LOGS');
+    const { config } = await infoOf((await world.connection()).jsm, 'LOGS');
     assert.equal(config.max_age, 3 * 86_400_000_000_000);
     assert.equal(config.max_bytes, 100 * 1024 ** 2);
     const said = [...messages(world.receiver), ...messages(world.shipper)];
@@ -60,7 +61,7 @@ test('all stores are put back to what they were a while ago', TIMEOUT, async () 
     await world.goesOn();
     await world.inFlight();
     const { jsm } = await world.connection();
-    const before = await Promise.all(STREAMS.map(async (name) => await jsm.streams.info(name)));
+    const before = await Promise.all(STREAMS.map(async (name) => await infoOf(jsm, name)));
     for (const { child } of [world.shipper, world.receiver]) child.kill('SIGSTOP');
     await cluster.kill(0, 1, 2);
     await cluster.putBackStores();
@@ -68,7 +69,7 @@ test('all stores are put back to what they were a while ago', TIMEOUT, async () 
     const after = await world.connection();
     for (const { config, created, state } of before) {
       await cluster.leader(config.name);
-      const now = await after.jsm.streams.info(config.name);
+      const now = await infoOf(after.jsm, config.name);
       assert.equal(now.created, created);
       assert.ok(now.state.last_seq < state.last_seq, `${config.name} has lost nothing`);
     }
@@ -88,9 +89,14 @@ async function wipeAll(world: ClusterWorld): Promise<void> {
   for (const name of STREAMS) assert.ok(await isGone(jsm, name), `${name} is still there`);
 }
 
+async function infoOf(jsm: JetStreamManager, name: string): Promise<StreamInfo> {
+  const isTransient = (error: unknown): boolean => isUnanswered(error) && !isStreamMissing(error);
+  return await answered(async () => await jsm.streams.info(name), isTransient);
+}
+
 async function isGone(jsm: JetStreamManager, name: string): Promise<boolean> {
   try {
-    await jsm.streams.info(name);
+    await infoOf(jsm, name);
     return false;
   } catch (error) {
     if (error instanceof JetStreamApiError && error.code === STREAM_NOT_FOUND) return true;
@@ -101,7 +107,7 @@ async function isGone(jsm: JetStreamManager, name: string): Promise<boolean> {
 async function assertAsBefore(world: ClusterWorld, partitions: number): Promise<void> {
   const { jsm } = await world.connection();
   for (const name of STREAMS) {
-    const { config } = await jsm.streams.info(name);
+    const { config } = await infoOf(jsm, name);
     assert.equal(config.num_replicas, 3, name);
     if (name === 'LOGS')
       assert.match(config.subject_transform?.dest ?? '', new RegExp(`partition\\(${partitions},`));

@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 
-import { until } from '../common/run.ts';
+import { isUnanswered } from '../common/bucket.ts';
+import { until, untilAnswered } from '../common/run.ts';
 import { partitionOf } from '../common/subjects.ts';
 import { Cluster } from './cluster.ts';
 import { assertIdentical, baseSeed, type Daemon, random, runIn, World, Writer, Written } from './harness.ts';
@@ -12,6 +13,13 @@ import { assertClear, messages } from './said.ts';
 
 const ERROR = 50;
 const ROTATE = ['--rotate-size', '200KiB'];
+
+/** Asks until there is a leader that answers: what is asked while there is none may get lost. */
+export async function answered<T>(ask: () => Promise<T>, isTransient = isUnanswered): Promise<T> {
+  const answer = await untilAnswered(ask, isTransient, AbortSignal.timeout(WAIT_MS));
+  assert.ok(answer !== undefined, 'nobody answers');
+  return answer;
+}
 
 /** What a world begins with. */
 export interface ClusterOptions {
