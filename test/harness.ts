@@ -264,14 +264,18 @@ export class World {
     }
   }
 
-  /** Whether the newest message of the stream is not committed yet. */
+  /** Whether the newest message of the stream is known not to be committed yet. */
   async isInFlight(): Promise<boolean> {
     const jsm = await this.jsm();
-    const { state } = await jsm.streams.info('LOGS');
-    const last = await jsm.streams.getMessage('LOGS', { seq: state.last_seq });
-    const partition = Number(last?.subject.split('.')[1]);
-    const { record } = await (await this.records()).read(partition);
-    return (record?.stream.seq ?? 0) < state.last_seq;
+    try {
+      const { state } = await jsm.streams.info('LOGS');
+      const last = await jsm.streams.getMessage('LOGS', { seq: state.last_seq });
+      const partition = Number(last?.subject.split('.')[1]);
+      const { record } = await (await this.records()).read(partition);
+      return (record?.stream.seq ?? 0) < state.last_seq;
+    } catch {
+      return false;
+    }
   }
 
   /** The records, over a connection of their own that ends with the world. */
