@@ -341,31 +341,28 @@ export class Source {
 
   /** What is at the path now: the newest file that is known, or others after it. */
   async #discover(found: Found | undefined): Promise<void> {
-    if (found === undefined) {
-      this.#nothingToOpen();
-      return;
-    }
+    if (found !== undefined && (await this.#hasToOpen(found))) {
+      const arrival = await this.#openCurrent(found);
+      if (arrival !== undefined) this.#arrivals.add(arrival);
+    } else if (this.#unreadable !== NOT_THERE) this.#unreadable = undefined;
+  }
+
+  /** Whether it arrives, after those that came before it; what is known of it is told to its generation. */
+  async #hasToOpen(found: Found): Promise<boolean> {
     const newest = this.#newest;
     if (newest !== undefined && isSameFile(newest, found.stamp)) {
       const last = this.#lineage.entries.at(-1);
-      if (!this.#arrivals.isEmpty || last === undefined) return;
+      if (!this.#arrivals.isEmpty || last === undefined) return false;
       const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
       // It was not there when this run began: there is more to ship, so it is opened.
       if (this.current?.entry === last) this.current.foundAgain(found.size);
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
-      if (!isTruncated() || !this.#arrivals.isEmpty) return;
-    } else if ((await this.#isBack(found)) || this.#isOfAnother(found)) {
-      this.#nothingToOpen();
-      return;
-    } else await this.#discoverRotated(found.stamp);
-    const arrival = await this.#openCurrent(found);
-    if (arrival !== undefined) this.#arrivals.add(arrival);
-  }
-
-  /** A file that could not be opened is not at the path any more. */
-  #nothingToOpen(): void {
-    if (this.#unreadable !== NOT_THERE) this.#unreadable = undefined;
+      return isTruncated() && this.#arrivals.isEmpty;
+    }
+    if ((await this.#isBack(found)) || this.#isOfAnother(found)) return false;
+    await this.#discoverRotated(found.stamp);
+    return true;
   }
 
   /** The newest file that is known. */

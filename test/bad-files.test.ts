@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -34,6 +34,16 @@ async function asSomebody(world: World): Promise<void> {
     if (uid !== undefined && gid !== undefined) await chown(dir, uid, gid);
   }
   world.identity = SOMEBODY;
+}
+
+/** A line in each of two files, of which that somebody may read one. */
+async function withOneClosed(world: World): Promise<{ open: Written; closed: Written }> {
+  await asSomebody(world);
+  const open = new Written(world, 'a.log');
+  const closed = new Written(world, 'b.log');
+  for (const file of [open, closed]) file.line();
+  await chmod(closed.file, 0o000);
+  return { open, closed };
 }
 
 function escape(text: string): string {
@@ -77,11 +87,7 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
   test('a file that cannot be read: the others go on, and it is shipped once it can be', async (t) => {
     if (!canRun(t)) return;
     await World.run('closed-file', async (world) => {
-      await asSomebody(world);
-      const open = new Written(world, 'a.log');
-      const closed = new Written(world, 'b.log');
-      for (const file of [open, closed]) file.line();
-      await chmod(closed.file, 0o000);
+      const { open, closed } = await withOneClosed(world);
       const receiver = world.receive();
       const shipper = world.ship();
       await assertIdentical(world, [open]);
@@ -105,11 +111,7 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
   test('a file that cannot be read is at risk, says status, for as long as it cannot be', async (t) => {
     if (!canRun(t)) return;
     await World.run('closed-status', async (world) => {
-      await asSomebody(world);
-      const open = new Written(world, 'a.log');
-      const closed = new Written(world, 'b.log');
-      for (const file of [open, closed]) file.line();
-      await chmod(closed.file, 0o000);
+      const { open, closed } = await withOneClosed(world);
       const receiver = world.receive();
       const shipper = world.ship();
       const status = async (): Promise<Daemon> => {
@@ -134,6 +136,12 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
       assert.ok(await says(3), looked.stdout);
       await rm(passing);
       assert.ok(await says(0), `${looked.stdout}: of a file that is gone`);
+      // In the place of a file that comes back.
+      await rename(open.file, path.join(world.dir, 'away'));
+      await writeFile(open.file, 'nobody reads this\n', { mode: 0o000 });
+      assert.ok(await says(3), looked.stdout);
+      await rename(path.join(world.dir, 'away'), open.file);
+      assert.ok(await says(0), `${looked.stdout}: of a file that is back`);
       await stops(shipper);
       await stops(receiver);
       for (const file of [open, closed]) file.close();
@@ -143,11 +151,7 @@ describe('files that are missing or closed', { concurrency: 3 }, () => {
   test('a file that cannot be read, with --once: the others arrive, then exit 1 with its name', async (t) => {
     if (!canRun(t)) return;
     await World.run('closed-once', async (world) => {
-      await asSomebody(world);
-      const open = new Written(world, 'a.log');
-      const closed = new Written(world, 'b.log');
-      for (const file of [open, closed]) file.line();
-      await chmod(closed.file, 0o000);
+      const { open, closed } = await withOneClosed(world);
       const receiver = world.receive();
       const refused = new RegExp(`^logferry: cannot ship ${escape(closed.file)}: .*run it again$`);
       await fails(world.ship(['--once']), refused);
