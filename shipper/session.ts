@@ -442,13 +442,12 @@ export class Session {
   status(): ShipperStatus {
     const files = new FileSums();
     const now = performance.now();
-    for (const source of this.#sources.values()) {
+    for (const source of this.#sources.values())
       for (const generation of source.generations) generation.addTo(files, now);
-      const { path: file, unreadable } = source;
-      if (unreadable !== undefined && !source.generations.some(({ hasError }) => hasError))
-        files.addUnreadable(file, unreadable);
+    for (const [file, why] of this.#unreadable()) {
+      const isSaid = this.#sources.get(file)?.generations.some(({ hasError }) => hasError) === true;
+      if (!isSaid) files.addUnreadable(file, why);
     }
-    for (const [file, why] of this.#starter.failed) files.addUnreadable(file, why);
     return {
       started: this.#run.started,
       files: this.#sources.size,
@@ -460,9 +459,16 @@ export class Session {
 
   /** The same with what nobody else asks for. */
   get now(): ShipperNow {
-    let unreadableFiles = this.#starter.failed.size;
-    for (const { unreadable } of this.#sources.values()) if (unreadable !== undefined) unreadableFiles += 1;
+    const unreadableFiles = this.#unreadable().size;
     return { status: this.status(), openFiles: this.#context.openFiles.count, unreadableFiles };
+  }
+
+  /** By path, why what should be shipped cannot be read. */
+  #unreadable(): ReadonlyMap<string, string> {
+    const paths = new Map(this.#starter.failed);
+    for (const [file, { unreadable }] of this.#sources)
+      if (unreadable !== undefined) paths.set(file, unreadable);
+    return paths;
   }
 
   get #progress(): ShipProgress {
@@ -576,10 +582,7 @@ export class Session {
   #isAllCommitted(): boolean {
     const sources = [...this.#sources.values()];
     if (!sources.every((source) => source.isCommitted || source.unreadable !== undefined)) return false;
-    const unreadable = [
-      ...this.#starter.failed.keys(),
-      ...sources.filter(({ unreadable: why }) => why !== undefined).map(({ path: file }) => file),
-    ];
+    const unreadable = [...this.#unreadable().keys()];
     if (unreadable.length === 0) return true;
     const what = `cannot ship ${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
     throw new LogferryError(
