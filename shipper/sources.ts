@@ -168,8 +168,8 @@ export class Sources {
     if (!state.fresh) await this.#adoptMoved(listed);
     await this.#beginKnown(listed, begin, known);
     await this.#beginNew(listed, begin, known);
-    await this.#lookForClosed();
     await state.begun();
+    await this.#lookForClosed();
   }
 
   /** Now and then: it reads all directories once more. */
