@@ -2,7 +2,7 @@
 // prints them makes them printable.
 
 import { formatBytes, formatDuration } from '../common/units.ts';
-import type { HostRow, PartitionRow, ReceiverRow, Status, StreamRow } from './status-types.ts';
+import type { FileRow, HostRow, PartitionRow, ReceiverRow, Status, StreamRow } from './status-types.ts';
 
 /** Uncommitted data that would be dropped within this. */
 const SOON_S = 3_600;
@@ -46,21 +46,25 @@ export function hostRisks(
     risks.push(`host ${host} holds back: the stream is nearly full of what no receiver has committed`);
   const failing = (errors ?? 0) - details.unreadable;
   if (failing > 0 && details.errorLagBytes > 0) {
-    const first = worst.find(({ file, error }) => file !== '' && error !== null);
-    const what = first === undefined ? '' : ` (${first.path}: ${first.error ?? ''})`;
+    const what = firstError(worst.filter(({ file }) => file !== ''));
     const behind = `${formatBytes(details.errorLagBytes)} behind`;
     risks.push(
       `host ${host}: ${failing === 1 ? 'a file has' : `${failing} files have`} errors and ${behind}${what}`,
     );
   }
   if (details.unreadable > 0) {
-    const first = worst.find(({ file, error }) => file === '' && error !== null);
-    const what = first === undefined ? '' : ` (${first.path}: ${first.error ?? ''})`;
+    const what = firstError(worst.filter(({ file }) => file === ''));
     const many = details.unreadable === 1 ? 'a file' : `${details.unreadable} files`;
     risks.push(`host ${host}: ${many} cannot be shipped${what}`);
   }
   if (lostBytes !== null && lostBytes > 0) risks.push(`host ${host}: ${lostBytes} bytes are reported lost`);
   return risks;
+}
+
+/** In brackets; empty where none of them has one. */
+function firstError(files: readonly FileRow[]): string {
+  const first = files.find(({ error }) => error !== null);
+  return first === undefined ? '' : ` (${first.path}: ${first.error ?? ''})`;
 }
 
 /** @param unlisted bytes that it has recorded as lost, of hosts that are not listed */
