@@ -3,6 +3,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
+import type { World } from './harness.ts';
+
 const PORTION = 256 * 1024;
 
 export class Proxy {
@@ -29,6 +31,16 @@ export class Proxy {
     const proxy = new Proxy(target);
     await new Promise<void>((resolve) => {
       proxy.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return proxy;
+  }
+
+  /** Before the server of a world, with which it ends. */
+  static async before(world: World): Promise<Proxy> {
+    const proxy = await Proxy.start(world.server.port);
+    world.atEnd(async () => {
+      proxy.end();
+      await Promise.resolve();
     });
     return proxy;
   }

@@ -29,11 +29,7 @@ const EACH = 16 * MIB;
 
 /** A replay that is stuck in the middle, with the first messages on disk. */
 async function halfWay(world: World): Promise<{ daemon: Daemon; state: ReplayProgress; proxy: Proxy }> {
-  const proxy = await Proxy.start(world.server.port);
-  world.atEnd(async () => {
-    proxy.end();
-    await Promise.resolve();
-  });
+  const proxy = await Proxy.before(world);
   const daemon = startReplay(world, 'out', [], proxy.url);
   let state: ReplayProgress | undefined;
   const more = proxy.trickle((HOSTS * EACH) / 2);

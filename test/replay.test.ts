@@ -154,11 +154,7 @@ test('killed at any moment and run again: identical, nothing twice, and what is 
   await World.run('replay-kill', async (world) => {
     await setUp(world);
     const files = await publishMuch(world, 4, 8 * 1024 * 1024);
-    const proxy = await Proxy.start(world.server.port);
-    world.atEnd(async () => {
-      proxy.end();
-      await Promise.resolve();
-    });
+    const proxy = await Proxy.before(world);
     const out = path.join(world.dir, 'out');
     const rand = random(baseSeed() + 9);
     let resumed = 0;
@@ -215,11 +211,7 @@ test('messages that are stored while it counts what to read do not count for it'
   await World.run('replay-count', async (world) => {
     await setUp(world);
     const files = await publishMuch(world, 1, 8 * 1024 * 1024);
-    const proxy = await Proxy.start(world.server.port);
-    world.atEnd(async () => {
-      proxy.end();
-      await Promise.resolve();
-    });
+    const proxy = await Proxy.before(world);
     proxy.delayMs = 100;
     let isCounting = false;
     proxy.drop = (data) => {
@@ -246,11 +238,7 @@ test('a connection that is cut in the middle', async () => {
   await World.run('replay-cut', async (world) => {
     await setUp(world);
     const files = await publishMuch(world, 2, 8 * 1024 * 1024);
-    const proxy = await Proxy.start(world.server.port);
-    world.atEnd(async () => {
-      proxy.end();
-      await Promise.resolve();
-    });
+    const proxy = await Proxy.before(world);
     proxy.delayMs = 100;
     const daemon = startReplay(world, 'out', [], proxy.url);
     const out = path.join(world.dir, 'out');
