@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 
 import { LogferryError, messageOf } from '../common/errors.ts';
-import { parseBytes } from '../common/units.ts';
+import { parseBytes } from '../common/text/units.ts';
 import { type Format, FORMATS } from '../receiver/names.ts';
 import { LINES, type Lines } from './generate.ts';
 

@@ -6,7 +6,7 @@ import type { z } from 'zod';
 import { LogferryError } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import { stopSignal } from '../common/run.ts';
-import { formatDuration } from '../common/units.ts';
+import { formatDuration } from '../common/text/units.ts';
 import { addFlags, commandLineOf, type CommandLine, readFlags } from './flag.ts';
 
 /** A stop takes less than five seconds, also without a server; after this a disk does not answer. */

@@ -1,6 +1,6 @@
 // What `logferry doctor` thinks of this machine. Pure.
 
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { failure, type Finding, ok, warning } from './doctor-finding.ts';
 import { counted } from './doctor-judge-server.ts';
 

@@ -1,7 +1,7 @@
 // What `logferry doctor` thinks of a server, a stream and a fleet that were looked at. Pure.
 
 import type { AccountStorage } from '../common/account.ts';
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { failure, type Finding, ok, skipped, warning } from './doctor-finding.ts';
 
 const OLDEST = [2, 10] as const;

@@ -8,7 +8,7 @@ import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
 import { silentLogger } from '../common/log.ts';
 import { explain } from '../common/nats.ts';
 import { sleep } from '../common/run.ts';
-import { formatDuration } from '../common/units.ts';
+import { formatDuration } from '../common/text/units.ts';
 import { wantsColour } from './colour.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import { DAEMONS } from './config-keys.ts';

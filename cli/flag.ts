@@ -6,7 +6,7 @@ import { type Command, Option } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
-import { formatBytes, parseBytes, parseDuration } from '../common/units.ts';
+import { formatBytes, parseBytes, parseDuration } from '../common/text/units.ts';
 
 export interface FlagText {
   readonly help: string;

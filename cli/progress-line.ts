@@ -1,7 +1,7 @@
 // One line on a terminal that says how far it is: bytes, percent, speed, time left. A line for other figures is made of
 // the same parts.
 
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 
 const BAR_WIDTH = 16;
 

@@ -1,6 +1,6 @@
 // How far a replay is: one line that is drawn anew on a terminal, a line every few seconds anywhere else.
 
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import type { ReplayProgress } from '../receiver/replay-options.ts';
 import {
   barOf,

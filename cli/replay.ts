@@ -5,8 +5,8 @@ import { z } from 'zod';
 
 import { LogferryError } from '../common/errors.ts';
 import { keepHeapSmall } from '../common/memory.ts';
-import { parseTime } from '../common/times.ts';
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { parseTime } from '../common/text/times.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { replay } from '../receiver/replay.ts';
 import type { ReplayOptions, ReplayReport } from '../receiver/replay-options.ts';
 import { buildCommand, runUntilStopped } from './command.ts';

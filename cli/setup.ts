@@ -8,7 +8,7 @@ import { openLink } from '../common/nats.ts';
 import { ensureStream, type SetupReport } from '../common/stream.ts';
 import { inReplicas } from '../common/stream-memory.ts';
 import { DEFAULT_PARTITIONS } from '../common/topology.ts';
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { duration, flag, integer, parsed, repeated, size, toggle } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';

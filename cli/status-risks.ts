@@ -1,7 +1,7 @@
 // When data is at risk, in short sentences. Pure: the time is an argument. Sentences may hold foreign names: whoever
 // prints them makes them printable.
 
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import type { FileRow, HostRow, PartitionRow, ReceiverRow, Status, StreamRow } from './status-types.ts';
 
 /** Uncommitted data that would be dropped within this. */

@@ -2,7 +2,7 @@
 
 import { styleText } from 'node:util';
 
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { printable } from './printable.ts';
 import { risksOf } from './status-risks.ts';
 import type { HostRow, ReceiverRow, State, Status, StreamRow } from './status-types.ts';

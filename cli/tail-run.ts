@@ -12,7 +12,7 @@ import type { Selection } from '../common/selection.ts';
 import { streamInfo, topologyOf } from '../common/stream.ts';
 import type { Topology } from '../common/topology.ts';
 import { type ReadOptions, readStream } from '../receiver/read-stream.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { readBack } from './tail-back.ts';
 import { Feed } from './tail-feed.ts';
 import { LineKeeper } from './tail-lines.ts';

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { LogferryError, messageOf } from '../common/errors.ts';
 import { selectionOf } from '../common/selection.ts';
 import { keepHeapSmall } from '../common/memory.ts';
-import { parseTime } from '../common/times.ts';
+import { parseTime } from '../common/text/times.ts';
 import { wantsColour } from './colour.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, integer, repeated, switchOff, text, toggle } from './flag.ts';

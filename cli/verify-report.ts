@@ -2,7 +2,7 @@
 // same as JSON. Pure.
 
 import { bytesOf, type ByteRange } from '../common/ranges.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { printable } from './printable.ts';
 import { countUnread } from './unread.ts';
 import type { Difference } from './verify-compare.ts';

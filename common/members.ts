@@ -12,7 +12,7 @@ import { LogferryError, systemCode } from './errors.ts';
 import type { Logger } from './log.ts';
 import { parseJson } from './record.ts';
 import { sleep } from './run.ts';
-import { formatDuration } from './units.ts';
+import { formatDuration } from './text/units.ts';
 
 const schema = z.object({
   /** Names the state or output directory: the same one restarted goes on at once. */

@@ -1,7 +1,7 @@
 // Whether the work of a daemon goes on: each of its loops says when it goes round, and one that has not done so for long
 // is stuck. Never ends anything: whoever asks decides. Pure: the time is an argument.
 
-import { formatDuration } from './units.ts';
+import { formatDuration } from './text/units.ts';
 
 /** A disk under load answers a sync within tens of seconds; what takes longer than this will hardly come back. */
 export const STUCK_MS = 120_000;

@@ -4,7 +4,7 @@
 import path from 'node:path';
 
 import { LogferryError } from './errors.ts';
-import { checkGlob, hasWildcard, nameTest } from './globs.ts';
+import { checkGlob, hasWildcard, nameTest } from './text/globs.ts';
 import { encodeToken } from './subjects.ts';
 import type { Topology } from './topology.ts';
 

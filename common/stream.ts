@@ -8,7 +8,7 @@ import { Bucket, isStreamMissing, isUnanswered, MustWait, NAME_IN_USE, NotNow, N
 import { LogferryError, messageOf, oneLine } from './errors.ts';
 import { explain, type Link, permissionViolation } from './nats.ts';
 import { inReplicas, type StreamLikeness, type StreamMemory } from './stream-memory.ts';
-import { formatBytes, formatDuration } from './units.ts';
+import { formatBytes, formatDuration } from './text/units.ts';
 import {
   membersBucket,
   partitionsBucket,

@@ -23,7 +23,7 @@ import {
   receiverKey,
   type Topology,
 } from '../common/topology.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
 import { noReceiverCounts } from './counts.ts';

@@ -12,7 +12,7 @@ import { inParallel, sleep } from '../common/run.ts';
 import { announceChange, changePartitions, changingTo, streamInfo, topologyOf } from '../common/stream.ts';
 import { sourceOf } from '../common/subjects.ts';
 import { partitionKey, partitionOfKey, stagedKey, stagedOfKey, type Topology } from '../common/topology.ts';
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { regroupRecords } from './regroup.ts';
 import { uncommittedIn } from './uncommitted.ts';
 

@@ -9,7 +9,7 @@ import { messageOf, systemCode } from '../common/errors.ts';
 import { unlinkIfThere } from '../common/files.ts';
 import type { Logger } from '../common/log.ts';
 import { Bell, sleep } from '../common/run.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { STATE_DIRECTORY } from './names.ts';
 import { hasGained, isMeasurable, isNoRoom, overdueInMs, type Space } from './room.ts';
 

@@ -7,7 +7,7 @@ import { isDiskFull, messageOf, systemCode } from '../common/errors.ts';
 import type { Logger } from '../common/log.ts';
 import type { PartitionRecord } from '../common/record.ts';
 import { type Bell, sleep } from '../common/run.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { compressSegment, finishCopies } from './compress.ts';
 import { activesOf, encodingOf, hasFrames, listedBytes, staysWhole } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';

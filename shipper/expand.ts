@@ -5,7 +5,7 @@ import { glob } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../common/errors.ts';
-import { hasWildcard, nameTest } from '../common/globs.ts';
+import { hasWildcard, nameTest } from '../common/text/globs.ts';
 
 /**
  * What no glob ships unless it is asked to: compressed files, what editors and downloads leave for a while, and the

@@ -11,7 +11,7 @@ import { Throttle } from '../common/log.ts';
 import type { Registration } from '../common/members.ts';
 import type { Loop, Pulse } from '../common/pulse.ts';
 import { Bell, sleep, untilAnswered } from '../common/run.ts';
-import { formatBytes, formatDuration } from '../common/units.ts';
+import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { Backlog } from './backlog.ts';
 import type { ShipperStatus } from '../common/daemon-status.ts';
 import { Buffers } from './buffers.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import { LogferryError, oneLine, systemCode } from '../common/errors.ts';
 import { inParallel, sleep } from '../common/run.ts';
-import { formatDuration } from '../common/units.ts';
+import { formatDuration } from '../common/text/units.ts';
 import { closedDirectories } from './closed.ts';
 import { Circle } from './circle.ts';
 import { type Found, inspect, linksFrom, now } from './discover.ts';

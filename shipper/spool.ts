@@ -14,7 +14,7 @@ import { ensureDirectory, syncDirectory, unlinkIfThere } from '../common/files.t
 import { type Logger, Throttle } from '../common/log.ts';
 import { Bell, until } from '../common/run.ts';
 import { decodeToken, encodeToken } from '../common/subjects.ts';
-import { formatBytes } from '../common/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 
 const sync = promisify(fsync);
 
