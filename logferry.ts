@@ -4,7 +4,7 @@
 import { CommanderError } from 'commander';
 
 import { buildProgram, COMMANDS } from './cli/commands.ts';
-import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './common/errors.ts';
+import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './common/runtime/errors.ts';
 
 process.stdout.on('error', endQuietly);
 process.stderr.on('error', endQuietly);

@@ -8,7 +8,7 @@ import { chownSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, wr
 import path from 'node:path';
 
 import { freePort } from '../common/nats-server-port.ts';
-import { until as comesTrue } from '../common/run.ts';
+import { until as comesTrue } from '../common/runtime/run.ts';
 import { ANSWER_MS, WAIT_MS } from '../test/patience.ts';
 import type { Service } from './docker-compose.ts';
 import type { Image } from './image.ts';

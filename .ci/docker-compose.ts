@@ -6,7 +6,7 @@ import { rename } from 'node:fs/promises';
 import path from 'node:path';
 
 import { fetchPackage } from '../common/distribution-package.ts';
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { onPath, run } from '../common/nats-server-binary.ts';
 import { defaultCacheDir } from '../common/nats-server-cache.ts';
 

@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 
-import { LogferryError, messageOf } from '../common/errors.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
 import { parseBytes } from '../common/text/units.ts';
 import { type Format, FORMATS } from '../receiver/names.ts';
 import { LINES, type Lines } from './generate.ts';

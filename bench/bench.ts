@@ -7,9 +7,9 @@ import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { ProgressLine } from '../cli/progress-line.ts';
-import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/errors.ts';
+import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/runtime/errors.ts';
 import { findNatsServer } from '../common/nats-server.ts';
-import { stopSignal } from '../common/run.ts';
+import { stopSignal } from '../common/runtime/run.ts';
 import { HELP, type Mode, type Options, readArguments } from './arguments.ts';
 import { contest } from './contest.ts';
 import { entryText, standingsOf, standingsText } from './contest-report.ts';

@@ -2,7 +2,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 
-import { readFully } from '../common/files.ts';
+import { readFully } from '../common/runtime/files.ts';
 
 const BLOCK = 4 * 1024 * 1024;
 

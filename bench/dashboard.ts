@@ -7,12 +7,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { ShipperStatus } from '../common/daemon-status.ts';
-import { silentLogger } from '../common/log.ts';
+import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
+import { silentLogger } from '../common/runtime/log.ts';
 import { findNatsServer } from '../common/nats-server-find.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { sleep, stopSignal } from '../common/run.ts';
-import { DEFAULT_STREAM } from '../common/topology.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { sleep, stopSignal } from '../common/runtime/run.ts';
+import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
 import { usageOf } from './process-usage.ts';
 import { SimulatedHosts } from './simulated-hosts.ts';

@@ -1,6 +1,6 @@
 // One drain: source file → ship --once → nats-server → receive → central file, on disk and compared.
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { firstDifference } from './compare.ts';
 import { type Measured, measured } from './measured.ts';
 import { loopbackBytes, machineCpuMs, type Usage } from './process-usage.ts';

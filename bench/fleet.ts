@@ -3,15 +3,15 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { type Link, openLink } from '../common/nats.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { inParallel, until } from '../common/run.ts';
-import { ensureStream } from '../common/stream.ts';
-import { partitionOf } from '../common/subjects.ts';
-import { DEFAULT_PARTITIONS, DEFAULT_STREAM } from '../common/topology.ts';
+import { RecordStore } from '../common/record/store.ts';
+import { inParallel, until } from '../common/runtime/run.ts';
+import { ensureStream } from '../common/stream/stream.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
+import { DEFAULT_PARTITIONS, DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import { type Usage, usageOf } from './process-usage.ts';
 import { RecordWatch } from './record-watch.ts';

@@ -5,9 +5,9 @@ import { mkdir, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 
-import { LogferryError, systemCode } from '../common/errors.ts';
-import { readFully } from '../common/files.ts';
-import { ZSTD_LEVEL } from '../common/zstd.ts';
+import { LogferryError, systemCode } from '../common/runtime/errors.ts';
+import { readFully } from '../common/runtime/files.ts';
+import { ZSTD_LEVEL } from '../common/wire/zstd.ts';
 
 const PIECE = 1024 * 1024;
 

@@ -3,7 +3,7 @@
 
 import { open, rename, rm, stat } from 'node:fs/promises';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 
 const WRITE_BYTES = 1024 * 1024;
 

@@ -4,8 +4,8 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
-import { inParallel, sleep, until } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { inParallel, sleep, until } from '../common/runtime/run.ts';
 import type { LogferryProcess } from './logferry-process.ts';
 import { descriptorsOf, machineCpuMs, residentBytesOf, type Usage, usageOf } from './process-usage.ts';
 import { showStatus } from './status-line.ts';

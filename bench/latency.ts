@@ -5,8 +5,8 @@ import { closeSync, openSync, readSync, watch, writeSync } from 'node:fs';
 import { symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
-import { sleep, until } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { machineCpuMs, usageOf } from './process-usage.ts';
 import { quantile } from './table.ts';
 import { World, type WorldOptions } from './world.ts';

@@ -3,14 +3,14 @@
 
 import { setTimeout as after } from 'node:timers/promises';
 
-import { Bucket, isUnanswered } from '../common/bucket.ts';
-import { silentLogger } from '../common/log.ts';
-import { Registration } from '../common/members.ts';
-import { openLink } from '../common/nats.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { MANY_WAIT_MS } from '../common/reconnect.ts';
-import { inParallel } from '../common/run.ts';
-import { membersBucket, shipperKey } from '../common/topology.ts';
+import { Bucket, isUnanswered } from '../common/nats/bucket.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { Registration } from '../common/fleet/members.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { RecordStore } from '../common/record/store.ts';
+import { MANY_WAIT_MS } from '../common/nats/reconnect.ts';
+import { inParallel } from '../common/runtime/run.ts';
+import { membersBucket, shipperKey } from '../common/wire/topology.ts';
 import { Host } from '../shipper/host.ts';
 
 /** What a process says of its shippers: milliseconds since 1970, in any order. */

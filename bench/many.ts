@@ -3,7 +3,7 @@
 
 import { rm } from 'node:fs/promises';
 
-import { partitionOfKey } from '../common/topology.ts';
+import { partitionOfKey } from '../common/wire/topology.ts';
 import { Fleet, partOf, PARTITIONS, PREFIX } from './fleet.ts';
 import { descriptorsOf } from './process-usage.ts';
 import { SimulatedHosts } from './simulated-hosts.ts';

@@ -7,8 +7,8 @@ import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { LogferryError } from '../common/errors.ts';
-import { sleep, until } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import type { FoundPeer } from './peers.ts';
 import { type Usage, usageOf } from './process-usage.ts';
 

@@ -7,9 +7,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import type { Back } from './light-shippers.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import { usageOf } from './process-usage.ts';

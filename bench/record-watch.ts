@@ -5,10 +5,10 @@ import { zstdDecompressSync } from 'node:zlib';
 
 import type { Msg } from '@nats-io/transport-node';
 
-import { headerBytes } from '../common/headers.ts';
-import type { Link } from '../common/nats.ts';
-import { decodeRecord, type PartitionRecord } from '../common/record.ts';
-import { partitionOfKey, partitionsBucket } from '../common/topology.ts';
+import { headerBytes } from '../common/wire/headers.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { decodeRecord, type PartitionRecord } from '../common/record/record.ts';
+import { partitionOfKey, partitionsBucket } from '../common/wire/topology.ts';
 
 /** A set of a record that says more than the term's sets before it. */
 export interface Commit {

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { destinationOf } from '../receiver/names.ts';
 import { segmentsOf } from '../receiver/segments.ts';
 import { firstDifference } from './compare.ts';

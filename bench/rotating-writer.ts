@@ -4,7 +4,7 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import path from 'node:path';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 
 const [file = '', seconds = '0', perMinute = '1', mostBytes = '0'] = process.argv.slice(2);
 const LINE = 200;

@@ -6,8 +6,8 @@ import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { LogferryError } from '../common/errors.ts';
-import { until } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { until } from '../common/runtime/run.ts';
 import { firstDifference } from './compare.ts';
 import { machineCpuMs, type Usage, usageOf } from './process-usage.ts';
 import { showStatus } from './status-line.ts';

@@ -1,8 +1,8 @@
 // How long partitions stand still when receivers die, come and go, while their hosts publish.
 
-import { LogferryError } from '../common/errors.ts';
-import { sleep } from '../common/run.ts';
-import { fileKey, partitionOf } from '../common/subjects.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { sleep } from '../common/runtime/run.ts';
+import { fileKey, partitionOf } from '../common/wire/subjects.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
 import type { Commit } from './record-watch.ts';
 import { type SimulatedFile, SimulatedHosts } from './simulated-hosts.ts';

@@ -1,6 +1,6 @@
 // Many hosts and one, two or more receivers: how fast they drain a backlog together, and what a steady load costs.
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { Fleet, PREFIX } from './fleet.ts';
 import { type SimulatedFile, SimulatedHosts } from './simulated-hosts.ts';
 import { showStatus } from './status-line.ts';

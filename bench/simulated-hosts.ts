@@ -3,11 +3,11 @@
 
 import { headers } from '@nats-io/transport-node';
 
-import { chunkHeaders } from '../common/chunk.ts';
-import { crc32, tailOf } from '../common/digest.ts';
-import type { Link } from '../common/nats.ts';
-import { inParallel } from '../common/run.ts';
-import { publishSubject } from '../common/subjects.ts';
+import { chunkHeaders } from '../common/wire/chunk.ts';
+import { crc32, tailOf } from '../common/wire/digest.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { inParallel } from '../common/runtime/run.ts';
+import { publishSubject } from '../common/wire/subjects.ts';
 
 const PUBLISHES_AT_ONCE = 256;
 const TAIL_BYTES = 256;

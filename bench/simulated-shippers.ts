@@ -1,11 +1,11 @@
 // Shippers that exist only as services: registered like real ones, and answering with a status that the caller makes up.
 
-import { Bucket } from '../common/bucket.ts';
-import type { ShipperStatus } from '../common/daemon-status.ts';
-import type { Link } from '../common/nats.ts';
-import type { RecordStore } from '../common/record-store.ts';
-import { inParallel } from '../common/run.ts';
-import { membersBucket, shipperKey, type Topology } from '../common/topology.ts';
+import { Bucket } from '../common/nats/bucket.ts';
+import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
+import type { Link } from '../common/nats/connection.ts';
+import type { RecordStore } from '../common/record/store.ts';
+import { inParallel } from '../common/runtime/run.ts';
+import { membersBucket, shipperKey, type Topology } from '../common/wire/topology.ts';
 import { Host } from '../shipper/host.ts';
 import { serveShipper } from '../shipper/service.ts';
 

@@ -4,7 +4,7 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { readFully } from '../common/files.ts';
+import { readFully } from '../common/runtime/files.ts';
 import { generate, type Lines } from './generate.ts';
 import type { Source } from './report.ts';
 

@@ -6,11 +6,11 @@ import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import type { Status } from '../cli/status-types.ts';
-import type { ShipperStatus } from '../common/daemon-status.ts';
-import { LogferryError } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { DEFAULT_STREAM } from '../common/topology.ts';
+import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
 import { simulateShippers } from './simulated-shippers.ts';
 import { quantile, table, whole } from './table.ts';

@@ -1,7 +1,7 @@
 // Chunks at a steady rate: each file one every so often, never two of a file at once.
 
-import { messageOf } from '../common/errors.ts';
-import { sleep } from '../common/run.ts';
+import { messageOf } from '../common/runtime/errors.ts';
+import { sleep } from '../common/runtime/run.ts';
 import type { SimulatedFile, SimulatedHosts } from './simulated-hosts.ts';
 
 const TICK_MS = 2;

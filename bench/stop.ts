@@ -7,11 +7,11 @@ import path from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
 import { freePort } from '../common/nats-server-port.ts';
-import { inParallel, sleep, until } from '../common/run.ts';
-import { DEFAULT_STREAM } from '../common/topology.ts';
+import { inParallel, sleep, until } from '../common/runtime/run.ts';
+import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import type { Source } from './report.ts';
 import { showStatus } from './status-line.ts';

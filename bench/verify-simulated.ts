@@ -1,7 +1,7 @@
 // Whether the output directories together hold what the simulated hosts published: each byte, in its place.
 
-import { LogferryError } from '../common/errors.ts';
-import { fileKey } from '../common/subjects.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { fileKey } from '../common/wire/subjects.ts';
 import { joinRuns } from '../receiver/join.ts';
 import { type PlacedRun, readDirectories, readPieces } from '../receiver/reader.ts';
 import { contentOf, type SimulatedFile } from './simulated-hosts.ts';

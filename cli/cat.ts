@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { Hole } from '../receiver/join.ts';
 import { type Contents, joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import { buildCommand } from './command.ts';

@@ -4,7 +4,7 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { buildCommand } from './command.ts';
 import { type Daemon, DAEMONS, jsonSchema } from './config-keys.ts';
 import { readConfig } from './config-read.ts';

@@ -3,9 +3,9 @@
 
 import { spawn } from 'node:child_process';
 
-import { LogferryError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
-import { sleep } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { sleep } from '../common/runtime/run.ts';
 
 const PAUSE_MS = 1_000;
 

@@ -1,6 +1,6 @@
 // Colours of a terminal. Pure; whether there is one that wants them, the caller says.
 
-import { crc32 } from '../common/digest.ts';
+import { crc32 } from '../common/wire/digest.ts';
 
 /** Readable on dark and on light ground: cyan, green, magenta, yellow, blue, and their bright forms. */
 const COLOURS = [36, 32, 35, 33, 34, 96, 92, 95, 93, 94];

@@ -3,9 +3,9 @@
 import { Argument, Command } from 'commander';
 import type { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
-import { stopSignal } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { stopSignal } from '../common/runtime/run.ts';
 import { formatDuration } from '../common/text/units.ts';
 import { addFlags, commandLineOf, type CommandLine, readFlags } from './flag.ts';
 

@@ -3,7 +3,7 @@
 
 import { Command } from 'commander';
 
-import { packageVersion } from '../common/version.ts';
+import { packageVersion } from '../common/runtime/version.ts';
 
 export interface CommandEntry {
   readonly name: string;

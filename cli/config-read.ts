@@ -7,7 +7,7 @@ import path from 'node:path';
 import { isAlias, isMap, isScalar, isSeq, type Node, type Pair } from 'yaml';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { fileSchema, type Leaf, leafAt } from './config-keys.ts';
 import { substitute } from './config-text.ts';
 import { readYaml, type Yaml } from './config-yaml.ts';

@@ -3,8 +3,8 @@
 
 import type { z } from 'zod';
 
-import { connectionOptions } from '../common/connection-options.ts';
-import { LogferryError } from '../common/errors.ts';
+import { connectionOptions } from '../common/nats/connection-options.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { ReceiveOptions } from '../receiver/receive.ts';
 import type { ShipOptions } from '../shipper/options.ts';
 import { type Daemon, keyOf } from './config-keys.ts';

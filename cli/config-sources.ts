@@ -1,6 +1,6 @@
 // The sources of a configuration file as a shipper takes them, with the flags of its command line.
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { SourceOptions } from '../shipper/options.ts';
 import { keyOf } from './config-keys.ts';
 import type { ConfigFile, Told, ToldSource } from './config-read.ts';

@@ -1,6 +1,6 @@
 // `${NAME}` in the values of a configuration file. Pure: the environment is given.
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 
 /** `$${` first: it is none. */
 const REFERENCE = /\$\$\{|\$\{([^}]*)\}|\$\{/g;

@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 
 import { type Document, LineCounter, type ParsedNode, parseDocument, type YAMLParseError } from 'yaml';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
 import { printable } from './printable.ts';
 
 const MOST_BYTES = 1024 * 1024;

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { keepHeapSmall } from '../common/memory.ts';
+import { keepHeapSmall } from '../common/runtime/memory.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { checkToken } from './dashboard/access.ts';
 import { readListen } from './listen.ts';

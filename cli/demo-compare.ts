@@ -5,7 +5,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { readFully } from '../common/files.ts';
+import { readFully } from '../common/runtime/files.ts';
 import { destinationOf, STATE_DIRECTORY } from '../receiver/names.ts';
 import { segmentsOf } from '../receiver/segments.ts';
 import type { GrowingFile } from './demo-writer.ts';

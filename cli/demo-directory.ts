@@ -4,8 +4,8 @@ import { mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
-import { ensureDirectory, type Lock, lockDirectory } from '../common/files.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { ensureDirectory, type Lock, lockDirectory } from '../common/runtime/files.ts';
 import { clearLeftover } from '../common/nats-server-leftover.ts';
 
 /** Server, state and logs; that it is there says that the directory is a demo's. */

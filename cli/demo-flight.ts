@@ -1,13 +1,13 @@
 // What is on its way: published to the stream, not yet committed by a receiver. Looks at the stream and at the record
 // as any other client could; never changes either.
 
-import { HEADER } from '../common/chunk.ts';
-import { silentLogger } from '../common/log.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { isUnanswered } from '../common/bucket.ts';
-import { encodeToken, fileKey, parseStoredSubject, partitionOf } from '../common/subjects.ts';
-import { DEFAULT_PARTITIONS, DEFAULT_STREAM } from '../common/topology.ts';
+import { HEADER } from '../common/wire/chunk.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { RecordStore } from '../common/record/store.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { encodeToken, fileKey, parseStoredSubject, partitionOf } from '../common/wire/subjects.ts';
+import { DEFAULT_PARTITIONS, DEFAULT_STREAM } from '../common/wire/topology.ts';
 
 const PREFIX = DEFAULT_STREAM.toLowerCase();
 

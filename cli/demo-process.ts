@@ -5,8 +5,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 
-import { LogferryError } from '../common/errors.ts';
-import { until } from '../common/run.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { until } from '../common/runtime/run.ts';
 
 /** Longer than any clean stop takes. */
 const STOP_TIMEOUT_MS = 20_000;

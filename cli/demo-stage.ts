@@ -3,9 +3,9 @@
 
 import path from 'node:path';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import type { DemoDirectory } from './demo-directory.ts';
 import { type Flight, FlightWatch } from './demo-flight.ts';
 import { Pace } from './demo-pace.ts';

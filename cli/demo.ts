@@ -4,7 +4,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { findNatsServer } from '../common/nats-server.ts';
 import { buildCommand } from './command.ts';
 import { type Comparison, compareFile, strangeFiles } from './demo-compare.ts';

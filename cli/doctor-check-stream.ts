@@ -1,15 +1,15 @@
 // What `logferry doctor` checks of the stream: how it is, what this user may do there, and who else is.
 
-import { Bucket } from '../common/bucket.ts';
-import { lookAtFleet } from '../common/fleet.ts';
-import { permissionViolation } from '../common/nats.ts';
+import { Bucket } from '../common/nats/bucket.ts';
+import { lookAtFleet } from '../common/fleet/fleet.ts';
+import { permissionViolation } from '../common/nats/connection.ts';
 import {
   type Permissions,
   receiverPermissions,
   shipperInItsAccount,
   shipperPermissions,
-} from '../common/permissions.ts';
-import { topologyOf } from '../common/stream.ts';
+} from '../common/stream/permissions.ts';
+import { topologyOf } from '../common/stream/stream.ts';
 import {
   DEFAULT_PARTITIONS,
   membersBucket,
@@ -17,7 +17,7 @@ import {
   RECEIVER_INBOX,
   shipperInbox,
   type Topology,
-} from '../common/topology.ts';
+} from '../common/wire/topology.ts';
 import { type Finding, ok, skipped, warning } from './doctor-finding.ts';
 import {
   type FleetFacts,

@@ -1,6 +1,6 @@
 // What `logferry doctor` thinks of a server, a stream and a fleet that were looked at. Pure.
 
-import type { AccountStorage } from '../common/account.ts';
+import type { AccountStorage } from '../common/nats/account.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { failure, type Finding, ok, skipped, warning } from './doctor-finding.ts';
 

@@ -5,7 +5,7 @@ import { constants } from 'node:fs';
 import { access, opendir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 import { closedDirectories } from '../shipper/closed.ts';
 import { inspect } from '../shipper/discover.ts';
 import { expand } from '../shipper/expand.ts';

@@ -5,7 +5,7 @@ import { access, readdir, readFile, readlink, stat, statfs } from 'node:fs/promi
 import { connect } from 'node:net';
 import path from 'node:path';
 
-import { messageOf, systemCode } from '../common/errors.ts';
+import { messageOf, systemCode } from '../common/runtime/errors.ts';
 import { isRemotePath } from '../shipper/file-systems.ts';
 import type { DirectoryFacts } from './doctor-judge-machine.ts';
 
@@ -57,7 +57,7 @@ async function refusalOf(directory: string): Promise<string | undefined> {
   }
 }
 
-/** Whether a living process has the lock (lockDirectory in common/files.ts); undefined where it cannot be seen. */
+/** Whether a living process has the lock (lockDirectory in common/runtime/files.ts); undefined where it cannot be seen. */
 async function answers(socket: string): Promise<boolean | undefined> {
   return await new Promise((resolve) => {
     const connection = connect(socket);

@@ -7,13 +7,13 @@ import { connect as dial } from 'node:net';
 import type { StreamInfo } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
-import { type AccountStorage, accountStorage } from '../common/account.ts';
-import { connectionOptions } from '../common/connection-options.ts';
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { explain, type Link, openLink } from '../common/nats.ts';
-import { DEFAULT_REPLICAS, streamInfo, topologyOf } from '../common/stream.ts';
-import { RECEIVER_INBOX, shipperInbox, type Topology } from '../common/topology.ts';
+import { type AccountStorage, accountStorage } from '../common/nats/account.ts';
+import { connectionOptions } from '../common/nats/connection-options.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { explain, type Link, openLink } from '../common/nats/connection.ts';
+import { DEFAULT_REPLICAS, streamInfo, topologyOf } from '../common/stream/stream.ts';
+import { RECEIVER_INBOX, shipperInbox, type Topology } from '../common/wire/topology.ts';
 import { type FilesLook, lookAtFiles } from './doctor-look-files.ts';
 import type { Plan } from './doctor-plan.ts';
 

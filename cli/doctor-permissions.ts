@@ -10,9 +10,9 @@ import {
   type PermissionViolationError,
 } from '@nats-io/transport-node';
 
-import { connectionOptions } from '../common/connection-options.ts';
-import type { ServerOptions } from '../common/nats.ts';
-import type { Permissions } from '../common/permissions.ts';
+import { connectionOptions } from '../common/nats/connection-options.ts';
+import type { ServerOptions } from '../common/nats/connection.ts';
+import type { Permissions } from '../common/stream/permissions.ts';
 
 /** Stands for what a wildcard may be: no stream, no consumer, no host and no key has this name. */
 const NOBODY = 'logferry-doctor';

@@ -3,8 +3,8 @@
 
 import type { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
-import type { ServerOptions } from '../common/nats.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { ServerOptions } from '../common/nats/connection.ts';
 import type { SourceOptions } from '../shipper/options.ts';
 import { type Daemon, DAEMONS } from './config-keys.ts';
 import { readConfig } from './config-read.ts';

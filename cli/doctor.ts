@@ -4,10 +4,10 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { explain } from '../common/nats.ts';
-import { sleep } from '../common/run.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { explain } from '../common/nats/connection.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { formatDuration } from '../common/text/units.ts';
 import { wantsColour } from './colour.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';

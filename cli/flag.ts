@@ -5,7 +5,7 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { formatBytes, parseBytes, parseDuration } from '../common/text/units.ts';
 
 export interface FlagText {

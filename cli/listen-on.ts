@@ -3,7 +3,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
 import type { Listen } from './listen.ts';
 
 /** Returns the port. Throws `failed` when it cannot listen, naming the flag that said where. */

@@ -6,11 +6,11 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { oneLine } from '../common/errors.ts';
-import { ensureDirectory } from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
+import { oneLine } from '../common/runtime/errors.ts';
+import { ensureDirectory } from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { keepRunning } from './child.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, integer, text } from './flag.ts';

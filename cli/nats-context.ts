@@ -7,9 +7,9 @@ import path from 'node:path';
 
 import { z } from 'zod';
 
-import { refuseOpenToOthers } from '../common/connection-options.ts';
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { parseJson } from '../common/record.ts';
+import { refuseOpenToOthers } from '../common/nats/connection-options.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { parseJson } from '../common/record/record.ts';
 
 /** What is taken of one; what is empty counts as absent. */
 export interface NatsContext {

@@ -3,8 +3,8 @@
 
 import { JetStreamApiError } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { explain, permissionViolation, type ServerOptions } from '../common/nats.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { explain, permissionViolation, type ServerOptions } from '../common/nats/connection.ts';
 
 /** Waits for an operation; an error of the client's is thrown again as a LogferryError. */
 export async function inClearWords<T>(server: ServerOptions, operation: Promise<T>): Promise<T> {

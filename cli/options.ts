@@ -2,11 +2,11 @@
 
 import { z } from 'zod';
 
-import { DOMAIN_NAME } from '../common/domain.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
-import { createLog, type Log, type Logger } from '../common/log.ts';
-import { DEFAULT_SERVER, type ServerOptions } from '../common/nats.ts';
-import { DEFAULT_STREAM } from '../common/topology.ts';
+import { DOMAIN_NAME } from '../common/nats/domain.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import { createLog, type Log, type Logger } from '../common/runtime/log.ts';
+import { DEFAULT_SERVER, type ServerOptions } from '../common/nats/connection.ts';
+import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { flag, integer, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
 import { type NatsContext, readNatsContext } from './nats-context.ts';
 import { type Login, readServers } from './servers.ts';

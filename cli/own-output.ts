@@ -3,7 +3,7 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 
-import { LogferryError, systemCode } from '../common/errors.ts';
+import { LogferryError, systemCode } from '../common/runtime/errors.ts';
 
 /** Below a directory: everything, and what begins with a dot, which `**` passes over. */
 const EVERYTHING = ['**', '**/.*', '**/.*/**'];

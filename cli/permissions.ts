@@ -4,7 +4,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import {
   type Imports,
   type Permissions,
@@ -14,9 +14,9 @@ import {
   shipperImports,
   shipperInItsAccount,
   shipperPermissions,
-} from '../common/permissions.ts';
-import { encodeToken } from '../common/subjects.ts';
-import { DEFAULT_PARTITIONS } from '../common/topology.ts';
+} from '../common/stream/permissions.ts';
+import { encodeToken } from '../common/wire/subjects.ts';
+import { DEFAULT_PARTITIONS } from '../common/wire/topology.ts';
 import { buildCommand } from './command.ts';
 import { flag, integer, parsed, text, toggle } from './flag.ts';
 import { readDomain, streamFlags, streamNames } from './options.ts';

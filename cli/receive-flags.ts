@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { FixedShare, ReceiveOptions } from '../receiver/receive.ts';
 import { duration, flag, integer, orOff, parsed, text, toggle, wrongValue } from './flag.ts';
 import { metricsFlag } from './metrics/flag.ts';

@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 
-import { keepHeapSmall } from '../common/memory.ts';
-import { Changing } from '../common/changing.ts';
+import { keepHeapSmall } from '../common/runtime/memory.ts';
+import { Changing } from '../common/runtime/changing.ts';
 import type { ReceiverReading } from '../receiver/reading.ts';
 import { receive, type ReceiveLimits, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';

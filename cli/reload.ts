@@ -1,8 +1,8 @@
 // SIGHUP: the configuration file is read again, and what may change while a daemon runs changes. A file that would be
 // refused at the start changes nothing. Never touches what needs a restart: it says so.
 
-import { oneLine } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
+import { oneLine } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
 import type { Setting } from './config-setting.ts';
 import type { Settings } from './config-settings.ts';
 import type { CommandLine } from './flag.ts';

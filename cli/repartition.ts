@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
-import { openLink } from '../common/nats.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { openLink } from '../common/nats/connection.ts';
 import { repartition, type RepartitionReport } from '../receiver/repartition.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { duration, flag, integer, toggle } from './flag.ts';

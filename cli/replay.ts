@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
-import { keepHeapSmall } from '../common/memory.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { keepHeapSmall } from '../common/runtime/memory.ts';
 import { parseTime } from '../common/text/times.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { replay } from '../receiver/replay.ts';

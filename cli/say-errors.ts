@@ -1,6 +1,6 @@
 // Errors that do not end a command yet, on stderr.
 
-import { type LogferryError, oneLine } from '../common/errors.ts';
+import { type LogferryError, oneLine } from '../common/runtime/errors.ts';
 
 /** A line for each. */
 export function sayErrors(errors: readonly LogferryError[]): void {

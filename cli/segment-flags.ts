@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { z } from 'zod';
 
-import { LogferryError, messageOf } from '../common/errors.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
 import type { Access } from '../receiver/access.ts';
 import type { RotateOptions } from '../receiver/destination.ts';
 import type { UpkeepOptions } from '../receiver/upkeep.ts';

@@ -1,7 +1,7 @@
 // The value of --server taken apart: the client ignores a user in a URL, and would take digits of a password for the
 // port, so both are taken out here. Pure.
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 
 /** Who one is, as written in a URL. */
 export interface Login {

@@ -3,11 +3,11 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { sourceIn } from '../common/domain.ts';
-import { openLink } from '../common/nats.ts';
-import { ensureStream, type SetupReport } from '../common/stream.ts';
-import { inReplicas } from '../common/stream-memory.ts';
-import { DEFAULT_PARTITIONS } from '../common/topology.ts';
+import { sourceIn } from '../common/nats/domain.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { ensureStream, type SetupReport } from '../common/stream/stream.ts';
+import { inReplicas } from '../common/stream/memory.ts';
+import { DEFAULT_PARTITIONS } from '../common/wire/topology.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { duration, flag, integer, parsed, repeated, size, toggle } from './flag.ts';

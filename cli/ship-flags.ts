@@ -5,7 +5,7 @@ import path from 'node:path';
 
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { duration, flag, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
 import { metricsFlag } from './metrics/flag.ts';

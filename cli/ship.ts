@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 
-import { keepHeapSmall } from '../common/memory.ts';
-import { Changing } from '../common/changing.ts';
+import { keepHeapSmall } from '../common/runtime/memory.ts';
+import { Changing } from '../common/runtime/changing.ts';
 import type { ShipperReading } from '../shipper/reading.ts';
 import { ship, type ShipOptions } from '../shipper/ship.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';

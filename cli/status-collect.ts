@@ -1,10 +1,10 @@
 // Everything that `logferry status` knows, gathered over one connection: who answers, who is silent, what the stream
 // holds, what is at risk. May be called again every second or two; what makes rates is kept between the calls.
 
-import type { ReceiverAnswer, ShipperAnswer } from '../common/daemon-status.ts';
-import { type Fellow, type Fleet, lookAtFleet } from '../common/fleet.ts';
-import type { Link } from '../common/nats.ts';
-import { partitionOf } from '../common/subjects.ts';
+import type { ReceiverAnswer, ShipperAnswer } from '../common/fleet/daemon-status.ts';
+import { type Fellow, type Fleet, lookAtFleet } from '../common/fleet/fleet.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
 import { hostRisks, receiverRisks, streamRisks } from './status-risks.ts';
 import { lookAtStream, type StreamLook, StreamMemory } from './status-stream.ts';
 import { dropsInMs, Inflow } from './status-time-left.ts';

@@ -1,12 +1,12 @@
 // `logferry status --forget HOST`: a host that is gone for good is listed no more. Only its name goes: what it has
 // shipped, and how far, stays. Never forgets one that answers.
 
-import { Bucket } from '../common/bucket.ts';
-import { LogferryError } from '../common/errors.ts';
-import { ANSWER_MS, answersAs, type FleetNames } from '../common/fleet.ts';
-import { parseMember } from '../common/members.ts';
-import type { Link } from '../common/nats.ts';
-import { memberOfKey, membersBucket, shipperKey } from '../common/topology.ts';
+import { Bucket } from '../common/nats/bucket.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { ANSWER_MS, answersAs, type FleetNames } from '../common/fleet/fleet.ts';
+import { parseMember } from '../common/fleet/members.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { memberOfKey, membersBucket, shipperKey } from '../common/wire/topology.ts';
 import { nearest } from './nearest.ts';
 import { printable } from './printable.ts';
 

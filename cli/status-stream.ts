@@ -3,13 +3,13 @@
 
 import type { StreamInfo } from '@nats-io/jetstream';
 
-import { LogferryError } from '../common/errors.ts';
-import { type Link, withoutSecrets } from '../common/nats.ts';
-import { streamPosition } from '../common/record.ts';
-import { type RecordHead, RecordHeads } from '../common/record-heads.ts';
-import { inParallel } from '../common/run.ts';
-import { streamInfo, topologyOf } from '../common/stream.ts';
-import { partitionFilter, type Topology } from '../common/topology.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { type Link, withoutSecrets } from '../common/nats/connection.ts';
+import { streamPosition } from '../common/record/record.ts';
+import { type RecordHead, RecordHeads } from '../common/record/heads.ts';
+import { inParallel } from '../common/runtime/run.ts';
+import { streamInfo, topologyOf } from '../common/stream/stream.ts';
+import { partitionFilter, type Topology } from '../common/wire/topology.ts';
 
 /** Messages of one partition that no receiver has committed. */
 export interface Backlog {

@@ -3,11 +3,11 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError, oneLine } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { type Link, openLink, type ServerOptions } from '../common/nats.ts';
-import { sleep } from '../common/run.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError, oneLine } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { type Link, openLink, type ServerOptions } from '../common/nats/connection.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, text, toggle } from './flag.ts';
 import { isColoured, LiveScreen, sizeOf } from './live-screen.ts';

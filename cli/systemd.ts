@@ -4,9 +4,9 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-import { oneLine, systemCode } from '../common/errors.ts';
-import { type Logger, Throttle } from '../common/log.ts';
-import type { Shown } from '../common/shown.ts';
+import { oneLine, systemCode } from '../common/runtime/errors.ts';
+import { type Logger, Throttle } from '../common/runtime/log.ts';
+import type { Shown } from '../common/runtime/shown.ts';
 import { printable } from './printable.ts';
 
 const run = promisify(execFile);

@@ -1,13 +1,13 @@
 // The last lines of every selected file that a stream holds, read back from its end: further and further, of those files
 // alone that have not enough lines yet. Bounded in what it reads and in what it keeps.
 
-import { isUnanswered } from '../common/bucket.ts';
-import type { Link } from '../common/nats.ts';
-import { untilAnswered } from '../common/run.ts';
-import { parseStoredSubject } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
-import { storedAt } from '../receiver/pull.ts';
-import { readStream } from '../receiver/read-stream.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { untilAnswered } from '../common/runtime/run.ts';
+import { parseStoredSubject } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
+import { storedAt } from '../common/stream/pull.ts';
+import { readStream } from '../common/stream/read.ts';
 import { LastLines } from './last-lines.ts';
 import { Feed, type FeedOptions } from './tail-feed.ts';
 import { type Block, LineKeeper } from './tail-lines.ts';

@@ -1,14 +1,14 @@
 // Deliveries of a stream as blocks of lines: what is selected, decompressed and checked, each byte once. What is no chunk
 // or is damaged is skipped, and said. Never reads or writes by itself.
 
-import { type Chunk, type DataChunk, parseChunk } from '../common/chunk.ts';
-import { LogferryError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
-import { Throttle } from '../common/log.ts';
-import type { Selection } from '../common/selection.ts';
-import { parseStoredSubject, type SourceName } from '../common/subjects.ts';
-import { decode } from '../receiver/decode.ts';
-import { type Delivery, storedAt } from '../receiver/pull.ts';
+import { type Chunk, type DataChunk, parseChunk } from '../common/wire/chunk.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { Throttle } from '../common/runtime/log.ts';
+import type { Selection } from '../common/fleet/selection.ts';
+import { parseStoredSubject, type SourceName } from '../common/wire/subjects.ts';
+import { decode } from '../common/wire/decode.ts';
+import { type Delivery, storedAt } from '../common/stream/pull.ts';
 import { printable } from './printable.ts';
 import { type Block, LineKeeper } from './tail-lines.ts';
 

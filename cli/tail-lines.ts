@@ -1,7 +1,7 @@
 // Whole lines out of chunks: of each generation, every byte once and in order, the end of an unfinished line held until
 // its rest comes. Pure: takes the time as an argument. Never looks at what a line says.
 
-import { fileKey, type SourceName } from '../common/subjects.ts';
+import { fileKey, type SourceName } from '../common/wire/subjects.ts';
 import { fill, type Range } from './holes.ts';
 
 /** Consecutive bytes of one generation. */

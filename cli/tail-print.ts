@@ -1,7 +1,7 @@
 // Blocks of lines as tail prints them: with host and path before each, as JSON, or as they are; all of them, or those
 // that a test lets through. Pure: gives bytes, never writes any.
 
-import { fileKey } from '../common/subjects.ts';
+import { fileKey } from '../common/wire/subjects.ts';
 import { coloured } from './colour.ts';
 import { displayable, displayableJson, printable } from './printable.ts';
 import type { Block } from './tail-lines.ts';

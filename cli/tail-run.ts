@@ -2,16 +2,16 @@
 
 import type { StreamInfo } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
-import { chunkDone } from '../common/memory.ts';
-import { type Link, openLink, type ServerOptions } from '../common/nats.ts';
-import { sleep, untilAnswered } from '../common/run.ts';
-import type { Selection } from '../common/selection.ts';
-import { streamInfo, topologyOf } from '../common/stream.ts';
-import type { Topology } from '../common/topology.ts';
-import { type ReadOptions, readStream } from '../receiver/read-stream.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { chunkDone } from '../common/runtime/memory.ts';
+import { type Link, openLink, type ServerOptions } from '../common/nats/connection.ts';
+import { sleep, untilAnswered } from '../common/runtime/run.ts';
+import type { Selection } from '../common/fleet/selection.ts';
+import { streamInfo, topologyOf } from '../common/stream/stream.ts';
+import type { Topology } from '../common/wire/topology.ts';
+import { type ReadOptions, readStream } from '../common/stream/read.ts';
 import { formatBytes } from '../common/text/units.ts';
 import { readBack } from './tail-back.ts';
 import { Feed } from './tail-feed.ts';

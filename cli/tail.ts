@@ -3,9 +3,9 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError, messageOf } from '../common/errors.ts';
-import { selectionOf } from '../common/selection.ts';
-import { keepHeapSmall } from '../common/memory.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import { selectionOf } from '../common/fleet/selection.ts';
+import { keepHeapSmall } from '../common/runtime/memory.ts';
 import { parseTime } from '../common/text/times.ts';
 import { wantsColour } from './colour.ts';
 import { buildCommand, runUntilStopped } from './command.ts';

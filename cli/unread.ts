@@ -1,6 +1,6 @@
 // Ledgers and records that could not be read as a whole, in words: what they list is nobody's to print or to verify. Pure.
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { Contents } from '../receiver/reader.ts';
 import { printable } from './printable.ts';
 

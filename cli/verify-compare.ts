@@ -1,7 +1,7 @@
 // One range of one generation, its source's blocks against a holder's: where they differ, narrowed down. A difference
 // counts when both sides say it again. Never decides what it means.
 
-import { type ByteRange, withoutRanges } from '../common/ranges.ts';
+import { type ByteRange, withoutRanges } from '../common/wire/ranges.ts';
 import {
   type Blocks,
   blocksIn,
@@ -9,7 +9,7 @@ import {
   type HashedBlocks,
   LARGEST_BLOCK,
   SMALLEST_BLOCK,
-} from '../common/verify.ts';
+} from '../common/fleet/verify.ts';
 import type { Holder, SourceSide, Wanted } from './verify-sides.ts';
 
 /** Bytes that are not what was written, at a holder's. */

@@ -3,21 +3,21 @@
 
 import { errors, type Msg } from '@nats-io/transport-node';
 
-import { Bucket, isUnanswered } from '../common/bucket.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
-import { headersOf } from '../common/headers.ts';
-import { parseMember } from '../common/members.ts';
-import type { Link } from '../common/nats.ts';
-import { inParallel, sleep } from '../common/run.ts';
-import { SERVICE_ERROR } from '../common/service.ts';
-import { endpointSubject, memberOfKey, membersBucket } from '../common/topology.ts';
+import { Bucket, isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import { headersOf } from '../common/wire/headers.ts';
+import { parseMember } from '../common/fleet/members.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { inParallel, sleep } from '../common/runtime/run.ts';
+import { SERVICE_ERROR } from '../common/nats/service.ts';
+import { endpointSubject, memberOfKey, membersBucket } from '../common/wire/topology.ts';
 import {
   answers,
   countBlocks,
   type HeldFile,
   type ReceiverQuestion,
   VERIFY_ENDPOINT,
-} from '../common/verify.ts';
+} from '../common/fleet/verify.ts';
 import type { Holder, SourceSide } from './verify-sides.ts';
 
 /** A daemon does not answer, or says that it cannot. The message says who. */

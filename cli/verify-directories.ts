@@ -1,9 +1,9 @@
 // Output directories as the central side of verify, read from outside while receivers run or not. Never writes.
 
-import type { LogferryError } from '../common/errors.ts';
-import { joinRanges, type ByteRange } from '../common/ranges.ts';
-import { fileKey } from '../common/subjects.ts';
-import type { HeldFile } from '../common/verify.ts';
+import type { LogferryError } from '../common/runtime/errors.ts';
+import { joinRanges, type ByteRange } from '../common/wire/ranges.ts';
+import { fileKey } from '../common/wire/subjects.ts';
+import type { HeldFile } from '../common/fleet/verify.ts';
 import { contentHoldings } from '../receiver/holdings.ts';
 import { type Contents, joinSource, readContents } from '../receiver/reader.ts';
 import { Verifier } from '../receiver/verify.ts';

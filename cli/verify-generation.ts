@@ -1,8 +1,8 @@
 // One generation, verified: against its source where the host still has it, else against the ledgers of those who hold
 // it. Keeps count of every byte that has to be there. Never says anything.
 
-import { bothRanges, bytesOf, type ByteRange, joinRanges, withoutRanges } from '../common/ranges.ts';
-import { type CheckedStretch, type HeldFile, partsOf, SMALLEST_BLOCK } from '../common/verify.ts';
+import { bothRanges, bytesOf, type ByteRange, joinRanges, withoutRanges } from '../common/wire/ranges.ts';
+import { type CheckedStretch, type HeldFile, partsOf, SMALLEST_BLOCK } from '../common/fleet/verify.ts';
 import { compareRange, type Difference } from './verify-compare.ts';
 import { NoAnswer } from './verify-daemons.ts';
 import type { Holder, SourceSide, Wanted } from './verify-sides.ts';

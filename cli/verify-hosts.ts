@@ -1,9 +1,9 @@
 // All generations that are to be verified, host by host: asks who holds what, verifies each, and looks again for what
 // nobody seems to have. Never says anything but through what it is given.
 
-import { bytesOf } from '../common/ranges.ts';
-import { inParallel, sleep } from '../common/run.ts';
-import type { HeldFile } from '../common/verify.ts';
+import { bytesOf } from '../common/wire/ranges.ts';
+import { inParallel, sleep } from '../common/runtime/run.ts';
+import type { HeldFile } from '../common/fleet/verify.ts';
 import { NoAnswer } from './verify-daemons.ts';
 import { GenerationCheck, type Held } from './verify-generation.ts';
 import type { Holder, SourceSide, Wanted } from './verify-sides.ts';

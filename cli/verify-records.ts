@@ -1,15 +1,15 @@
 // What has to be verified by what the records say: every generation that is committed, and who has to hold its bytes.
 // Writes nothing but a copy of a record that does not parse, as everybody does who finds one.
 
-import { LogferryError } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
-import type { Link } from '../common/nats.ts';
-import type { ByteRange } from '../common/ranges.ts';
-import type { FileEntry } from '../common/record.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { streamInfo } from '../common/stream.ts';
-import { sourceOf } from '../common/subjects.ts';
-import { partitionOfKey } from '../common/topology.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import type { Link } from '../common/nats/connection.ts';
+import type { ByteRange } from '../common/wire/ranges.ts';
+import type { FileEntry } from '../common/record/record.ts';
+import { RecordStore } from '../common/record/store.ts';
+import { streamInfo } from '../common/stream/stream.ts';
+import { sourceOf } from '../common/wire/subjects.ts';
+import { partitionOfKey } from '../common/wire/topology.ts';
 import type { Wanted } from './verify-sides.ts';
 
 export interface Committed {

@@ -1,7 +1,7 @@
 // What verify says: a line for each place where bytes differ, are missing or could not be verified, and a summary; the
 // same as JSON. Pure.
 
-import { bytesOf, type ByteRange } from '../common/ranges.ts';
+import { bytesOf, type ByteRange } from '../common/wire/ranges.ts';
 import { formatBytes } from '../common/text/units.ts';
 import { printable } from './printable.ts';
 import { countUnread } from './unread.ts';

@@ -1,8 +1,14 @@
 // The two sides that verify compares, whoever they are: who has the source's bytes, and who holds them centrally. Types
 // alone.
 
-import type { ByteRange } from '../common/ranges.ts';
-import type { Blocks, CheckedStretches, HashedBlocks, HeldFile, ShipperAnswer } from '../common/verify.ts';
+import type { ByteRange } from '../common/wire/ranges.ts';
+import type {
+  Blocks,
+  CheckedStretches,
+  HashedBlocks,
+  HeldFile,
+  ShipperAnswer,
+} from '../common/fleet/verify.ts';
 
 /** One generation of a source file, as far as it has to be verified. */
 export interface Wanted {

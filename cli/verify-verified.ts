@@ -1,6 +1,6 @@
 // What came of the verification of one generation. Types alone.
 
-import type { ByteRange } from '../common/ranges.ts';
+import type { ByteRange } from '../common/wire/ranges.ts';
 import type { Difference } from './verify-compare.ts';
 import type { Wanted } from './verify-sides.ts';
 

@@ -3,10 +3,10 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { bytesOf } from '../common/ranges.ts';
-import { type Selection, selectionOf } from '../common/selection.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { bytesOf } from '../common/wire/ranges.ts';
+import { type Selection, selectionOf } from '../common/fleet/selection.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, repeated, text, toggle } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';

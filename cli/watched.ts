@@ -1,8 +1,8 @@
 // A daemon as others watch it, from its start to its end: the metrics where --metrics wants them, and what systemd is told.
 // Never touches what the daemon does.
 
-import type { Logger } from '../common/log.ts';
-import { Shown } from '../common/shown.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { Shown } from '../common/runtime/shown.ts';
 import type { Listen } from './listen.ts';
 import type { Figure } from './metrics/figures.ts';
 import type { MetricsServer } from './metrics/server.ts';

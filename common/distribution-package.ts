@@ -4,7 +4,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { LogferryError, messageOf, systemCode } from './errors.ts';
+import { LogferryError, messageOf, systemCode } from './runtime/errors.ts';
 import { onPath, run } from './nats-server-binary.ts';
 import { withScratch } from './nats-server-cache.ts';
 import { distributionSources, parseClassic, parseDeb822, stanzaFor } from './nats-server-sources.ts';

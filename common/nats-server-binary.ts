@@ -6,7 +6,7 @@ import { access, constants, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { systemCode } from './errors.ts';
+import { systemCode } from './runtime/errors.ts';
 
 /** The oldest version with everything that logferry uses of JetStream. */
 export const OLDEST_VERSION = '2.10';

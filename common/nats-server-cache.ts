@@ -19,7 +19,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-import { LogferryError, systemCode } from './errors.ts';
+import { LogferryError, systemCode } from './runtime/errors.ts';
 import { compareVersions, isNewEnough, OLDEST_VERSION, versionOf } from './nats-server-binary.ts';
 import type { ServerBinary } from './nats-server-binary.ts';
 

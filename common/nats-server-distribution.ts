@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { fetchPackage } from './distribution-package.ts';
-import { LogferryError, systemCode } from './errors.ts';
+import { LogferryError, systemCode } from './runtime/errors.ts';
 import type { ServerBinary } from './nats-server-binary.ts';
 import { placeInCache } from './nats-server-cache.ts';
 

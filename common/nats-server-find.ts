@@ -1,7 +1,7 @@
 // Finds a nats-server without any set-up: the PATH, the cache, the official release, the distribution's package, in
 // this order. Never starts one and never changes the system.
 
-import { LogferryError, messageOf, oneLine } from './errors.ts';
+import { LogferryError, messageOf, oneLine } from './runtime/errors.ts';
 import { isNewEnough, OLDEST_VERSION, onPath, versionOf } from './nats-server-binary.ts';
 import type { ServerBinary } from './nats-server-binary.ts';
 import { cachedServer, defaultCacheDir } from './nats-server-cache.ts';

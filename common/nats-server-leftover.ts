@@ -4,9 +4,9 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { LogferryError, systemCode } from './errors.ts';
+import { LogferryError, systemCode } from './runtime/errors.ts';
 import { run } from './nats-server-binary.ts';
-import { until } from './run.ts';
+import { until } from './runtime/run.ts';
 
 const STOP_TIMEOUT_MS = 10_000;
 

@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:net';
 
-import { LogferryError, messageOf, systemCode } from './errors.ts';
+import { LogferryError, messageOf, systemCode } from './runtime/errors.ts';
 
 /**
  * Below the ports that systems give to outgoing connections (Linux from 32768, macOS from 49152): there a client that

@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
-import { systemCode } from './errors.ts';
+import { systemCode } from './runtime/errors.ts';
 
 /** Where nats-server writes its ports (its option `ports_file_dir`). */
 export function portsFile(directory: string, binary: string, pid: number): string {

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { LogferryError, messageOf } from './errors.ts';
+import { LogferryError, messageOf } from './runtime/errors.ts';
 import { onPath, run } from './nats-server-binary.ts';
 import type { ServerBinary } from './nats-server-binary.ts';
 import { placeInCache, withScratch } from './nats-server-cache.ts';

@@ -6,12 +6,12 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { LogferryError } from './errors.ts';
+import { LogferryError } from './runtime/errors.ts';
 import { findNatsServer, sayOnStderr } from './nats-server-find.ts';
 import { clearLeftover, starterLine } from './nats-server-leftover.ts';
 import { freePort, isFree } from './nats-server-port.ts';
 import { isReady, portsFile } from './nats-server-ready.ts';
-import { sleep, until } from './run.ts';
+import { sleep, until } from './runtime/run.ts';
 
 export { findNatsServer } from './nats-server-find.ts';
 export type { FindOptions, FoundServer } from './nats-server-find.ts';

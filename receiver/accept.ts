@@ -1,6 +1,6 @@
 // What to do with one message: the rule that makes repeating harmless (design §5.4). Pure.
 
-import type { Chunk } from '../common/chunk.ts';
+import type { Chunk } from '../common/wire/chunk.ts';
 
 export type Verdict =
   /** Everything in it is there already. */

@@ -5,7 +5,7 @@ import { fchmodSync, fchownSync } from 'node:fs';
 import { chmod, chown, open, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
 import { STATE_DIRECTORY } from './names.ts';
 
 export interface Access {

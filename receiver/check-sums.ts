@@ -3,9 +3,9 @@
 
 import { setImmediate } from 'node:timers/promises';
 
-import { crc32 } from '../common/digest.ts';
-import { LogferryError } from '../common/errors.ts';
-import { type CheckedStretch, type CheckedStretches, MOST_BYTES } from '../common/verify.ts';
+import { crc32 } from '../common/wire/digest.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { type CheckedStretch, type CheckedStretches, MOST_BYTES } from '../common/fleet/verify.ts';
 import { whyUnreadable } from './hash-blocks.ts';
 import type { OpenSegment } from './open-segment.ts';
 import { centralFile, type PieceReader, type PlacedRun } from './reader.ts';

@@ -1,13 +1,18 @@
 // The commit: data, ledger, record, acknowledgement, in this order and never another (design §5.6).
 
-import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError } from '../common/errors.ts';
-import type { Link } from '../common/nats.ts';
-import { adoptRecord, commitRecord, type PartitionRecord, type StreamPosition } from '../common/record.ts';
-import type { RecordStore } from '../common/record-store.ts';
-import { inParallel, sleep } from '../common/run.ts';
-import { fileKey } from '../common/subjects.ts';
-import { committedSubject } from '../common/topology.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Link } from '../common/nats/connection.ts';
+import {
+  adoptRecord,
+  commitRecord,
+  type PartitionRecord,
+  type StreamPosition,
+} from '../common/record/record.ts';
+import type { RecordStore } from '../common/record/store.ts';
+import { inParallel, sleep } from '../common/runtime/run.ts';
+import { fileKey } from '../common/wire/subjects.ts';
+import { committedSubject } from '../common/wire/topology.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import type { Group } from './writer.ts';
 

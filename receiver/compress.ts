@@ -5,9 +5,9 @@ import { type FileHandle, mkdir, open, rename, rm, rmdir, stat } from 'node:fs/p
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 
-import { crc32 } from '../common/digest.ts';
-import { LogferryError } from '../common/errors.ts';
-import { syncDirectory } from '../common/files.ts';
+import { crc32 } from '../common/wire/digest.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { syncDirectory } from '../common/runtime/files.ts';
 import { compressor, decompressor } from './encoding.ts';
 import { encodingOf, hasFrames, listedBytes } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';

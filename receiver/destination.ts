@@ -8,8 +8,8 @@ import { promisify } from 'node:util';
 
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { deleted, syncDirectory, unlinkIfThere } from '../common/files.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { deleted, syncDirectory, unlinkIfThere } from '../common/runtime/files.ts';
 import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
 import { activeName, compressedName, type Format, segmentName } from './names.ts';
 import { inodeOf, isStill, isThere, statIfThere } from './segments.ts';

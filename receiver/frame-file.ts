@@ -2,7 +2,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 
-import { MAX_CHUNK_BYTES } from '../common/chunk.ts';
+import { MAX_CHUNK_BYTES } from '../common/wire/chunk.ts';
 import { BLOCK_HEADER_BYTES, blockHeader, FRAME_HEADER_BYTES, frameHeader } from './frames.ts';
 import type { FrameEnd, Run } from './ledger.ts';
 

@@ -1,8 +1,8 @@
 // Hashes of blocks of a generation as central files hold it, plain, compressed or in frames, and where they lie there.
 // Never compares, and never writes.
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import type { ByteRange } from '../common/ranges.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import type { ByteRange } from '../common/wire/ranges.ts';
 import {
   beginBlock,
   type Blocks,
@@ -11,7 +11,7 @@ import {
   endBlock,
   type HashedBlocks,
   LARGEST_BLOCK,
-} from '../common/verify.ts';
+} from '../common/fleet/verify.ts';
 import { coverRange } from './join.ts';
 import { DamagedFrame } from './open-segment.ts';
 import { centralFile, type PieceReader, type PlacedRun, type SourcePiece } from './reader.ts';

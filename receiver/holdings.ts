@@ -1,9 +1,9 @@
 // What one output directory holds of a host, as its ledgers say it now: for whoever compares it with the source. Never
 // reads a central file.
 
-import { bytesOf, type ByteRange, joinRanges } from '../common/ranges.ts';
-import { partitionOf, sourceOf } from '../common/subjects.ts';
-import type { HeldFile, HeldFiles } from '../common/verify.ts';
+import { bytesOf, type ByteRange, joinRanges } from '../common/wire/ranges.ts';
+import { partitionOf, sourceOf } from '../common/wire/subjects.ts';
+import type { HeldFile, HeldFiles } from '../common/fleet/verify.ts';
 import type { Known } from './known.ts';
 import type { Ledger } from './ledger.ts';
 import type { Contents, PlacedRun } from './reader.ts';

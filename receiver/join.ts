@@ -1,7 +1,7 @@
 // A source file again from the runs of one or several ledgers: which generations it had, in which order, and which
 // runs give each byte once. Pure: it names holes and what retention removed, and never decides what to do about them.
 
-import { fileKey, sourceOf } from '../common/subjects.ts';
+import { fileKey, sourceOf } from '../common/wire/subjects.ts';
 import type { Known } from './known.ts';
 import type { Run } from './ledger.ts';
 

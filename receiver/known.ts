@@ -1,8 +1,8 @@
 // What a ledger still knows of bytes that retention removed: how far each generation was committed, which one it
 // follows, and which ranges are gone. One entry for each generation, however many runs it had. Pure.
 
-import type { After } from '../common/chunk.ts';
-import { type ByteRange, joinRanges } from '../common/ranges.ts';
+import type { After } from '../common/wire/chunk.ts';
+import { type ByteRange, joinRanges } from '../common/wire/ranges.ts';
 
 /** One generation, beyond the runs that are still listed. */
 export interface Known {

@@ -3,11 +3,11 @@
 import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 
-import { isDiskFull, LogferryError } from '../common/errors.ts';
-import { deleted, readIfThere, setAside, syncDirectory, writeBeside } from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
-import { sleep } from '../common/run.ts';
-import { partitionKey } from '../common/topology.ts';
+import { isDiskFull, LogferryError } from '../common/runtime/errors.ts';
+import { deleted, readIfThere, setAside, syncDirectory, writeBeside } from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { sleep } from '../common/runtime/run.ts';
+import { partitionKey } from '../common/wire/topology.ts';
 import {
   applyLine,
   compactLines,
@@ -18,7 +18,7 @@ import {
   type LedgerLine,
 } from './ledger.ts';
 import { STATE_DIRECTORY } from './names.ts';
-import { Turns } from '../common/turns.ts';
+import { Turns } from '../common/runtime/turns.ts';
 
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */
 const COMPACT_TIMES = 4;

@@ -3,10 +3,10 @@
 
 import { z } from 'zod';
 
-import type { After } from '../common/chunk.ts';
-import { hex32, parse32 } from '../common/digest.ts';
-import { LogferryError } from '../common/errors.ts';
-import { copyMap } from '../common/layered-map.ts';
+import type { After } from '../common/wire/chunk.ts';
+import { hex32, parse32 } from '../common/wire/digest.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { copyMap } from '../common/record/layered-map.ts';
 import {
   type FileEntry,
   holderOf,
@@ -17,7 +17,7 @@ import {
   type Claim,
   type PartitionRecord,
   type Relabel,
-} from '../common/record.ts';
+} from '../common/record/record.ts';
 import { addKnown, type Known, rememberRun, siblingKey } from './known.ts';
 import { activeName, type Encoding, type Format, FORMATS } from './names.ts';
 import { addSum, cutSums, stretchesOf, type Sum } from './sums.ts';

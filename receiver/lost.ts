@@ -1,6 +1,6 @@
 // How many source bytes a receiver has recorded as lost, by host. Pure.
 
-import { MAX_LOST_HOSTS } from '../common/daemon-status.ts';
+import { MAX_LOST_HOSTS } from '../common/fleet/daemon-status.ts';
 
 /** Names are from elsewhere: no more of them than this, and no more of their length in one answer. */
 const MAX_HOSTS = 10_000;

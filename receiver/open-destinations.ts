@@ -5,7 +5,7 @@ import process from 'node:process';
 
 import { z } from 'zod';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import type { Destination } from './destination.ts';
 
 /** Descriptors for everything else: ledgers, connections, segments that are read or compressed. */

@@ -5,8 +5,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import type { Readable } from 'node:stream';
 
-import { LogferryError, messageOf } from '../common/errors.ts';
-import { decompressFrame } from '../common/zstd.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import { decompressFrame } from '../common/wire/zstd.ts';
 import { decompressor } from './encoding.ts';
 import { type Frame, framesIn } from './frame-file.ts';
 import type { Run } from './ledger.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import { z } from 'zod';
 
-import { LogferryError, messageOf } from '../common/errors.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
 import {
   ensureDirectory,
   lockDirectory,
@@ -15,9 +15,9 @@ import {
   setAside,
   workIn,
   writeFileDurably,
-} from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
-import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
+} from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { parseAs, parseJson, refuseNewer } from '../common/record/record.ts';
 import { finishCopies } from './compress.ts';
 import { LedgerFile, ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';

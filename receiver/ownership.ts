@@ -3,14 +3,14 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { BucketInfo } from '../common/bucket.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
-import { Throttle } from '../common/log.ts';
-import type { Registration } from '../common/members.ts';
-import { emptyRecord, mergeRecord, releaseRecord, termOf } from '../common/record.ts';
-import type { StoredRecord } from '../common/record-store.ts';
-import { Bell, inParallel, sleep } from '../common/run.ts';
-import { releasedSubject } from '../common/topology.ts';
+import type { BucketInfo } from '../common/nats/bucket.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import { Throttle } from '../common/runtime/log.ts';
+import type { Registration } from '../common/fleet/members.ts';
+import { emptyRecord, mergeRecord, releaseRecord, termOf } from '../common/record/record.ts';
+import type { StoredRecord } from '../common/record/store.ts';
+import { Bell, inParallel, sleep } from '../common/runtime/run.ts';
+import { releasedSubject } from '../common/wire/topology.ts';
 import { claimsOf, relabelLines } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { ledgerOf } from './output.ts';

@@ -5,11 +5,11 @@ import { randomBytes } from 'node:crypto';
 
 import type { ConsumerConfig } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
-import { headersOf } from '../common/headers.ts';
-import type { Logger, Throttle } from '../common/log.ts';
-import type { Link } from '../common/nats.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import { headersOf } from '../common/wire/headers.ts';
+import type { Logger, Throttle } from '../common/runtime/log.ts';
+import type { Link } from '../common/nats/connection.ts';
 import {
   type Claim,
   emptyRecord,
@@ -20,13 +20,13 @@ import {
   lowerRecord,
   takeRecord,
   termOf,
-} from '../common/record.ts';
-import type { Loop, Pulse } from '../common/pulse.ts';
-import type { RecordStore, StoredRecord } from '../common/record-store.ts';
-import { sleep } from '../common/run.ts';
-import { type SourceName, storedSubject, partitionOf } from '../common/subjects.ts';
-import { streamInfo } from '../common/stream.ts';
-import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../common/topology.ts';
+} from '../common/record/record.ts';
+import type { Loop, Pulse } from '../common/runtime/pulse.ts';
+import type { RecordStore, StoredRecord } from '../common/record/store.ts';
+import { sleep } from '../common/runtime/run.ts';
+import { type SourceName, storedSubject, partitionOf } from '../common/wire/subjects.ts';
+import { streamInfo } from '../common/stream/stream.ts';
+import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../common/wire/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
 import type { ReceiverCounts } from './counts.ts';
 import type { RotateOptions } from './destination.ts';
@@ -37,7 +37,7 @@ import type { LostBytes } from './lost.ts';
 import type { OpenDestinations } from './open-destinations.ts';
 import type { Output } from './output.ts';
 import { Passing } from './passing.ts';
-import { type Delivery, Puller, type PullMemory } from './pull.ts';
+import { type Delivery, Puller, type PullMemory } from '../common/stream/pull.ts';
 import { isNoRoom } from './room.ts';
 import type { RoomWatch } from './room-watch.ts';
 import { cutHeldElsewhere } from './segments.ts';

@@ -1,8 +1,8 @@
 // Whose backlog passes here: hosts are told how far a receiver has come when much of theirs came, and not with every
 // line. Pure.
 
-import { HEADER, MAX_CHUNK_BYTES } from '../common/chunk.ts';
-import type { Delivery } from './pull.ts';
+import { HEADER, MAX_CHUNK_BYTES } from '../common/wire/chunk.ts';
+import type { Delivery } from '../common/stream/pull.ts';
 
 /** Source bytes after which a host is told: less than a shipper lets a backlog run ahead (shipper/backlog.ts). */
 const TOLD_BYTES = 512 * 1024;

@@ -4,9 +4,9 @@
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { sleep } from '../common/run.ts';
-import { sourceOf } from '../common/subjects.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { sleep } from '../common/runtime/run.ts';
+import { sourceOf } from '../common/wire/subjects.ts';
 import { lastFrameEnd } from './frame-file.ts';
 import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun } from './join.ts';
 import type { Known } from './known.ts';

@@ -1,6 +1,6 @@
 // What a receiver shows of itself to whoever watches it: the status that it answers with, and what it has counted.
 
-import type { ReceiverStatus } from '../common/daemon-status.ts';
+import type { ReceiverStatus } from '../common/fleet/daemon-status.ts';
 import type { ReceiverCounts } from './counts.ts';
 import type { ReceiverStats } from './writer.ts';
 

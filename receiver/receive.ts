@@ -3,26 +3,26 @@
 import path from 'node:path';
 import { getHeapStatistics } from 'node:v8';
 
-import { begin } from '../common/begin.ts';
-import { Bucket, isUnanswered } from '../common/bucket.ts';
-import { Changing } from '../common/changing.ts';
-import type { ReceiverStatus } from '../common/daemon-status.ts';
-import { isDiskFull, LogferryError, oneLine } from '../common/errors.ts';
-import { workIn } from '../common/files.ts';
-import { type Logger, Throttle } from '../common/log.ts';
-import { Registration } from '../common/members.ts';
-import { openLink, type ServerOptions } from '../common/nats.ts';
-import type { PartitionRecord } from '../common/record.ts';
-import { Bell, sleep, STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
-import { Shown } from '../common/shown.ts';
-import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream.ts';
+import { begin } from '../common/record/begin.ts';
+import { Bucket, isUnanswered } from '../common/nats/bucket.ts';
+import { Changing } from '../common/runtime/changing.ts';
+import type { ReceiverStatus } from '../common/fleet/daemon-status.ts';
+import { isDiskFull, LogferryError, oneLine } from '../common/runtime/errors.ts';
+import { workIn } from '../common/runtime/files.ts';
+import { type Logger, Throttle } from '../common/runtime/log.ts';
+import { Registration } from '../common/fleet/members.ts';
+import { openLink, type ServerOptions } from '../common/nats/connection.ts';
+import type { PartitionRecord } from '../common/record/record.ts';
+import { Bell, sleep, STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
+import { Shown } from '../common/runtime/shown.ts';
+import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream/stream.ts';
 import {
   membersBucket,
   partitionFilter,
   RECEIVER_INBOX,
   receiverKey,
   type Topology,
-} from '../common/topology.ts';
+} from '../common/wire/topology.ts';
 import { formatBytes } from '../common/text/units.ts';
 import { prepareOutput } from './access.ts';
 import type { RotateOptions } from './destination.ts';
@@ -34,7 +34,7 @@ import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
 import { Ownership, type Self } from './ownership.ts';
 import type { ReceiverContext } from './partition.ts';
-import { PullMemory } from './pull.ts';
+import { PullMemory } from '../common/stream/pull.ts';
 import type { ReceiverReading } from './reading.ts';
 import { refusePassedOver } from './replay-state.ts';
 import { RoomWatch } from './room-watch.ts';

@@ -4,8 +4,8 @@
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
-import { syncDirectory, unlinkIfThere, writeFileDurably } from '../common/files.ts';
+import { systemCode } from '../common/runtime/errors.ts';
+import { syncDirectory, unlinkIfThere, writeFileDurably } from '../common/runtime/files.ts';
 import { compactLines, encodeLine, type Ledger } from './ledger.ts';
 import { ledgerPath, ledgersIn, loadLedgerOutside } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';

@@ -7,8 +7,8 @@ import {
   MAX_TERMS,
   type PartitionRecord,
   type StreamPosition,
-} from '../common/record.ts';
-import { partitionOf, sourceOf } from '../common/subjects.ts';
+} from '../common/record/record.ts';
+import { partitionOf, sourceOf } from '../common/wire/subjects.ts';
 import { addKnown } from './known.ts';
 import { emptyLedger, type Ledger, type Run } from './ledger.ts';
 

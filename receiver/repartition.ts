@@ -2,16 +2,28 @@
 // their place, then the stream maps hosts to the new partitions. Killed at any moment, it is run again; until it is done,
 // whoever starts waits. Ledgers are cut anew by the receivers that have them (regroup.ts).
 
-import { LogferryError } from '../common/errors.ts';
-import { type Fleet, lookAtFleet } from '../common/fleet.ts';
-import type { Logger } from '../common/log.ts';
-import type { Link } from '../common/nats.ts';
-import { emptyRecord, type FileEntry, type PartitionRecord } from '../common/record.ts';
-import { type RecordSetResult, RecordStore, type StoredRecord } from '../common/record-store.ts';
-import { inParallel, sleep } from '../common/run.ts';
-import { announceChange, changePartitions, changingTo, streamInfo, topologyOf } from '../common/stream.ts';
-import { sourceOf } from '../common/subjects.ts';
-import { partitionKey, partitionOfKey, stagedKey, stagedOfKey, type Topology } from '../common/topology.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { type Fleet, lookAtFleet } from '../common/fleet/fleet.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { emptyRecord, type FileEntry, type PartitionRecord } from '../common/record/record.ts';
+import { type RecordSetResult, RecordStore, type StoredRecord } from '../common/record/store.ts';
+import { inParallel, sleep } from '../common/runtime/run.ts';
+import {
+  announceChange,
+  changePartitions,
+  changingTo,
+  streamInfo,
+  topologyOf,
+} from '../common/stream/stream.ts';
+import { sourceOf } from '../common/wire/subjects.ts';
+import {
+  partitionKey,
+  partitionOfKey,
+  stagedKey,
+  stagedOfKey,
+  type Topology,
+} from '../common/wire/topology.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { regroupRecords } from './regroup.ts';
 import { uncommittedIn } from './uncommitted.ts';

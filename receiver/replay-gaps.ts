@@ -1,15 +1,15 @@
 // What a replay does about bytes that are missing before a message: it waits for those that the stream holds elsewhere,
 // and passes over the others, each of which it notes. Writes nothing, and never changes a record.
 
-import { isStreamMissing, isUnanswered } from '../common/bucket.ts';
-import type { Chunk } from '../common/chunk.ts';
-import type { Link } from '../common/nats.ts';
-import type { FileEntry } from '../common/record.ts';
-import type { RecordStore } from '../common/record-store.ts';
-import { untilAnswered } from '../common/run.ts';
-import type { Selection } from '../common/selection.ts';
-import { fileKey, partitionOf, type SourceName } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
+import { isStreamMissing, isUnanswered } from '../common/nats/bucket.ts';
+import type { Chunk } from '../common/wire/chunk.ts';
+import type { Link } from '../common/nats/connection.ts';
+import type { FileEntry } from '../common/record/record.ts';
+import type { RecordStore } from '../common/record/store.ts';
+import { untilAnswered } from '../common/runtime/run.ts';
+import type { Selection } from '../common/fleet/selection.ts';
+import { fileKey, partitionOf, type SourceName } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
 import type { Coverage } from './coverage.ts';
 import type { Begin, Hole, ReplayState, Waiting } from './replay-state.ts';
 import { scanGeneration, type StreamRange } from './stream-range.ts';

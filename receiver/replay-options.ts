@@ -1,7 +1,7 @@
 // What a replay is asked for, what it tells while it runs, and what it says at the end.
 
-import type { Logger } from '../common/log.ts';
-import type { ServerOptions } from '../common/nats.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import type { ServerOptions } from '../common/nats/connection.ts';
 import type { RotateOptions } from './destination.ts';
 import type { ReplayTotals } from './replay-output.ts';
 import type { Asked, Begin, Dropped, Hole } from './replay-state.ts';

@@ -3,19 +3,25 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { type Logger, Throttle } from '../common/log.ts';
-import { commitRecord, emptyRecord, type PartitionRecord, takeRecord, termOf } from '../common/record.ts';
-import { inParallel } from '../common/run.ts';
-import { fileKey, parseStoredSubject, partitionOf, sourceOf } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { type Logger, Throttle } from '../common/runtime/log.ts';
+import {
+  commitRecord,
+  emptyRecord,
+  type PartitionRecord,
+  takeRecord,
+  termOf,
+} from '../common/record/record.ts';
+import { inParallel } from '../common/runtime/run.ts';
+import { fileKey, parseStoredSubject, partitionOf, sourceOf } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
 import { makeDurable } from './commit.ts';
 import type { RotateOptions } from './destination.ts';
 import { allRuns, claimsOf } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
 import { mostOpen, OpenDestinations } from './open-destinations.ts';
 import { ledgerOf, type Output } from './output.ts';
-import type { Delivery } from './pull.ts';
+import type { Delivery } from '../common/stream/pull.ts';
 import { noReceiverStats, type ReceiverStats, type Resolver, Writer } from './writer.ts';
 
 /** As a receiver's. */

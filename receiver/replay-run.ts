@@ -3,16 +3,16 @@
 
 import type { StreamInfo } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { workIn } from '../common/files.ts';
-import type { Link } from '../common/nats.ts';
-import { untilAnswered } from '../common/run.ts';
-import type { Selection } from '../common/selection.ts';
-import { streamInfo } from '../common/stream.ts';
-import { fileKey, parseStoredSubject } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
-import type { Delivery } from './pull.ts';
-import { readStream } from './read-stream.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { workIn } from '../common/runtime/files.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { untilAnswered } from '../common/runtime/run.ts';
+import type { Selection } from '../common/fleet/selection.ts';
+import { streamInfo } from '../common/stream/stream.ts';
+import { fileKey, parseStoredSubject } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
+import type { Delivery } from '../common/stream/pull.ts';
+import { readStream } from '../common/stream/read.ts';
 import type { Gaps } from './replay-gaps.ts';
 import type { ReplayOptions, ReplayReport } from './replay-options.ts';
 import type { ReplayOutput } from './replay-output.ts';

@@ -6,9 +6,9 @@ import path from 'node:path';
 
 import { z } from 'zod';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { readIfThere, writeFileDurably } from '../common/files.ts';
-import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { readIfThere, writeFileDurably } from '../common/runtime/files.ts';
+import { parseAs, parseJson, refuseNewer } from '../common/record/record.ts';
 import { ledgersIn } from './ledger-file.ts';
 import { STATE_DIRECTORY } from './names.ts';
 

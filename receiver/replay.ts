@@ -1,15 +1,15 @@
 // A replay from start to stop: a part of the stream is written into a directory of its own, by a receiver's rules.
 // Touches no consumer, record or member but to read; a directory that was begun is gone on with.
 
-import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError } from '../common/errors.ts';
-import { workIn } from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
-import { type Selection, selectionOf } from '../common/selection.ts';
-import { streamInfo, topologyOf } from '../common/stream.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { workIn } from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { RecordStore } from '../common/record/store.ts';
+import { STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
+import { type Selection, selectionOf } from '../common/fleet/selection.ts';
+import { streamInfo, topologyOf } from '../common/stream/stream.ts';
 import { prepareOutput } from './access.ts';
 import { closeOutput, ledgerOf, openOutput, type Output, recoverOutput } from './output.ts';
 import { ledgersIn } from './ledger-file.ts';

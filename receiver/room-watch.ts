@@ -5,10 +5,10 @@ import { randomBytes } from 'node:crypto';
 import { open, statfs } from 'node:fs/promises';
 import path from 'node:path';
 
-import { messageOf, systemCode } from '../common/errors.ts';
-import { unlinkIfThere } from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
-import { Bell, sleep } from '../common/run.ts';
+import { messageOf, systemCode } from '../common/runtime/errors.ts';
+import { unlinkIfThere } from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { Bell, sleep } from '../common/runtime/run.ts';
 import { formatBytes } from '../common/text/units.ts';
 import { STATE_DIRECTORY } from './names.ts';
 import { hasGained, isMeasurable, isNoRoom, overdueInMs, type Space } from './room.ts';

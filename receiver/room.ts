@@ -1,6 +1,6 @@
 // Whether a disk takes anything more, as errors and measures tell it. Pure: room-watch.ts writes and measures.
 
-import { hasSystemCode, isDiskFull } from '../common/errors.ts';
+import { hasSystemCode, isDiskFull } from '../common/runtime/errors.ts';
 
 /** What a disk says that takes nothing, however empty. */
 const SICK = ['EROFS', 'EIO'];

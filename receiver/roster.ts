@@ -3,10 +3,10 @@
 
 import { z } from 'zod';
 
-import type { Bucket } from '../common/bucket.ts';
-import { type Member, parseMember } from '../common/members.ts';
-import type { Link } from '../common/nats.ts';
-import { receiverKey } from '../common/topology.ts';
+import type { Bucket } from '../common/nats/bucket.ts';
+import { type Member, parseMember } from '../common/fleet/members.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { receiverKey } from '../common/wire/topology.ts';
 import type { Receiver } from './plan.ts';
 
 const statusSchema = z.object({

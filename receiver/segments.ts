@@ -5,9 +5,9 @@ import { type BigIntStats, constants } from 'node:fs';
 import { mkdir, open, readdir, rename, stat, truncate, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
-import { syncDirectory } from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
+import { systemCode } from '../common/runtime/errors.ts';
+import { syncDirectory } from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
 import { frameEndBehind, lastFrameEnd } from './frame-file.ts';
 import {
   activesOf,
@@ -20,7 +20,7 @@ import {
   listedBytes,
 } from './ledger.ts';
 import type { LedgerFile } from './ledger-file.ts';
-import type { PartitionRecord } from '../common/record.ts';
+import type { PartitionRecord } from '../common/record/record.ts';
 import { activeName, baseOfSegment, bySegmentTime, FORMATS, isSegmentOf, STATE_DIRECTORY } from './names.ts';
 
 /** Compressed copies of segments that are not in their place yet, each below a directory named by the original's inode. */

@@ -4,8 +4,8 @@
 import { promisify } from 'node:util';
 import { zstdCompress, zstdCompressSync } from 'node:zlib';
 
-import type { After } from '../common/chunk.ts';
-import { ZSTD_LEVEL } from '../common/zstd.ts';
+import type { After } from '../common/wire/chunk.ts';
+import { ZSTD_LEVEL } from '../common/wire/zstd.ts';
 import { isOneFrame } from './frames.ts';
 
 /** Source bytes [start, end) of one generation. */

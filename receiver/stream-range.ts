@@ -3,16 +3,16 @@
 
 import type { ConsumerConfig } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { parseChunk } from '../common/chunk.ts';
-import { LogferryError } from '../common/errors.ts';
-import type { Link } from '../common/nats.ts';
-import { untilAnswered } from '../common/run.ts';
-import type { Selection } from '../common/selection.ts';
-import { encodeToken, parseStoredSubject } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { parseChunk } from '../common/wire/chunk.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Link } from '../common/nats/connection.ts';
+import { untilAnswered } from '../common/runtime/run.ts';
+import type { Selection } from '../common/fleet/selection.ts';
+import { encodeToken, parseStoredSubject } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
 import { Coverage } from './coverage.ts';
-import { readStream } from './read-stream.ts';
+import { readStream } from '../common/stream/read.ts';
 
 /** Stream sequences, both included; empty when `last` is below `first`. */
 export interface StreamRange {

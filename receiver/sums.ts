@@ -1,7 +1,7 @@
 // The checksums of a run: CRC-32 of the bytes as they lie on disk, one for each stretch of it. Joined from those of its
 // lines without reading anything, so that a ledger can tell what was damaged since. Pure.
 
-import { combineCrc32 } from '../common/digest.ts';
+import { combineCrc32 } from '../common/wire/digest.ts';
 
 /** The stretch of a run that ends with source byte `end`, at `to` on disk; it begins where the one before ends. */
 export interface Sum {

@@ -1,12 +1,12 @@
 // What a stream holds that no record says is committed, by the last message of each generation. Never writes.
 
-import { parseChunk } from '../common/chunk.ts';
-import { LogferryError } from '../common/errors.ts';
-import type { Link } from '../common/nats.ts';
-import type { FileEntry } from '../common/record.ts';
-import { fileKey, parseStoredSubject } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
-import { readStream } from './read-stream.ts';
+import { parseChunk } from '../common/wire/chunk.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { Link } from '../common/nats/connection.ts';
+import type { FileEntry } from '../common/record/record.ts';
+import { fileKey, parseStoredSubject } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
+import { readStream } from '../common/stream/read.ts';
 
 /** Messages without their payloads. */
 const SCAN_BYTES = 1024 * 1024;

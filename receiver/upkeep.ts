@@ -3,10 +3,10 @@
 
 import path from 'node:path';
 
-import { isDiskFull, messageOf, systemCode } from '../common/errors.ts';
-import type { Logger } from '../common/log.ts';
-import type { PartitionRecord } from '../common/record.ts';
-import { type Bell, sleep } from '../common/run.ts';
+import { isDiskFull, messageOf, systemCode } from '../common/runtime/errors.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import type { PartitionRecord } from '../common/record/record.ts';
+import { type Bell, sleep } from '../common/runtime/run.ts';
 import { formatBytes } from '../common/text/units.ts';
 import { compressSegment, finishCopies } from './compress.ts';
 import { activesOf, encodingOf, hasFrames, listedBytes, staysWhole } from './ledger.ts';

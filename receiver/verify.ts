@@ -1,12 +1,12 @@
 // What a receiver answers when its central files are compared with their sources: what it holds, hashes of it, and
 // whether it is still what was written. The same for a directory that is read from outside. Never writes.
 
-import { LogferryError } from '../common/errors.ts';
-import { sleep } from '../common/run.ts';
-import type { Endpoint } from '../common/service.ts';
-import { fileKey } from '../common/subjects.ts';
-import { endpointSubject } from '../common/topology.ts';
-import { Turns } from '../common/turns.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { sleep } from '../common/runtime/run.ts';
+import type { Endpoint } from '../common/nats/service.ts';
+import { fileKey } from '../common/wire/subjects.ts';
+import { endpointSubject } from '../common/wire/topology.ts';
+import { Turns } from '../common/runtime/turns.ts';
 import {
   type CheckedStretches,
   type HashedBlocks,
@@ -15,7 +15,7 @@ import {
   readReceiverQuestion,
   type ReceiverQuestion,
   VERIFY_ENDPOINT,
-} from '../common/verify.ts';
+} from '../common/fleet/verify.ts';
 import { checkSums, isStillListed } from './check-sums.ts';
 import { hashBlocks } from './hash-blocks.ts';
 import { type Holdings, ledgerHoldings, listHeld } from './holdings.ts';

@@ -3,17 +3,17 @@
 
 import path from 'node:path';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { type Chunk, type DataChunk, HEADER, parseChunk } from '../common/chunk.ts';
-import { crc32, hex32 } from '../common/digest.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
-import type { Logger, Throttle } from '../common/log.ts';
-import { linesIn } from '../common/lines.ts';
-import { chunkDone, giveBack } from '../common/memory.ts';
-import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record.ts';
-import { fileKey, parseStoredSubject, type SourceName } from '../common/subjects.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { type Chunk, type DataChunk, HEADER, parseChunk } from '../common/wire/chunk.ts';
+import { crc32, hex32 } from '../common/wire/digest.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import type { Logger, Throttle } from '../common/runtime/log.ts';
+import { linesIn } from '../common/wire/lines.ts';
+import { chunkDone, giveBack } from '../common/runtime/memory.ts';
+import { type FileChange, offsetsBefore, type PartitionRecord } from '../common/record/record.ts';
+import { fileKey, parseStoredSubject, type SourceName } from '../common/wire/subjects.ts';
 import { accept, type Verdict } from './accept.ts';
-import { decode } from './decode.ts';
+import { decode } from '../common/wire/decode.ts';
 import { Destination, isPlaceTaken, type Place, type RotateOptions } from './destination.ts';
 import type { PartitionGenerations } from './generations.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from './ledger.ts';
@@ -21,7 +21,7 @@ import type { LedgerFile } from './ledger-file.ts';
 import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from './names.ts';
 import type { OpenDestinations } from './open-destinations.ts';
 import { type Piece, type Stored, storedFrames, storedPlain } from './stored.ts';
-import type { Delivery } from './pull.ts';
+import type { Delivery } from '../common/stream/pull.ts';
 import { dropUnlisted, statIfThere } from './segments.ts';
 
 /** Small chunks of one destination are joined up to about this before they are written; a large one is not copied. */

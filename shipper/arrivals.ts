@@ -1,6 +1,6 @@
 // Files of one path that were found and opened, and have no generation yet: nobody else may take them meanwhile.
 
-import { Bell } from '../common/run.ts';
+import { Bell } from '../common/runtime/run.ts';
 import type { ShipperContext } from './generation.ts';
 import type { Candidate } from './siblings.ts';
 

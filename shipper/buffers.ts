@@ -1,8 +1,8 @@
 // The memory that chunks take from being read until the stream has them: bounded over all files. Large ones are read
 // into a few buffers that are used again and again, because fresh ones cost page faults.
 
-import { TAIL_BYTES } from '../common/chunk.ts';
-import { Budget } from '../common/run.ts';
+import { TAIL_BYTES } from '../common/wire/chunk.ts';
+import { Budget } from '../common/runtime/run.ts';
 
 /** Memory on loan for one chunk. */
 export interface Slot {

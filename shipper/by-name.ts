@@ -1,7 +1,7 @@
 // Compressed files without the time of their original, as kubelet leaves them: which of them came and went between two
 // looks, and in which order, by the times in their names. What they cannot tell is never guessed, but named.
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import type { Found } from './discover.ts';
 import type { Beside } from './rotation-times.ts';
 import type { Candidate, Opened, Seen, Window } from './siblings.ts';

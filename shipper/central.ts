@@ -3,19 +3,19 @@
 
 import type { StreamInfo, StreamSourceInfo, StoredMsg } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { parseChunk } from '../common/chunk.ts';
-import { isSourceIn } from '../common/domain.ts';
-import { LogferryError } from '../common/errors.ts';
-import { headersOf } from '../common/headers.ts';
-import { lastMessageOf } from '../common/last-message.ts';
-import type { Logger } from '../common/log.ts';
-import type { Link } from '../common/nats.ts';
-import type { PartitionRecord, StreamPosition } from '../common/record.ts';
-import { RecordStore } from '../common/record-store.ts';
-import { streamInfo, topologyOf } from '../common/stream.ts';
-import { encodeToken, partitionOf, type SourceName, storedSubject } from '../common/subjects.ts';
-import type { Topology } from '../common/topology.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { parseChunk } from '../common/wire/chunk.ts';
+import { isSourceIn } from '../common/nats/domain.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { headersOf } from '../common/wire/headers.ts';
+import { lastMessageOf } from '../common/nats/last-message.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import type { Link } from '../common/nats/connection.ts';
+import type { PartitionRecord, StreamPosition } from '../common/record/record.ts';
+import { RecordStore } from '../common/record/store.ts';
+import { streamInfo, topologyOf } from '../common/stream/stream.ts';
+import { encodeToken, partitionOf, type SourceName, storedSubject } from '../common/wire/subjects.ts';
+import type { Topology } from '../common/wire/topology.ts';
 import { type Central, Forwarded } from './forwarded.ts';
 import type { CentralLook } from './repair.ts';
 

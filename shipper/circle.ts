@@ -3,8 +3,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
-import { isRotatedLog } from '../common/log-file.ts';
+import { systemCode } from '../common/runtime/errors.ts';
+import { isRotatedLog } from '../common/runtime/log-file.ts';
 import { foundOf } from './discover.ts';
 import { isSameFile, type FileStamp } from './identity.ts';
 

@@ -4,7 +4,7 @@
 import { lstat, opendir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { isForbidden, systemCode } from '../common/errors.ts';
+import { isForbidden, systemCode } from '../common/runtime/errors.ts';
 import { hasWildcard } from '../common/text/globs.ts';
 import { type Selection, excluderOf } from './expand.ts';
 import { baseOfGlob } from './watch.ts';

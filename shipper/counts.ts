@@ -1,7 +1,7 @@
 // What a shipper counts from its start on, over all its files: it outlives a lost name. Only ever grows, but for what is on
 // its way.
 
-import type { EndReason } from '../common/chunk.ts';
+import type { EndReason } from '../common/wire/chunk.ts';
 
 export interface ShipperCounts {
   /** Source bytes, and the chunks that they were in, that the stream acknowledged; what is shipped again counts again. */

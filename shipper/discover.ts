@@ -4,7 +4,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 import type { FileStamp } from './identity.ts';
 
 /** The clock, as births are told: in nanoseconds since 1970. */

@@ -4,7 +4,7 @@ import { lstatSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 import { hasWildcard, nameTest } from '../common/text/globs.ts';
 
 /**

@@ -2,7 +2,7 @@
 
 import { statfs } from 'node:fs/promises';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 import type { Found } from './discover.ts';
 
 /** By the type that statfs(2) gives, from linux/magic.h and the file systems' own headers. */

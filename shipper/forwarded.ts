@@ -1,7 +1,7 @@
 // How far the receivers have come, told in the sequences of an edge's own stream (docs/edge.md). The record speaks of the
 // central stream; what was seen there of this host says which local sequence a central one is. Pure.
 
-import type { StreamPosition } from '../common/record.ts';
+import type { StreamPosition } from '../common/record/record.ts';
 
 /** A message of this host in the central stream, and the sequence that it has in the local one. */
 interface Sighting {

@@ -5,13 +5,13 @@ import type { FileHandle } from 'node:fs/promises';
 
 import { headers } from '@nats-io/transport-node';
 
-import { isUnanswered, isWrongSequence } from '../common/bucket.ts';
-import { type Chunk, chunkHeaders, type EndReason, TAIL_BYTES } from '../common/chunk.ts';
-import { LogferryError, messageOf } from '../common/errors.ts';
-import type { Logger, Throttle } from '../common/log.ts';
-import { chunkDone } from '../common/memory.ts';
-import { Bell, sleep, untilAnswered } from '../common/run.ts';
-import { publishSubject } from '../common/subjects.ts';
+import { isUnanswered, isWrongSequence } from '../common/nats/bucket.ts';
+import { type Chunk, chunkHeaders, type EndReason, TAIL_BYTES } from '../common/wire/chunk.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
+import type { Logger, Throttle } from '../common/runtime/log.ts';
+import { chunkDone } from '../common/runtime/memory.ts';
+import { Bell, sleep, untilAnswered } from '../common/runtime/run.ts';
+import { publishSubject } from '../common/wire/subjects.ts';
 import type { Backlog } from './backlog.ts';
 import type { Buffers, Slot } from './buffers.ts';
 import type { ShipperCounts } from './counts.ts';

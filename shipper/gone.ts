@@ -1,7 +1,7 @@
 // Bytes of a generation that are in no file on the host any more: whether to wait for a receiver that has them, and what
 // of them was not reported yet. Pure: the time comes as an argument.
 
-import { type ByteRange, joinRanges, withoutRanges } from '../common/ranges.ts';
+import { type ByteRange, joinRanges, withoutRanges } from '../common/wire/ranges.ts';
 
 /**
  * What was committed once is on a receiver's disk, though the broker may have lost the record that says so. For so long

@@ -4,18 +4,29 @@
 import type { StreamInfo } from '@nats-io/jetstream';
 import { z } from 'zod';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { type Chunk, parseChunk } from '../common/chunk.ts';
-import { crc32 } from '../common/digest.ts';
-import { LogferryError } from '../common/errors.ts';
-import { headersOf } from '../common/headers.ts';
-import { lastMessageOf } from '../common/last-message.ts';
-import type { Link } from '../common/nats.ts';
-import { type FileEntry, parseJson, type PartitionRecord, type StreamPosition } from '../common/record.ts';
-import type { RecordStore } from '../common/record-store.ts';
-import { encodeToken, fileKey, parseStoredSubject, partitionOf, storedSubject } from '../common/subjects.ts';
-import { streamInfo } from '../common/stream.ts';
-import { committedSubject, receivedSubject, type Topology } from '../common/topology.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { type Chunk, parseChunk } from '../common/wire/chunk.ts';
+import { crc32 } from '../common/wire/digest.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { headersOf } from '../common/wire/headers.ts';
+import { lastMessageOf } from '../common/nats/last-message.ts';
+import type { Link } from '../common/nats/connection.ts';
+import {
+  type FileEntry,
+  parseJson,
+  type PartitionRecord,
+  type StreamPosition,
+} from '../common/record/record.ts';
+import type { RecordStore } from '../common/record/store.ts';
+import {
+  encodeToken,
+  fileKey,
+  parseStoredSubject,
+  partitionOf,
+  storedSubject,
+} from '../common/wire/subjects.ts';
+import { streamInfo } from '../common/stream/stream.ts';
+import { committedSubject, receivedSubject, type Topology } from '../common/wire/topology.ts';
 import { CentralSide } from './central.ts';
 import { splitFileId } from './identity.ts';
 import type { StreamExtent } from './progress.ts';

@@ -1,6 +1,6 @@
 // What names one generation of a file, and which names a rotation gives. Pure.
 
-import { shortHash } from '../common/digest.ts';
+import { shortHash } from '../common/wire/digest.ts';
 
 /** What the file system says of a file that stays when it is renamed. `birth` is '0' where it keeps none. */
 export interface FileStamp {

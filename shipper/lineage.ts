@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { After } from '../common/chunk.ts';
+import type { After } from '../common/wire/chunk.ts';
 import type { Generation, ShipperContext } from './generation.ts';
 import { baseOf, type FileStamp, isSameFile, splitFileId } from './identity.ts';
 import type { GenerationState } from './state.ts';

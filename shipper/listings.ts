@@ -3,7 +3,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { isForbidden, systemCode } from '../common/errors.ts';
+import { isForbidden, systemCode } from '../common/runtime/errors.ts';
 
 interface Reading {
   readonly names: Promise<readonly string[]>;

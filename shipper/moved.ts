@@ -4,7 +4,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 import { type Found, inspect } from './discover.ts';
 import { type FileStamp, isRotationOf } from './identity.ts';
 import { keyOf } from './known-files.ts';

@@ -3,7 +3,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-import { isForbidden, systemCode } from '../common/errors.ts';
+import { isForbidden, systemCode } from '../common/runtime/errors.ts';
 
 /** More subdirectories than this are not looked through. */
 const MOST = 64;

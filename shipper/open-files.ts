@@ -3,8 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 
-import { systemCode } from '../common/errors.ts';
-import { sleep } from '../common/run.ts';
+import { systemCode } from '../common/runtime/errors.ts';
+import { sleep } from '../common/runtime/run.ts';
 
 /** A file that is open, and may be closed for a while. */
 export interface OpenFile {

@@ -1,9 +1,9 @@
 // What a shipper is told, and what it tells.
 
-import type { Changing } from '../common/changing.ts';
-import type { Logger } from '../common/log.ts';
-import type { ServerOptions } from '../common/nats.ts';
-import type { Shown } from '../common/shown.ts';
+import type { Changing } from '../common/runtime/changing.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import type { ServerOptions } from '../common/nats/connection.ts';
+import type { Shown } from '../common/runtime/shown.ts';
 import type { ShipperReading } from './reading.ts';
 
 /** Some globs, and what holds for the files that they match. */

@@ -1,6 +1,6 @@
 // --max-rate: a share of the bytes a second for all files together. It may change meanwhile.
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 
 /** At most so many bytes a second (undefined: no limit), with at most a second's worth at once. */
 export class Pace {

@@ -4,8 +4,8 @@
 import type { TransformOptions } from 'node:stream';
 import { constants, createZstdCompress, type ZstdCompress, type ZstdOptions } from 'node:zlib';
 
-import { Budget } from '../common/run.ts';
-import { ZSTD_LEVEL } from '../common/zstd.ts';
+import { Budget } from '../common/runtime/run.ts';
+import { ZSTD_LEVEL } from '../common/wire/zstd.ts';
 
 /** As many as the threads that Node keeps for this. */
 const AT_ONCE = 4;

@@ -1,6 +1,6 @@
 // What a shipper shows of itself to whoever watches it: the status that it answers with, and what it has counted.
 
-import type { ShipperStatus } from '../common/daemon-status.ts';
+import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import type { ShipperCounts } from './counts.ts';
 
 export interface ShipperReading {

@@ -2,10 +2,10 @@
 
 import { hostname } from 'node:os';
 
-import { SHIPPER_SERVICE, type ShipperStatus, STATUS_ENDPOINT } from '../common/daemon-status.ts';
-import { type Endpoint, serve } from '../common/service.ts';
-import { endpointSubject } from '../common/topology.ts';
-import { packageVersion } from '../common/version.ts';
+import { SHIPPER_SERVICE, type ShipperStatus, STATUS_ENDPOINT } from '../common/fleet/daemon-status.ts';
+import { type Endpoint, serve } from '../common/nats/service.ts';
+import { endpointSubject } from '../common/wire/topology.ts';
+import { packageVersion } from '../common/runtime/version.ts';
 import type { Host } from './host.ts';
 
 /** Asked by several at once, it is computed once. */

@@ -5,15 +5,15 @@ import { isDeepStrictEqual } from 'node:util';
 
 import type { FSWatcher } from 'chokidar';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { Throttle } from '../common/log.ts';
-import type { Registration } from '../common/members.ts';
-import type { Loop, Pulse } from '../common/pulse.ts';
-import { Bell, sleep, untilAnswered } from '../common/run.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { Throttle } from '../common/runtime/log.ts';
+import type { Registration } from '../common/fleet/members.ts';
+import type { Loop, Pulse } from '../common/runtime/pulse.ts';
+import { Bell, sleep, untilAnswered } from '../common/runtime/run.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { Backlog } from './backlog.ts';
-import type { ShipperStatus } from '../common/daemon-status.ts';
+import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { Buffers } from './buffers.ts';
 import { lookNow } from './discover.ts';
 import { FileSystems, isRemotePath } from './file-systems.ts';

@@ -1,15 +1,15 @@
 // A shipper from start to stop: the state, the connection, the host's name.
 
-import { begin } from '../common/begin.ts';
-import { Bucket, isUnanswered } from '../common/bucket.ts';
-import { edgeDomain, inDomain } from '../common/domain.ts';
-import { LogferryError } from '../common/errors.ts';
-import { Registration } from '../common/members.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { MANY_WAIT_MS } from '../common/reconnect.ts';
-import { STOP_ANSWERS_MS, untilAnswered } from '../common/run.ts';
-import { Shown } from '../common/shown.ts';
-import { membersBucket, shipperInbox, shipperKey } from '../common/topology.ts';
+import { begin } from '../common/record/begin.ts';
+import { Bucket, isUnanswered } from '../common/nats/bucket.ts';
+import { edgeDomain, inDomain } from '../common/nats/domain.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { Registration } from '../common/fleet/members.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { MANY_WAIT_MS } from '../common/nats/reconnect.ts';
+import { STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
+import { Shown } from '../common/runtime/shown.ts';
+import { membersBucket, shipperInbox, shipperKey } from '../common/wire/topology.ts';
 import { CentralSide } from './central.ts';
 import { noShipperCounts } from './counts.ts';
 import { Host } from './host.ts';

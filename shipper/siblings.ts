@@ -6,9 +6,9 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readlink } from 'node:fs/promises';
 import path from 'node:path';
 
-import { isForbidden, LogferryError, systemCode } from '../common/errors.ts';
-import { readFully } from '../common/files.ts';
-import { sleep } from '../common/run.ts';
+import { isForbidden, LogferryError, systemCode } from '../common/runtime/errors.ts';
+import { readFully } from '../common/runtime/files.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { type Placed, placeByName, type Shipped } from './by-name.ts';
 import { type Found, foundOf, linksFrom, look, msOf } from './discover.ts';
 import {

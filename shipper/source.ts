@@ -3,8 +3,8 @@
 
 import type { FileHandle } from 'node:fs/promises';
 
-import { isForbidden, LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { Bell, sleep } from '../common/run.ts';
+import { isForbidden, LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { Bell, sleep } from '../common/runtime/run.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Found, nanosOf, now } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';

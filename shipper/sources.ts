@@ -4,8 +4,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError, oneLine, systemCode } from '../common/errors.ts';
-import { inParallel, sleep } from '../common/run.ts';
+import { LogferryError, oneLine, systemCode } from '../common/runtime/errors.ts';
+import { inParallel, sleep } from '../common/runtime/run.ts';
 import { formatDuration } from '../common/text/units.ts';
 import { closedDirectories } from './closed.ts';
 import { Circle } from './circle.ts';

@@ -1,8 +1,8 @@
 // Standard input as a source: the segments of the spool are its generations, in order. What is committed of a finished
 // one is deleted. Which file is which needs no looking: its name says it.
 
-import { LogferryError, messageOf, oneLine } from '../common/errors.ts';
-import { sleep } from '../common/run.ts';
+import { LogferryError, messageOf, oneLine } from '../common/runtime/errors.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { foundOf } from './discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from './generation.ts';
 import { headOf } from './identity.ts';

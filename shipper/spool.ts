@@ -8,12 +8,12 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
-import { shortHash } from '../common/digest.ts';
-import { messageOf, systemCode } from '../common/errors.ts';
-import { ensureDirectory, syncDirectory, unlinkIfThere } from '../common/files.ts';
-import { type Logger, Throttle } from '../common/log.ts';
-import { Bell, until } from '../common/run.ts';
-import { decodeToken, encodeToken } from '../common/subjects.ts';
+import { shortHash } from '../common/wire/digest.ts';
+import { messageOf, systemCode } from '../common/runtime/errors.ts';
+import { ensureDirectory, syncDirectory, unlinkIfThere } from '../common/runtime/files.ts';
+import { type Logger, Throttle } from '../common/runtime/log.ts';
+import { Bell, until } from '../common/runtime/run.ts';
+import { decodeToken, encodeToken } from '../common/wire/subjects.ts';
 import { formatBytes } from '../common/text/units.ts';
 
 const sync = promisify(fsync);

@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import { z } from 'zod';
 
-import { LogferryError, messageOf } from '../common/errors.ts';
+import { LogferryError, messageOf } from '../common/runtime/errors.ts';
 import {
   ensureDirectory,
   lockDirectory,
@@ -15,10 +15,10 @@ import {
   setAside,
   workIn,
   writeFileDurably,
-} from '../common/files.ts';
-import type { Logger } from '../common/log.ts';
-import { parseAs, parseJson, refuseNewer } from '../common/record.ts';
-import { sleep } from '../common/run.ts';
+} from '../common/runtime/files.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { parseAs, parseJson, refuseNewer } from '../common/record/record.ts';
+import { sleep } from '../common/runtime/run.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;

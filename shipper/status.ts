@@ -6,7 +6,7 @@ import {
   MAX_STATUS_BYTES,
   MAX_WORST_FILES,
   type ShipperStatus,
-} from '../common/daemon-status.ts';
+} from '../common/fleet/daemon-status.ts';
 import type { FileProgress } from './options.ts';
 
 /** Room for everything but the files. */

@@ -5,11 +5,11 @@ import { fstatSync, readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { zstdCompressSync } from 'node:zlib';
 
-import { TAIL_BYTES } from '../common/chunk.ts';
-import { crc32, tailOf } from '../common/digest.ts';
-import { readFully } from '../common/files.ts';
-import { linesIn } from '../common/lines.ts';
-import { ZSTD_LEVEL } from '../common/zstd.ts';
+import { TAIL_BYTES } from '../common/wire/chunk.ts';
+import { crc32, tailOf } from '../common/wire/digest.ts';
+import { readFully } from '../common/runtime/files.ts';
+import { linesIn } from '../common/wire/lines.ts';
+import { ZSTD_LEVEL } from '../common/wire/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from './identity.ts';

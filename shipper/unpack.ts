@@ -6,7 +6,7 @@ import path from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
 
-import { systemCode } from '../common/errors.ts';
+import { systemCode } from '../common/runtime/errors.ts';
 import { HEAD_BYTES } from './identity.ts';
 
 export type Packing = 'gzip' | 'zstd';

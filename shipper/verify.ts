@@ -4,11 +4,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 
-import { LogferryError, messageOf, systemCode } from '../common/errors.ts';
-import { readFully } from '../common/files.ts';
-import type { Endpoint } from '../common/service.ts';
-import { endpointSubject } from '../common/topology.ts';
-import { Turns } from '../common/turns.ts';
+import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { readFully } from '../common/runtime/files.ts';
+import type { Endpoint } from '../common/nats/service.ts';
+import { endpointSubject } from '../common/wire/topology.ts';
+import { Turns } from '../common/runtime/turns.ts';
 import {
   beginBlock,
   blocksIn,
@@ -17,7 +17,7 @@ import {
   type ShipperAnswer,
   type ShipperQuestion,
   VERIFY_ENDPOINT,
-} from '../common/verify.ts';
+} from '../common/fleet/verify.ts';
 import { headMatches } from './identity.ts';
 import type { AnySource, Kept } from './sources.ts';
 import { firstBytes, standsBefore } from './tailer.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 
 import { type FSWatcher, watch } from 'chokidar';
 
-import { messageOf, systemCode } from '../common/errors.ts';
+import { messageOf, systemCode } from '../common/runtime/errors.ts';
 
 export interface WatchOptions {
   readonly globs: readonly string[];

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import type { After, Chunk } from '../common/chunk.ts';
+import type { After, Chunk } from '../common/wire/chunk.ts';
 import { accept } from '../receiver/accept.ts';
 
 const SIZE = 60;

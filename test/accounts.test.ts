@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { connect, errors } from '@nats-io/transport-node';
 
 import type { HostRow, Status } from '../cli/status-types.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { deployed } from './deployed.ts';
 import { assertShared, type Daemon, STORE, World, Written } from './harness.ts';
 import { printPermissions } from './own-accounts.ts';

@@ -6,9 +6,9 @@ import { statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { HEADER } from '../common/chunk.ts';
-import { until } from '../common/run.ts';
-import { parseStoredSubject } from '../common/subjects.ts';
+import { HEADER } from '../common/wire/chunk.ts';
+import { until } from '../common/runtime/run.ts';
+import { parseStoredSubject } from '../common/wire/subjects.ts';
 import { Passing } from '../receiver/passing.ts';
 import { Backlog } from '../shipper/backlog.ts';
 import { central, centralFiles, random, World, Writer, Written } from './harness.ts';

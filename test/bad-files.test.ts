@@ -8,7 +8,7 @@ import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, type Daemon, type Identity, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { ended, fails, stops, warns } from './said.ts';

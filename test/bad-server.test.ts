@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, Daemon, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, logs, messages, stops, warns } from './said.ts';

@@ -10,7 +10,7 @@ import { describe, test } from 'node:test';
 
 import { z } from 'zod';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { openIfThere } from '../shipper/siblings.ts';
 import type { Daemon } from './harness.ts';
 import { type Machine, Shared } from './machine.ts';

@@ -8,9 +8,9 @@ import { describe, test } from 'node:test';
 
 import { jetstream } from '@nats-io/jetstream';
 
-import { sleep, until } from '../common/run.ts';
-import { partitionOf } from '../common/subjects.ts';
-import { partitionKey } from '../common/topology.ts';
+import { sleep, until } from '../common/runtime/run.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
+import { partitionKey } from '../common/wire/topology.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { assertClear, fails, messages, stops, warns } from './said.ts';

@@ -6,7 +6,7 @@ import { readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import {
   assertLost,
   assertNoErrors,

@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 
-import { HEADER } from '../common/chunk.ts';
-import { sleep, until } from '../common/run.ts';
-import { parseStoredSubject, partitionOf } from '../common/subjects.ts';
-import { subjectTransform } from '../common/topology.ts';
+import { HEADER } from '../common/wire/chunk.ts';
+import { sleep, until } from '../common/runtime/run.ts';
+import { parseStoredSubject, partitionOf } from '../common/wire/subjects.ts';
+import { subjectTransform } from '../common/wire/topology.ts';
 import { assertLost, assertNoErrors, lostIn, newest, stateOf, STREAM } from './broker.ts';
 import {
   assertIdentical,

@@ -4,7 +4,7 @@
 import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import {
   ALL,
   assertLost,

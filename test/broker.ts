@@ -14,8 +14,8 @@ import {
 import { connect } from '@nats-io/transport-node';
 import { z } from 'zod';
 
-import { isStreamMissing } from '../common/bucket.ts';
-import { until } from '../common/run.ts';
+import { isStreamMissing } from '../common/nats/bucket.ts';
+import { until } from '../common/runtime/run.ts';
 import type { Daemon, World } from './harness.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';
 

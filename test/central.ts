@@ -6,9 +6,9 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 
-import { crc32, hex32 } from '../common/digest.ts';
-import { silentLogger } from '../common/log.ts';
-import { fileKey } from '../common/subjects.ts';
+import { crc32, hex32 } from '../common/wire/digest.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { fileKey } from '../common/wire/subjects.ts';
 import { openLines, type RunLine } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';
 import {

@@ -6,9 +6,9 @@ import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
-import { partitionOf } from '../common/subjects.ts';
-import { partitionKey } from '../common/topology.ts';
+import { sleep, until } from '../common/runtime/run.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
+import { partitionKey } from '../common/wire/topology.ts';
 import { assertIdentical, baseSeed, random, World, Writer, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { Proxy } from './proxy.ts';

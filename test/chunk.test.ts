@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { type Chunk, chunkHeaders, HEADER, MAX_CHUNK_BYTES, parseChunk } from '../common/chunk.ts';
-import { LogferryError } from '../common/errors.ts';
+import { type Chunk, chunkHeaders, HEADER, MAX_CHUNK_BYTES, parseChunk } from '../common/wire/chunk.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 
 const offset = fc.oneof(fc.nat(1000), fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER - MAX_CHUNK_BYTES }));
 const length = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: MAX_CHUNK_BYTES }));

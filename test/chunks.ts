@@ -6,10 +6,10 @@ import path from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 
-import { type After, type Chunk, chunkHeaders } from '../common/chunk.ts';
-import { crc32, tailOf } from '../common/digest.ts';
-import { readIfThere } from '../common/files.ts';
-import { publishSubject, sourceOf, type SourceName } from '../common/subjects.ts';
+import { type After, type Chunk, chunkHeaders } from '../common/wire/chunk.ts';
+import { crc32, tailOf } from '../common/wire/digest.ts';
+import { readIfThere } from '../common/runtime/files.ts';
+import { publishSubject, sourceOf, type SourceName } from '../common/wire/subjects.ts';
 import type { Hole } from '../receiver/join.ts';
 import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
 import type { Daemon, World } from './harness.ts';

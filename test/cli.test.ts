@@ -12,7 +12,7 @@ import { test, type TestContext } from 'node:test';
 import { excludeOutput } from '../cli/own-output.ts';
 import { progressText } from '../cli/progress-line.ts';
 import { startNatsServer } from '../common/nats-server.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { WAIT_MS } from './patience.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');

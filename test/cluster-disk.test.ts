@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { ClusterWorld } from './cluster-world.ts';
 import { storeOf } from './cluster.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

@@ -10,7 +10,7 @@ import { connect } from '@nats-io/transport-node';
 
 import { freePort } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { Daemon } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { ended, fails } from './said.ts';

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { type JetStreamManager, JetStreamApiError, type StreamInfo } from '@nats-io/jetstream';
 
-import { isStreamMissing, isUnanswered } from '../common/bucket.ts';
+import { isStreamMissing, isUnanswered } from '../common/nats/bucket.ts';
 import { answered, ClusterWorld } from './cluster-world.ts';
 import { TEST_MS } from './patience.ts';
 import { messages } from './said.ts';

@@ -2,7 +2,7 @@
 
 import { test } from 'node:test';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { baseSeed } from './harness.ts';
 import { ClusterWorld } from './cluster-world.ts';
 import { TEST_MS } from './patience.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { Cluster } from './cluster.ts';
 import { World } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

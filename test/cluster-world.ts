@@ -3,9 +3,9 @@
 
 import assert from 'node:assert/strict';
 
-import { isUnanswered } from '../common/bucket.ts';
-import { until, untilAnswered } from '../common/run.ts';
-import { partitionOf } from '../common/subjects.ts';
+import { isUnanswered } from '../common/nats/bucket.ts';
+import { until, untilAnswered } from '../common/runtime/run.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
 import { Cluster } from './cluster.ts';
 import { assertIdentical, baseSeed, type Daemon, random, runIn, World, Writer, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 
 import { jetstream } from '@nats-io/jetstream';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { answered, ClusterWorld } from './cluster-world.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { warns } from './said.ts';

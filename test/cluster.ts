@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { CLUSTER_READY_MS, clusterConfigs } from '../bench/nats-cluster.ts';
 import { freePort, isFree } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';
 
 const SERVERS = [0, 1, 2] as const;

@@ -10,9 +10,9 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import pino from 'pino';
 
-import { silentLogger } from '../common/log.ts';
-import { emptyRecord, pushHolder } from '../common/record.ts';
-import { fileKey, partitionOf } from '../common/subjects.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { emptyRecord, pushHolder } from '../common/record/record.ts';
+import { fileKey, partitionOf } from '../common/wire/subjects.ts';
 import { compressSegment, type Job, listCopy, placeCopy, writeCopy } from '../receiver/compress.ts';
 import { claimsOf, type Ledger } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';

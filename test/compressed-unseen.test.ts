@@ -17,7 +17,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { central, type Daemon, World } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { messages } from './said.ts';

@@ -6,7 +6,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { central, type Daemon, World, Written } from './harness.ts';
 import { Machine, Shared } from './machine.ts';
 import { WAIT_MS } from './patience.ts';

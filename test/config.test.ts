@@ -19,7 +19,7 @@ import { substitute } from '../cli/config-text.ts';
 import { addFlags, commandLineOf, type CommandLine } from '../cli/flag.ts';
 import { receiveFlags } from '../cli/receive-flags.ts';
 import { shipFlags } from '../cli/ship-flags.ts';
-import { LogferryError, oneLine } from '../common/errors.ts';
+import { LogferryError, oneLine } from '../common/runtime/errors.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'logferry-config-'));
 after(() => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 

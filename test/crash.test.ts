@@ -2,7 +2,7 @@
 
 import { test } from 'node:test';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { assertIdentical, baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
 import { TEST_MS } from './patience.ts';
 

@@ -7,9 +7,9 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
 import { simulateShippers } from '../bench/simulated-shippers.ts';
-import { silentLogger } from '../common/log.ts';
-import { openLink } from '../common/nats.ts';
-import { until } from '../common/run.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { until } from '../common/runtime/run.ts';
 import { Browser, findChromium } from './browser.ts';
 import { startDashboard } from './dashboard-world.ts';
 import { InProcessShipper, World, Written } from './harness.ts';

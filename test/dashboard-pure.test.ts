@@ -13,7 +13,7 @@ import { joined, readPage } from '../cli/dashboard/page.ts';
 import { readTailQuery } from '../cli/dashboard/tail-query.ts';
 import { badnessOf, viewOf } from '../cli/dashboard/view.ts';
 import type { HostRow, Status } from '../cli/status-types.ts';
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 
 const usage = (error: unknown): boolean => error instanceof LogferryError && error.code === 'usage';
 

@@ -5,8 +5,8 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { until } from '../common/run.ts';
-import { partitionOf } from '../common/subjects.ts';
+import { until } from '../common/runtime/run.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
 import { central, type Daemon, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 

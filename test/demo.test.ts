@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { centralFiles } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 

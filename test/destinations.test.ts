@@ -6,9 +6,9 @@ import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 
 import { contentOf, SimulatedHosts } from '../bench/simulated-hosts.ts';
-import { silentLogger } from '../common/log.ts';
-import { openLink } from '../common/nats.ts';
-import { sleep, until } from '../common/run.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { bytesIn, central, type Daemon, World } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 

@@ -7,9 +7,9 @@ import { cp, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 
-import { systemCode } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { sleep, until } from '../common/run.ts';
+import { systemCode } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { claimsOf, type RunLine } from '../receiver/ledger.ts';
 import { LedgerFile, ledgerPath, loadLedger } from '../receiver/ledger-file.ts';
 import { scratch } from './central.ts';

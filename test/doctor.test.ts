@@ -11,7 +11,7 @@ import { describe, test } from 'node:test';
 
 import { startNatsServer } from '../common/nats-server.ts';
 import { freePort } from '../common/nats-server-port.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { Authority, hasOpenssl } from './certificates.ts';
 import { assertIdentical, type Identity, World, Written } from './harness.ts';
 import { ownAccounts, printPermissions } from './own-accounts.ts';

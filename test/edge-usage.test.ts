@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import type { HostRow, Status } from '../cli/status-types.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { Edge, run, withHub } from './edge-world.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

@@ -8,7 +8,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 import { freePort, isFree } from '../common/nats-server-port.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { deployed } from './deployed.ts';
 import { STORE, World } from './harness.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';

@@ -6,7 +6,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { Edge, type HubWorld, run, withHub } from './edge-world.ts';
 import {
   assertIdentical,

@@ -6,7 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertShared, type Daemon, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { ended, stops } from './said.ts';

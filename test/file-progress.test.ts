@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { isRemotePath, isRemoteType } from '../shipper/file-systems.ts';
 import { descriptorLimit } from '../shipper/open-files.ts';
 import type { FileProgress } from '../shipper/options.ts';

@@ -7,9 +7,9 @@ import { test } from 'node:test';
 
 import { pino } from 'pino';
 
-import { silentLogger } from '../common/log.ts';
-import { emptyRecord, pushHolder, type FileEntry, type PartitionRecord } from '../common/record.ts';
-import { fileKey } from '../common/subjects.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { emptyRecord, pushHolder, type FileEntry, type PartitionRecord } from '../common/record/record.ts';
+import { fileKey } from '../common/wire/subjects.ts';
 import { activesOf, listedBytes } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';
 import { destinationOf } from '../receiver/names.ts';

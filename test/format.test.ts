@@ -10,9 +10,9 @@ import { constants, crc32, zstdCompressSync } from 'node:zlib';
 
 import { headers } from '@nats-io/transport-node';
 
-import { tailOf } from '../common/digest.ts';
-import { until } from '../common/run.ts';
-import { publishSubject } from '../common/subjects.ts';
+import { tailOf } from '../common/wire/digest.ts';
+import { until } from '../common/runtime/run.ts';
+import { publishSubject } from '../common/wire/subjects.ts';
 import { framesIn } from '../receiver/frame-file.ts';
 import { assertIdentical, assertShared, central, centralFiles, unzstd, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

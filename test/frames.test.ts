@@ -9,7 +9,7 @@ import { constants, zstdCompressSync } from 'node:zlib';
 
 import fc from 'fast-check';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { type Frame, frameEndBehind, framesIn, lastFrameEnd } from '../receiver/frame-file.ts';
 import { isOneFrame } from '../receiver/frames.ts';
 import type { Run } from '../receiver/ledger.ts';

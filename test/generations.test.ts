@@ -5,10 +5,10 @@ import { describe, test, type TestContext } from 'node:test';
 
 import fc from 'fast-check';
 
-import { crc32, hex32, tailOf } from '../common/digest.ts';
-import { silentLogger, Throttle } from '../common/log.ts';
-import { emptyRecord } from '../common/record.ts';
-import { storedSubject } from '../common/subjects.ts';
+import { crc32, hex32, tailOf } from '../common/wire/digest.ts';
+import { silentLogger, Throttle } from '../common/runtime/log.ts';
+import { emptyRecord } from '../common/record/record.ts';
+import { storedSubject } from '../common/wire/subjects.ts';
 import { Generations, mostGenerations, PartitionGenerations } from '../receiver/generations.ts';
 import { OpenDestinations } from '../receiver/open-destinations.ts';
 import { noReceiverStats, Writer, type WriterOptions } from '../receiver/writer.ts';

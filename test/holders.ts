@@ -8,7 +8,7 @@ import {
   type FileEntry,
   type Holder,
   type PartitionRecord,
-} from '../common/record.ts';
+} from '../common/record/record.ts';
 import { allRuns, type Ledger } from '../receiver/ledger.ts';
 
 export const HERE = 'here';

@@ -11,9 +11,9 @@ import { crc32, zstdCompressSync } from 'node:zlib';
 
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 
-import { tailOf } from '../common/digest.ts';
-import { until } from '../common/run.ts';
-import { encodeToken, partitionOf, publishSubject } from '../common/subjects.ts';
+import { tailOf } from '../common/wire/digest.ts';
+import { until } from '../common/runtime/run.ts';
+import { encodeToken, partitionOf, publishSubject } from '../common/wire/subjects.ts';
 import { destinationOf, flatDestinationOf } from '../receiver/names.ts';
 import { assertIdentical, central, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { central, type Daemon, World } from './harness.ts';
 import { MANIFESTS, PodLog } from './kubernetes.ts';
 import { WAIT_MS } from './patience.ts';

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { LogferryError } from '../common/errors.ts';
-import { emptyRecord, mergeRecord, offsetsBefore } from '../common/record.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { emptyRecord, mergeRecord, offsetsBefore } from '../common/record/record.ts';
 import {
   allRuns,
   applyLine,

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { silentLogger } from '../common/log.ts';
-import { openLink } from '../common/nats.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { openLink } from '../common/nats/connection.ts';
 import { World } from './harness.ts';
 
 const REQUESTS = 100_000;

@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { isRotatedLog, LogFile } from '../common/log-file.ts';
-import { until } from '../common/run.ts';
+import { isRotatedLog, LogFile } from '../common/runtime/log-file.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { ended } from './said.ts';

@@ -6,7 +6,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { central, type Daemon, World } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, stops } from './said.ts';

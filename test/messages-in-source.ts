@@ -10,14 +10,14 @@ export interface Message {
 }
 
 export interface SourceMessage extends Message {
-  /** `common/nats.ts` */
+  /** `common/nats/connection.ts` */
   readonly file: string;
 }
 
 /** What logs for others: a call of it is a message, and its own `log.warn(text)` is none. */
 const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
-  'common/stream.ts': ['say'],
-  'common/log-file.ts': ['this.#complain', 'return warning'],
+  'common/stream/stream.ts': ['say'],
+  'common/runtime/log-file.ts': ['this.#complain', 'return warning'],
   'shipper/central.ts': ['this.#sayOnce'],
   'shipper/session.ts': ['this.#sayOnce'],
   'shipper/skipped.ts': ['this.say'],

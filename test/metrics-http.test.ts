@@ -8,12 +8,12 @@ import { describe, test } from 'node:test';
 
 import { metricsFlag } from '../cli/metrics/flag.ts';
 import { serveMetrics } from '../cli/metrics/server.ts';
-import { LogferryError } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { openLink } from '../common/nats.ts';
-import { Pulse, STUCK_MS } from '../common/pulse.ts';
-import { until } from '../common/run.ts';
-import { Shown } from '../common/shown.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { Pulse, STUCK_MS } from '../common/runtime/pulse.ts';
+import { until } from '../common/runtime/run.ts';
+import { Shown } from '../common/runtime/shown.ts';
 import { World } from './harness.ts';
 import { ask } from './http.ts';
 import { WAIT_MS } from './patience.ts';

@@ -7,11 +7,11 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { tellSystemd } from '../cli/systemd.ts';
-import { silentLogger } from '../common/log.ts';
-import { openLink } from '../common/nats.ts';
-import { STUCK_MS } from '../common/pulse.ts';
-import { until } from '../common/run.ts';
-import { Shown } from '../common/shown.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { STUCK_MS } from '../common/runtime/pulse.ts';
+import { until } from '../common/runtime/run.ts';
+import { Shown } from '../common/runtime/shown.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { NotifySocket, whyNoNotify } from './metrics/notify-socket.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

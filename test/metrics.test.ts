@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 
 import { headers } from '@nats-io/transport-node';
 
-import { headersOf } from '../common/headers.ts';
+import { headersOf } from '../common/wire/headers.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { METRICS, Scraped } from './metrics/scrape.ts';
 import { TEST_MS } from './patience.ts';

@@ -11,8 +11,8 @@ import { z } from 'zod';
 
 import { addFlags, commandLineOf, readFlags } from '../cli/flag.ts';
 import { serverFlags, serverOptions } from '../cli/options.ts';
-import { LogferryError } from '../common/errors.ts';
-import type { ServerOptions } from '../common/nats.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import type { ServerOptions } from '../common/nats/connection.ts';
 import { World } from './harness.ts';
 import { ended } from './said.ts';
 

@@ -19,12 +19,12 @@ import { promisify } from 'node:util';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { onPath } from '../common/nats-server-binary.ts';
 import { fetchRelease, releasePlatform } from '../common/nats-server-release.ts';
 import { distributionSources, parseClassic, parseDeb822, stanzaFor } from '../common/nats-server-sources.ts';
 import { findNatsServer, startNatsServer } from '../common/nats-server.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { WAIT_MS } from './patience.ts';
 
 const run = promisify(execFile);

@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, readlink, rename, rm, symlink, utimes } from 
 import path from 'node:path';
 import { describe } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import type { Daemon } from './harness.ts';
 import { Shared } from './machine.ts';
 import { WAIT_MS } from './patience.ts';

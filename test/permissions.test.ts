@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 
-import { until } from '../common/run.ts';
-import { encodeToken, partitionOf } from '../common/subjects.ts';
+import { until } from '../common/runtime/run.ts';
+import { encodeToken, partitionOf } from '../common/wire/subjects.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { ownAccounts, printPermissions } from './own-accounts.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';

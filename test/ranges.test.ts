@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { bothRanges, bytesOf, type ByteRange, joinRanges, withoutRanges } from '../common/ranges.ts';
+import { bothRanges, bytesOf, type ByteRange, joinRanges, withoutRanges } from '../common/wire/ranges.ts';
 import {
   blocksIn,
   countBlocks,
@@ -13,7 +13,7 @@ import {
   MOST_BYTES,
   partsOf,
   SMALLEST_BLOCK,
-} from '../common/verify.ts';
+} from '../common/fleet/verify.ts';
 
 const MAX = 40;
 const range: fc.Arbitrary<ByteRange> = fc.tuple(fc.nat(MAX), fc.nat(MAX));

@@ -10,8 +10,8 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { silentLogger } from '../common/log.ts';
-import { fileKey } from '../common/subjects.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { fileKey } from '../common/wire/subjects.ts';
 import { joinRuns, type PresentRun } from '../receiver/join.ts';
 import { compressedName, destinationOf, type Encoding } from '../receiver/names.ts';
 import { ledgerPath, LedgerFile } from '../receiver/ledger-file.ts';

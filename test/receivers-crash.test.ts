@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { assertShared, baseSeed, type Daemon, Hosts, random, World, Writer } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 

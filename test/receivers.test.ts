@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
-import { partitionOf } from '../common/subjects.ts';
+import { sleep, until } from '../common/runtime/run.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
 import { ledgersIn } from '../receiver/ledger-file.ts';
 import { readDirectories } from '../receiver/reader.ts';
 import {

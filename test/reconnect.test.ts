@@ -5,10 +5,10 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { silentLogger } from '../common/log.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { FEW_WAIT_MS, MANY_WAIT_MS, ReconnectPace, reconnectWaitMs } from '../common/reconnect.ts';
-import { inParallel, until } from '../common/run.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { FEW_WAIT_MS, MANY_WAIT_MS, ReconnectPace, reconnectWaitMs } from '../common/nats/reconnect.ts';
+import { inParallel, until } from '../common/runtime/run.ts';
 import { assertIdentical, random, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 

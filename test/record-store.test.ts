@@ -9,12 +9,12 @@ import { after, before, test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { copyMap, LayeredMap } from '../common/layered-map.ts';
-import { silentLogger } from '../common/log.ts';
+import { copyMap, LayeredMap } from '../common/record/layered-map.ts';
+import { silentLogger } from '../common/runtime/log.ts';
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { type Link, openLink } from '../common/nats.ts';
-import { emptyRecord, type FileEntry, type PartitionRecord } from '../common/record.ts';
-import { RecordStore } from '../common/record-store.ts';
+import { type Link, openLink } from '../common/nats/connection.ts';
+import { emptyRecord, type FileEntry, type PartitionRecord } from '../common/record/record.ts';
+import { RecordStore } from '../common/record/store.ts';
 import { baseSeed, random } from './harness.ts';
 import { TEST_MS } from './patience.ts';
 

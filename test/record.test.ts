@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import {
   adoptRecord,
   commitRecord,
@@ -28,7 +28,7 @@ import {
   type FileEntry,
   type Holder,
   type PartitionRecord,
-} from '../common/record.ts';
+} from '../common/record/record.ts';
 
 const MAX = 40;
 const offset = fc.nat(MAX);

@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { compactLines, encodeLine } from '../receiver/ledger.ts';
 import { ledgerPath, ledgersIn, loadLedger } from '../receiver/ledger-file.ts';
 import { regroupLedgers } from '../receiver/regroup.ts';

@@ -6,8 +6,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { sleep, until } from '../common/run.ts';
-import { partitionOf } from '../common/subjects.ts';
+import { sleep, until } from '../common/runtime/run.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
 import { destinationOf } from '../receiver/names.ts';
 import {
   generation,

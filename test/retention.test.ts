@@ -9,9 +9,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import pino from 'pino';
 
-import { silentLogger } from '../common/log.ts';
-import { emptyRecord, lowerRecord, mergeRecord, type PartitionRecord } from '../common/record.ts';
-import { fileKey } from '../common/subjects.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { emptyRecord, lowerRecord, mergeRecord, type PartitionRecord } from '../common/record/record.ts';
+import { fileKey } from '../common/wire/subjects.ts';
 import { claimsOf } from '../receiver/ledger.ts';
 import { LedgerFile } from '../receiver/ledger-file.ts';
 import { destinationOf, STATE_DIRECTORY } from '../receiver/names.ts';

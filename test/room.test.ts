@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isDiskFull, LogferryError } from '../common/errors.ts';
+import { isDiskFull, LogferryError } from '../common/runtime/errors.ts';
 import { hasGained, isMeasurable, isNoRoom, overdueInMs } from '../receiver/room.ts';
 
 function failed(code: string): Error {

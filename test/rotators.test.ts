@@ -10,7 +10,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { assertIdentical, type Truth, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { findLogrotate, type Logrotate } from './rotators/logrotate.ts';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import type { Daemon } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 import { z } from 'zod';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { segmentArgs, segmentFlags, segmentOptions } from '../cli/segment-flags.ts';
 
 const schema = z.strictObject(segmentFlags);

@@ -5,9 +5,9 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { LogferryError } from '../common/errors.ts';
-import { selectionOf } from '../common/selection.ts';
-import { storedSubject } from '../common/subjects.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { selectionOf } from '../common/fleet/selection.ts';
+import { storedSubject } from '../common/wire/subjects.ts';
 
 const TOPOLOGY = { stream: 'LOGS', prefix: 'logs', partitions: 64 };
 const FILE = '1jhut-dn0nz030bvbu-0';

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import { createInbox, errors, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
 
-import { type Endpoint, serve, SERVICE_ERROR, SERVICE_ERROR_CODE } from '../common/service.ts';
-import { until } from '../common/run.ts';
+import { type Endpoint, serve, SERVICE_ERROR, SERVICE_ERROR_CODE } from '../common/nats/service.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';
 

@@ -7,7 +7,7 @@ import { renameSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import { suite } from 'node:test';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { Shared } from './machine.ts';
 import { stops } from './said.ts';
 

@@ -8,8 +8,8 @@ import { rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { systemCode } from '../common/errors.ts';
-import { until } from '../common/run.ts';
+import { systemCode } from '../common/runtime/errors.ts';
+import { until } from '../common/runtime/run.ts';
 import { STATE_DIRECTORY } from '../receiver/names.ts';
 
 const MIB = 1024 * 1024;

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 
 import { pino } from 'pino';
 
-import { inParallel } from '../common/run.ts';
+import { inParallel } from '../common/runtime/run.ts';
 import { type GenerationState, State } from '../shipper/state.ts';
 
 const FILES = 20_000;

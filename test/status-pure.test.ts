@@ -9,7 +9,7 @@ import { screenOf, worstHosts } from '../cli/status-screen.ts';
 import { dropsInMs, Inflow, type Keeping } from '../cli/status-time-left.ts';
 import type { HostRow, ReceiverRow, Status, StreamRow } from '../cli/status-types.ts';
 import { shortened, table } from '../cli/table.ts';
-import { MAX_STATUS_BYTES, MAX_WORST_FILES, parseAnswer } from '../common/daemon-status.ts';
+import { MAX_STATUS_BYTES, MAX_WORST_FILES, parseAnswer } from '../common/fleet/daemon-status.ts';
 import { LostBytes } from '../receiver/lost.ts';
 import { Rate } from '../receiver/rate.ts';
 import type { FileProgress } from '../shipper/options.ts';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import type { HostRow, Status } from '../cli/status-types.ts';
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 

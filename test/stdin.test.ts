@@ -7,7 +7,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { describe } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import type { Daemon } from './harness.ts';
 import { type Machine, Shared } from './machine.ts';
 import { WAIT_MS } from './patience.ts';

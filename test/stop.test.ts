@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, central, type Daemon, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { ended, fails, logs, stops } from './said.ts';

@@ -5,9 +5,9 @@ import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { LogferryError } from '../common/errors.ts';
-import { silentLogger } from '../common/log.ts';
-import { StreamMemory } from '../common/stream-memory.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { StreamMemory } from '../common/stream/memory.ts';
 import { scratch } from './central.ts';
 
 const LIKENESS = { partitions: 16, replicas: 3, maxAgeMs: 0, maxBytes: -1, sources: [] };

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import {
   decodeKeyToken,
   decodeToken,
@@ -17,7 +17,7 @@ import {
   publishSubject,
   storedSubject,
   type SourceName,
-} from '../common/subjects.ts';
+} from '../common/wire/subjects.ts';
 
 /** Any well-formed name, and often one of those that are trouble in subjects, keys and paths. */
 const name = fc.oneof(

@@ -7,7 +7,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib';
 
 import fc from 'fast-check';
 
-import { combineCrc32, crc32, hex32, parse32 } from '../common/digest.ts';
+import { combineCrc32, crc32, hex32, parse32 } from '../common/wire/digest.ts';
 import {
   allRuns,
   applyLine,

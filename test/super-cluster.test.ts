@@ -8,7 +8,7 @@ import { test } from 'node:test';
 
 import { freePort } from '../common/nats-server-port.ts';
 import { startNatsServer } from '../common/nats-server.ts';
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { deployed } from './deployed.ts';
 import { assertIdentical, baseSeed, random, STORE, World, Writer, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { readBack } from '../cli/tail-back.ts';
-import { silentLogger } from '../common/log.ts';
-import { openLink } from '../common/nats.ts';
-import { selectionOf } from '../common/selection.ts';
-import { streamInfo } from '../common/stream.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { openLink } from '../common/nats/connection.ts';
+import { selectionOf } from '../common/fleet/selection.ts';
+import { streamInfo } from '../common/stream/stream.ts';
 import { random, World } from './harness.ts';
 import { TEST_MS } from './patience.ts';
 import { count, printed, Publisher, setUp, tailed } from './tailed.ts';

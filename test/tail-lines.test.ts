@@ -8,7 +8,7 @@ import fc from 'fast-check';
 
 import { LastLines, linesBack } from '../cli/last-lines.ts';
 import { type Block, LineKeeper } from '../cli/tail-lines.ts';
-import type { SourceName } from '../common/subjects.ts';
+import type { SourceName } from '../common/wire/subjects.ts';
 
 const source = (file: string): SourceName => ({ host: 'web1', path: '/a.log', file });
 const A = source('a-0');

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { World } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, ENTRY, printed, Publisher, setUp } from './tailed.ts';

@@ -8,10 +8,10 @@ import { zstdCompressSync } from 'node:zlib';
 
 import { headers } from '@nats-io/transport-node';
 
-import { chunkHeaders, type DataChunk } from '../common/chunk.ts';
-import { crc32, tailOf } from '../common/digest.ts';
-import { until } from '../common/run.ts';
-import { publishSubject } from '../common/subjects.ts';
+import { chunkHeaders, type DataChunk } from '../common/wire/chunk.ts';
+import { crc32, tailOf } from '../common/wire/digest.ts';
+import { until } from '../common/runtime/run.ts';
+import { publishSubject } from '../common/wire/subjects.ts';
 import { InProcessShipper, type World, Written } from './harness.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from './patience.ts';
 

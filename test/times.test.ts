@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { LogferryError } from '../common/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { parseTime } from '../common/text/times.ts';
 
 const NOW = new Date(2026, 10, 21, 9, 15, 30, 250);

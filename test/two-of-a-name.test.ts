@@ -10,7 +10,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { sleep } from '../common/run.ts';
+import { sleep } from '../common/runtime/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { fails, logs, messages, stops, warns } from './said.ts';
 

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
-import { readFully } from '../common/files.ts';
+import { readFully } from '../common/runtime/files.ts';
 import { firstUnpacked, type Packing, packingOf, unpack } from '../shipper/unpack.ts';
 
 const TEXT = Buffer.alloc(3_000_000, 'a line of some length\n');

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
-import { sleep, until } from '../common/run.ts';
+import { sleep, until } from '../common/runtime/run.ts';
 import { destinationOf, isSegmentOf } from '../receiver/names.ts';
 import { COPIES_DIRECTORY, segmentsOf } from '../receiver/segments.ts';
 import { baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';

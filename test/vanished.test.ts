@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { until } from '../common/run.ts';
+import { until } from '../common/runtime/run.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { assertClear, stops, warns } from './said.ts';

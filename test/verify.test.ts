@@ -11,10 +11,10 @@ import { gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib';
 
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 
-import { until } from '../common/run.ts';
-import { silentLogger } from '../common/log.ts';
-import { partitionOf } from '../common/subjects.ts';
-import { partitionKey } from '../common/topology.ts';
+import { until } from '../common/runtime/run.ts';
+import { silentLogger } from '../common/runtime/log.ts';
+import { partitionOf } from '../common/wire/subjects.ts';
+import { partitionKey } from '../common/wire/topology.ts';
 import { compactLines, encodeLine } from '../receiver/ledger.ts';
 import { ledgerPath, loadLedger } from '../receiver/ledger-file.ts';
 import { compressedName } from '../receiver/names.ts';

@@ -17,8 +17,12 @@ const SIDES = ['common', 'shipper', 'receiver', 'cli'];
  */
 const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, ...texts: string[]]>> = {
   // What restorer and #sayOnce are given is found where they are called.
-  'common/begin.ts': ['common/stream.ts', 'warn'],
-  'common/stream.ts': ['common/stream.ts', 'warn', 'created again what had vanished: …, with … as before'],
+  'common/record/begin.ts': ['common/stream/stream.ts', 'warn'],
+  'common/stream/stream.ts': [
+    'common/stream/stream.ts',
+    'warn',
+    'created again what had vanished: …, with … as before',
+  ],
   'shipper/central.ts': ['shipper/central.ts', 'warn'],
   'shipper/session.ts': ['shipper/session.ts', 'warn'],
   'shipper/sources.ts': [
@@ -28,8 +32,8 @@ const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, 
     "skipping what is below …: it is this shipper's own state",
     'skipping what is below …: a receiver writes there (…), and what it writes would go in a circle',
   ],
-  'shipper/ship.ts': ['common/members.ts', 'error', '… was taken by a process on … (pid …)'],
-  'receiver/receive.ts': ['common/members.ts', 'error', '… was taken by a process on … (pid …)'],
+  'shipper/ship.ts': ['common/fleet/members.ts', 'error', '… was taken by a process on … (pid …)'],
+  'receiver/receive.ts': ['common/fleet/members.ts', 'error', '… was taken by a process on … (pid …)'],
   ...Object.fromEntries(
     ['cli/receive.ts', 'cli/reload.ts', 'cli/ship.ts'].map((file) => [
       file,

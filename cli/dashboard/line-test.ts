@@ -3,7 +3,7 @@
 
 import { createContext, Script } from 'node:vm';
 
-import { LogferryError, messageOf } from '../../common/errors.ts';
+import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
 
 export interface Search {
   readonly grep: string;

@@ -1,8 +1,8 @@
 // A dashboard from its start to its end: it listens at once, and connects in the background, so that the page can say
 // what it waits for.
 
-import type { Logger } from '../../common/log.ts';
-import { type Link, openLink, type ServerOptions, withoutSecrets } from '../../common/nats.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { type Link, openLink, type ServerOptions, withoutSecrets } from '../../common/nats/connection.ts';
 import type { StatusNames } from '../status-collect.ts';
 import type { Listen } from '../listen.ts';
 import { readPage } from './page.ts';

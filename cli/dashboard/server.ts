@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
-import { LogferryError, messageOf, oneLine } from '../../common/errors.ts';
+import { LogferryError, messageOf, oneLine } from '../../common/runtime/errors.ts';
 import { Access } from './access.ts';
 import { type Listen, urlOf } from '../listen.ts';
 import { listenOn } from '../listen-on.ts';

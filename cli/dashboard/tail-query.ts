@@ -1,7 +1,7 @@
 // What a tail is asked for, out of the query of its URL. Pure. Comes from a browser, so every part is bounded.
 
-import { LogferryError } from '../../common/errors.ts';
-import { type Selection, selectionOf } from '../../common/selection.ts';
+import { LogferryError } from '../../common/runtime/errors.ts';
+import { type Selection, selectionOf } from '../../common/fleet/selection.ts';
 import { lineTest } from './line-test.ts';
 
 export interface TailQuery {

@@ -1,14 +1,14 @@
 // A live tail for one viewer: the last lines that the stream holds, then what comes, at a pace that a person and a
 // browser can take. What is too much is left out, and counted. Reads beside everybody else and acknowledges nothing.
 
-import { isUnanswered } from '../../common/bucket.ts';
-import { LogferryError, oneLine } from '../../common/errors.ts';
-import type { Logger } from '../../common/log.ts';
-import { explain, type Link } from '../../common/nats.ts';
-import { Budget, sleep, untilAnswered } from '../../common/run.ts';
-import { streamInfo, topologyOf } from '../../common/stream.ts';
-import { type Delivery, pendingAfter } from '../../receiver/pull.ts';
-import { readStream } from '../../receiver/read-stream.ts';
+import { isUnanswered } from '../../common/nats/bucket.ts';
+import { LogferryError, oneLine } from '../../common/runtime/errors.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { explain, type Link } from '../../common/nats/connection.ts';
+import { Budget, sleep, untilAnswered } from '../../common/runtime/run.ts';
+import { streamInfo, topologyOf } from '../../common/stream/stream.ts';
+import { type Delivery, pendingAfter } from '../../common/stream/pull.ts';
+import { readStream } from '../../common/stream/read.ts';
 import type { StatusNames } from '../status-collect.ts';
 import { readBack } from '../tail-back.ts';
 import { Feed } from '../tail-feed.ts';

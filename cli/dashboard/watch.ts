@@ -1,7 +1,7 @@
 // One loop that looks at the fleet for all viewers, and rests when there are none. Never looks twice at once.
 
-import { LogferryError, oneLine } from '../../common/errors.ts';
-import { explain, type Link } from '../../common/nats.ts';
+import { LogferryError, oneLine } from '../../common/runtime/errors.ts';
+import { explain, type Link } from '../../common/nats/connection.ts';
 import { collectStatus, StatusMemory, type StatusNames } from '../status-collect.ts';
 import type { Status } from '../status-types.ts';
 import { History } from './history.ts';

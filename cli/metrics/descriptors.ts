@@ -2,7 +2,7 @@
 
 import { readdirSync, statSync } from 'node:fs';
 
-import { systemCode } from '../../common/errors.ts';
+import { systemCode } from '../../common/runtime/errors.ts';
 
 const DIRECTORY = '/proc/self/fd';
 

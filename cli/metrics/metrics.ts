@@ -3,8 +3,8 @@
 
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { Shown } from '../../common/shown.ts';
-import { packageVersion } from '../../common/version.ts';
+import type { Shown } from '../../common/runtime/shown.ts';
+import { packageVersion } from '../../common/runtime/version.ts';
 import { openDescriptors } from './descriptors.ts';
 import { addFigures, counter, type Figure, flagged, gauge } from './figures.ts';
 

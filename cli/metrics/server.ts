@@ -3,7 +3,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
-import { messageOf } from '../../common/errors.ts';
+import { messageOf } from '../../common/runtime/errors.ts';
 import { type Listen, urlOf } from '../listen.ts';
 import { listenOn } from '../listen-on.ts';
 import { printable } from '../printable.ts';

@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 
-import { LogferryError } from '../errors.ts';
+import { LogferryError } from '../runtime/errors.ts';
 
 /** Longer ones are none that a person wrote, and the matcher refuses those of 64 KiB. */
 const MAX_GLOB_CHARS = 4_096;

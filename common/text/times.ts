@@ -1,7 +1,7 @@
 // Points in time as people write them. Pure: what is relative is relative to the time given. A time without a zone is
 // the machine's.
 
-import { LogferryError } from '../errors.ts';
+import { LogferryError } from '../runtime/errors.ts';
 import { parseDuration } from './units.ts';
 
 const MIDNIGHT = '00:00';

@@ -1,6 +1,6 @@
 // Sizes and durations as people write them, both ways. Pure.
 
-import { LogferryError } from '../errors.ts';
+import { LogferryError } from '../runtime/errors.ts';
 
 const BYTE_UNITS: Readonly<Record<string, number>> = {
   '': 1,

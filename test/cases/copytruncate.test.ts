@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { describe, test, type TestContext } from 'node:test';
 
-import { TAIL_BYTES } from '../../common/chunk.ts';
+import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { HEAD_BYTES } from '../../shipper/identity.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 import { TEST_MS } from '../patience.ts';

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { until } from '../../common/run.ts';
+import { until } from '../../common/runtime/run.ts';
 import { baseSeed, random } from '../harness.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 import { TEST_MS, WAIT_MS } from '../patience.ts';

@@ -16,7 +16,7 @@ import { pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { createGzip, createZstdCompress, gzipSync } from 'node:zlib';
 
-import { sleep, until } from '../../common/run.ts';
+import { sleep, until } from '../../common/runtime/run.ts';
 import { assertIdentical, World, Written } from '../harness.ts';
 import { TEST_MS, WAIT_MS } from '../patience.ts';
 

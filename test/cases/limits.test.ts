@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { inParallel, until } from '../../common/run.ts';
+import { inParallel, until } from '../../common/runtime/run.ts';
 import { assertIdentical, type Daemon, World, Written } from '../harness.ts';
 import { WAIT_MS } from '../patience.ts';
 

@@ -15,7 +15,7 @@ import {
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { until } from '../../common/run.ts';
+import { until } from '../../common/runtime/run.ts';
 import type { Daemon } from '../harness.ts';
 import { TEST_MS, WAIT_MS } from '../patience.ts';
 import { SmallDisk } from '../small-disk.ts';

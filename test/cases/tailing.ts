@@ -16,9 +16,9 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, type TestContext } from 'node:test';
 
-import { createLog } from '../../common/log.ts';
-import { until } from '../../common/run.ts';
-import { partitionOf } from '../../common/subjects.ts';
+import { createLog } from '../../common/runtime/log.ts';
+import { until } from '../../common/runtime/run.ts';
+import { partitionOf } from '../../common/wire/subjects.ts';
 import type { ShipOptions } from '../../shipper/options.ts';
 import { ship } from '../../shipper/ship.ts';
 import { central, centralFiles, type Daemon, shipOptions, World } from '../harness.ts';

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-import { until } from '../../common/run.ts';
+import { until } from '../../common/runtime/run.ts';
 import { WAIT_MS } from '../patience.ts';
 
 const LISTENER = `

@@ -5,7 +5,7 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { fetchPackage } from '../../common/distribution-package.ts';
-import { LogferryError, oneLine } from '../../common/errors.ts';
+import { LogferryError, oneLine } from '../../common/runtime/errors.ts';
 import { onPath, run } from '../../common/nats-server-binary.ts';
 import { defaultCacheDir } from '../../common/nats-server-cache.ts';
 

@@ -1,7 +1,7 @@
 // The bucket of the model's broker: records with revisions, compare-and-set, reads that may be old, and the loss of
 // what was acknowledged. Every record goes through its real encoding.
 
-import { decodeRecord, encodeRecord, type PartitionRecord } from '../../common/record.ts';
+import { decodeRecord, encodeRecord, type PartitionRecord } from '../../common/record/record.ts';
 import type { Random } from './random.ts';
 
 export interface Found {

@@ -1,8 +1,8 @@
 // What must hold after every run of the model: nothing lost, nothing twice, in order, and nothing left to do.
 
-import { holderOf, isTermOf, type FileEntry, type PartitionRecord } from '../../common/record.ts';
-import { fileKey } from '../../common/subjects.ts';
-import { partitionKey } from '../../common/topology.ts';
+import { holderOf, isTermOf, type FileEntry, type PartitionRecord } from '../../common/record/record.ts';
+import { fileKey } from '../../common/wire/subjects.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 import { allRuns, type Run } from '../../receiver/ledger.ts';
 import { piecesAt, type Directory } from './directory.ts';
 import { readLedger } from './ledger-on-disk.ts';

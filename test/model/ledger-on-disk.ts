@@ -1,7 +1,7 @@
 // One partition's ledger in a directory of the model: read and repaired at start, appended to with crashes in the
 // middle of a line, and the only authority on which bytes may be cut.
 
-import type { PartitionRecord } from '../../common/record.ts';
+import type { PartitionRecord } from '../../common/record/record.ts';
 import {
   applyLine,
   compactLines,

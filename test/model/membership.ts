@@ -1,6 +1,6 @@
 // Who is alive in the model, by heartbeats, and who should own what by the real plan.
 
-import { partitionKey } from '../../common/topology.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 import { planPartitions } from '../../receiver/plan.ts';
 import type { Receiver, World } from './world.ts';
 

@@ -1,8 +1,8 @@
 // One seeded run of logferry's rules against a broker, machines and sources that fail: the decisions are those of the
 // real modules, everything around them is played. The same seed gives the same run.
 
-import { messageOf } from '../../common/errors.ts';
-import { partitionOf } from '../../common/subjects.ts';
+import { messageOf } from '../../common/runtime/errors.ts';
+import { partitionOf } from '../../common/wire/subjects.ts';
 import { Bucket } from './bucket.ts';
 import { checkDirectories, uncommitted, type Violation } from './check.ts';
 import { emptyDirectory } from './directory.ts';

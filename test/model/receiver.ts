@@ -8,8 +8,8 @@ import {
   takeRecord,
   termOf,
   type Relabel,
-} from '../../common/record.ts';
-import { partitionKey } from '../../common/topology.ts';
+} from '../../common/record/record.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 import { claimsOf, reclaimStuck, relabelLines, type Ledger } from '../../receiver/ledger.ts';
 import type { Found } from './bucket.ts';
 import { appendLines, cutUnlisted, openLedger, recover } from './ledger-on-disk.ts';

@@ -1,10 +1,10 @@
 // A shipper of the model: one message of a generation in flight, the fence of the stream instead of a memory, and the
 // real rules of repair. It keeps nothing over a crash.
 
-import type { Chunk, After } from '../../common/chunk.ts';
-import type { PartitionRecord } from '../../common/record.ts';
-import { fileKey } from '../../common/subjects.ts';
-import { partitionKey } from '../../common/topology.ts';
+import type { Chunk, After } from '../../common/wire/chunk.ts';
+import type { PartitionRecord } from '../../common/record/record.ts';
+import { fileKey } from '../../common/wire/subjects.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 import { Forwarded } from '../../shipper/forwarded.ts';
 import {
   afterCentralLook,

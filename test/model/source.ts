@@ -1,7 +1,7 @@
 // The source files of the model: they grow, are rotated, and sometimes vanish. A byte is known by its generation and
 // offset, so files need no content.
 
-import type { SourceName } from '../../common/subjects.ts';
+import type { SourceName } from '../../common/wire/subjects.ts';
 
 /** One generation of a source file. */
 export interface Generation {

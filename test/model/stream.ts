@@ -1,8 +1,8 @@
 // The stream of the model's broker, as far as logferry relies on it: a fence per subject, consumers with explicit
 // acks, and the ways in which a broker loses what it has acknowledged.
 
-import type { Chunk } from '../../common/chunk.ts';
-import { fileKey, type SourceName } from '../../common/subjects.ts';
+import type { Chunk } from '../../common/wire/chunk.ts';
+import { fileKey, type SourceName } from '../../common/wire/subjects.ts';
 import type { Random } from './random.ts';
 
 export interface Message {

@@ -9,9 +9,9 @@ import {
   streamPosition,
   type FileChange,
   type PartitionRecord,
-} from '../../common/record.ts';
-import { fileKey } from '../../common/subjects.ts';
-import { partitionKey } from '../../common/topology.ts';
+} from '../../common/record/record.ts';
+import { fileKey } from '../../common/wire/subjects.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 import { accept } from '../../receiver/accept.ts';
 import type { Ledger, RunLine } from '../../receiver/ledger.ts';
 import type { Found } from './bucket.ts';

@@ -1,7 +1,7 @@
 // Everything that exists in one run of the model.
 
-import type { FileEntry } from '../../common/record.ts';
-import { partitionKey } from '../../common/topology.ts';
+import type { FileEntry } from '../../common/record/record.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 import type { Bucket } from './bucket.ts';
 import type { Directory } from './directory.ts';
 import type { Leaf } from './leaf.ts';

@@ -5,7 +5,7 @@ import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 import { fetchPackage } from '../../common/distribution-package.ts';
-import { LogferryError, systemCode } from '../../common/errors.ts';
+import { LogferryError, systemCode } from '../../common/runtime/errors.ts';
 import { onPath, run } from '../../common/nats-server-binary.ts';
 import { defaultCacheDir } from '../../common/nats-server-cache.ts';
 

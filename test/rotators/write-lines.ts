@@ -12,7 +12,7 @@ import path from 'node:path';
 import pino from 'pino';
 import { createStream } from 'rotating-file-stream';
 
-import { sleep } from '../../common/run.ts';
+import { sleep } from '../../common/runtime/run.ts';
 
 const TICK_MS = 5;
 /** A file of a library is rotated when it has about this much. */

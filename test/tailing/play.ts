@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { sleep, until } from '../../common/run.ts';
+import { sleep, until } from '../../common/runtime/run.ts';
 import { splitFileId } from '../../shipper/identity.ts';
 import { central, random, type World } from '../harness.ts';
 import { WAIT_MS } from '../patience.ts';

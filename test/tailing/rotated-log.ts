@@ -7,7 +7,7 @@ import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-import { sleep } from '../../common/run.ts';
+import { sleep } from '../../common/runtime/run.ts';
 import { baseOf } from '../../shipper/identity.ts';
 
 /** Birth times come in ticks of the kernel's clock; two rotations in one tick have no order that anybody can know. */

@@ -5,9 +5,9 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../../common/errors.ts';
-import { createLog } from '../../common/log.ts';
-import { sleep } from '../../common/run.ts';
+import { systemCode } from '../../common/runtime/errors.ts';
+import { createLog } from '../../common/runtime/log.ts';
+import { sleep } from '../../common/runtime/run.ts';
 import { type FileStamp, isSameFile } from '../../shipper/identity.ts';
 import { type Daemon, InProcessShipper, type World } from '../harness.ts';
 
