@@ -1,6 +1,6 @@
 // What `logferry doctor` checks of this machine.
 
-import { descriptorLimit } from '../shipper/open-files.ts';
+import { descriptorLimit } from '../shipper/files/open-files.ts';
 import { fleetOf } from './doctor-check-stream.ts';
 import { type Finding, skipped, warning } from './doctor-finding.ts';
 import {

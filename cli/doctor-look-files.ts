@@ -6,12 +6,12 @@ import { access, opendir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../common/runtime/errors.ts';
-import { closedDirectories } from '../shipper/closed.ts';
-import { inspect } from '../shipper/discover.ts';
-import { expand } from '../shipper/expand.ts';
-import { isRemotePath } from '../shipper/file-systems.ts';
+import { closedDirectories } from '../shipper/files/closed.ts';
+import { inspect } from '../shipper/files/discover.ts';
+import { expand } from '../shipper/files/expand.ts';
+import { isRemotePath } from '../shipper/files/file-systems.ts';
 import type { SourceOptions } from '../shipper/options.ts';
-import { baseOfGlob } from '../shipper/watch.ts';
+import { baseOfGlob } from '../shipper/files/watch.ts';
 import type { FilesFacts } from './doctor-judge-machine.ts';
 
 export interface FilesLook extends FilesFacts {

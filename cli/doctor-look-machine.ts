@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 
 import { messageOf, systemCode } from '../common/runtime/errors.ts';
-import { isRemotePath } from '../shipper/file-systems.ts';
+import { isRemotePath } from '../shipper/files/file-systems.ts';
 import type { DirectoryFacts } from './doctor-judge-machine.ts';
 
 const ANSWER_MS = 1_000;

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 
 import { keepHeapSmall } from '../common/runtime/memory.ts';
 import { Changing } from '../common/runtime/changing.ts';
-import type { ShipperReading } from '../shipper/reading.ts';
+import type { ShipperReading } from '../shipper/report/reading.ts';
 import { ship, type ShipOptions } from '../shipper/ship.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import type { CommandLine } from './flag.ts';

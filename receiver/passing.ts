@@ -4,7 +4,7 @@
 import { HEADER, MAX_CHUNK_BYTES } from '../common/wire/chunk.ts';
 import type { Delivery } from '../common/stream/pull.ts';
 
-/** Source bytes after which a host is told: less than a shipper lets a backlog run ahead (shipper/backlog.ts). */
+/** Source bytes after which a host is told: less than a shipper lets a backlog run ahead (shipper/lane/backlog.ts). */
 const TOLD_BYTES = 512 * 1024;
 /** Anybody may publish as a host. */
 const MOST_HOSTS = 10_000;

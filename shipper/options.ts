@@ -4,7 +4,7 @@ import type { Changing } from '../common/runtime/changing.ts';
 import type { Logger } from '../common/runtime/log.ts';
 import type { ServerOptions } from '../common/nats/connection.ts';
 import type { Shown } from '../common/runtime/shown.ts';
-import type { ShipperReading } from './reading.ts';
+import type { ShipperReading } from './report/reading.ts';
 
 /** Some globs, and what holds for the files that they match. */
 export interface SourceOptions {

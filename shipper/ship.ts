@@ -10,16 +10,16 @@ import { MANY_WAIT_MS } from '../common/nats/reconnect.ts';
 import { STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
 import { Shown } from '../common/runtime/shown.ts';
 import { membersBucket, shipperInbox, shipperKey } from '../common/wire/topology.ts';
-import { CentralSide } from './central.ts';
-import { noShipperCounts } from './counts.ts';
-import { Host } from './host.ts';
+import { CentralSide } from './lane/central.ts';
+import { noShipperCounts } from './report/counts.ts';
+import { Host } from './lane/host.ts';
 import type { ShipOptions } from './options.ts';
-import type { ShipperReading } from './reading.ts';
-import { serveShipper } from './service.ts';
+import type { ShipperReading } from './report/reading.ts';
+import { serveShipper } from './report/service.ts';
 import { Session, type ShipperRun } from './session.ts';
-import { sayLeftInSpool, Spool } from './spool.ts';
-import { State } from './state.ts';
-import { verifyEndpoint } from './verify.ts';
+import { sayLeftInSpool, Spool } from './stdin/spool.ts';
+import { State } from './sources/state.ts';
+import { verifyEndpoint } from './report/verify.ts';
 
 export type { ShipOptions, ShipProgress } from './options.ts';
 

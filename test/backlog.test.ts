@@ -10,7 +10,7 @@ import { HEADER } from '../common/wire/chunk.ts';
 import { until } from '../common/runtime/run.ts';
 import { parseStoredSubject } from '../common/wire/subjects.ts';
 import { Passing } from '../receiver/passing.ts';
-import { Backlog } from '../shipper/backlog.ts';
+import { Backlog } from '../shipper/lane/backlog.ts';
 import { central, centralFiles, random, World, Writer, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 

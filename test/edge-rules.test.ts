@@ -6,8 +6,8 @@ import { describe, test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { Forwarded } from '../shipper/forwarded.ts';
-import { afterCentralLook, decideRepair, type Observed, type Published } from '../shipper/repair.ts';
+import { Forwarded } from '../shipper/lane/forwarded.ts';
+import { afterCentralLook, decideRepair, type Observed, type Published } from '../shipper/lane/repair.ts';
 
 const LOCAL = { created: 'l1', lastSeq: 1_000 };
 

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { until } from '../common/runtime/run.ts';
-import { isRemotePath, isRemoteType } from '../shipper/file-systems.ts';
-import { descriptorLimit } from '../shipper/open-files.ts';
+import { isRemotePath, isRemoteType } from '../shipper/files/file-systems.ts';
+import { descriptorLimit } from '../shipper/files/open-files.ts';
 import type { FileProgress } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
 import { assertIdentical, shipOptions, World, Written } from './harness.ts';

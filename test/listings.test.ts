@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { Listings } from '../shipper/listings.ts';
+import { Listings } from '../shipper/files/listings.ts';
 
 test('a name that is there when somebody asks is listed, also while others ask', async () => {
   const directory = await mkdtemp(path.join(tmpdir(), 'logferry-listings-'));

@@ -18,10 +18,10 @@ export interface SourceMessage extends Message {
 const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
   'common/stream/stream.ts': ['say'],
   'common/runtime/log-file.ts': ['this.#complain', 'return warning'],
-  'shipper/central.ts': ['this.#sayOnce'],
+  'shipper/lane/central.ts': ['this.#sayOnce'],
   'shipper/session.ts': ['this.#sayOnce'],
-  'shipper/skipped.ts': ['this.say'],
-  'shipper/sources.ts': ['this.#skipped.say'],
+  'shipper/files/skipped.ts': ['this.say'],
+  'shipper/sources/sources.ts': ['this.#skipped.say'],
 };
 const LOG_CALL = /\b#?log\.(warn|error|fatal)$/;
 const HOLE = '…';

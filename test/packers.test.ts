@@ -8,7 +8,7 @@ import { zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 
 import { isOneFrame } from '../receiver/frames.ts';
-import { Packers } from '../shipper/packers.ts';
+import { Packers } from '../shipper/lane/packers.ts';
 
 const MIB = 1024 * 1024;
 

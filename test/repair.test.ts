@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { afterLook, committedOffset, decideRepair, Rewinds, STALLED_MS } from '../shipper/repair.ts';
-import type { Observed, Published } from '../shipper/repair.ts';
+import { afterLook, committedOffset, decideRepair, Rewinds, STALLED_MS } from '../shipper/lane/repair.ts';
+import type { Observed, Published } from '../shipper/lane/repair.ts';
 
 const created = fc.constantFrom('s1', 's2');
 const offset = fc.nat(20);

@@ -13,7 +13,7 @@ import { MAX_STATUS_BYTES, MAX_WORST_FILES, parseAnswer } from '../common/fleet/
 import { LostBytes } from '../receiver/lost.ts';
 import { Rate } from '../receiver/rate.ts';
 import type { FileProgress } from '../shipper/options.ts';
-import { FileSums } from '../shipper/status.ts';
+import { FileSums } from '../shipper/report/status.ts';
 
 const NOW = Date.parse('2026-11-21T06:00:00Z');
 

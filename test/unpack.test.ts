@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 
 import { readFully } from '../common/runtime/files.ts';
-import { firstUnpacked, type Packing, packingOf, unpack } from '../shipper/unpack.ts';
+import { firstUnpacked, type Packing, packingOf, unpack } from '../shipper/files/unpack.ts';
 
 const TEXT = Buffer.alloc(3_000_000, 'a line of some length\n');
 const MORE = Buffer.from('and one that follows\n');

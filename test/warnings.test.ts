@@ -23,10 +23,10 @@ const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, 
     'warn',
     'created again what had vanished: …, with … as before',
   ],
-  'shipper/central.ts': ['shipper/central.ts', 'warn'],
+  'shipper/lane/central.ts': ['shipper/lane/central.ts', 'warn'],
   'shipper/session.ts': ['shipper/session.ts', 'warn'],
-  'shipper/sources.ts': [
-    'shipper/circle.ts',
+  'shipper/sources/sources.ts': [
+    'shipper/files/circle.ts',
     'warn',
     "skipping …: it is this shipper's own log",
     "skipping what is below …: it is this shipper's own state",

@@ -1,6 +1,6 @@
 // The metrics of a shipper: sums over all its files, from the status that it answers with and what it has counted.
 
-import type { ShipperReading } from '../../shipper/reading.ts';
+import type { ShipperReading } from '../../shipper/report/reading.ts';
 import { counter, counterBy, type Figure, flagged, gauge } from './figures.ts';
 
 export const shipperFigures: readonly Figure<ShipperReading>[] = [

@@ -5,7 +5,7 @@ import type { Chunk, After } from '../../common/wire/chunk.ts';
 import type { PartitionRecord } from '../../common/record/record.ts';
 import { fileKey } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { Forwarded } from '../../shipper/forwarded.ts';
+import { Forwarded } from '../../shipper/lane/forwarded.ts';
 import {
   afterCentralLook,
   afterLook,
@@ -13,7 +13,7 @@ import {
   STALLED_MS,
   type Observed,
   type Repair,
-} from '../../shipper/repair.ts';
+} from '../../shipper/lane/repair.ts';
 import { isCaughtUp } from './leaf.ts';
 import { ask, insist, nap, type Process } from './scheduler.ts';
 import type { Generation, SourceFile } from './source.ts';

@@ -1,0 +1,133 @@
+// The sources as they were configured, while they are shipped: each with the context of its files and a signal of its own,
+// so that one can be stopped beside the others. Never looks at a file but to say what is at its path.
+
+import { isDeepStrictEqual } from 'node:util';
+
+import { inspect } from '../files/discover.ts';
+import { namer } from '../files/expand.ts';
+import type { ShipperContext } from '../lane/generation.ts';
+import { nameBelow } from '../files/names.ts';
+import type { SourceOptions } from '../options.ts';
+import type { Skipped } from '../files/skipped.ts';
+
+/** What all sources share. */
+export type SharedContext = Omit<ShipperContext, 'nameOf' | 'look' | 'rotateWaitMs'>;
+
+/** One configured source. */
+export interface Group extends SourceOptions {
+  readonly options: SourceOptions;
+  readonly context: ShipperContext;
+  /** Whether it names a path. */
+  readonly names: (file: string) => boolean;
+  /** Fires when it is no longer shipped, or everything stops. */
+  readonly signal: AbortSignal;
+  readonly stop: () => void;
+  /** The same files, read by the same descriptors, with other options from now on. */
+  readonly become: (options: SourceOptions) => Group;
+}
+
+/** The context of the files of one source. */
+export function contextOf(
+  shared: SharedContext,
+  options: Pick<SourceOptions, 'followSymlinks' | 'pathPrefix'>,
+  skipped: Skipped,
+  rotateWaitMs: () => number,
+): ShipperContext {
+  return {
+    ...shared,
+    get rotateWaitMs() {
+      return rotateWaitMs();
+    },
+    nameOf: nameBelow(options.pathPrefix),
+    look: async (file) => {
+      const sight = await inspect(file, options.followSymlinks);
+      skipped.sight(file, sight, undefined);
+      return sight.kind === 'file' ? sight.found : undefined;
+    },
+  };
+}
+
+export function groupOf(
+  shared: SharedContext,
+  options: SourceOptions,
+  skipped: Skipped,
+  signal: AbortSignal,
+): Group {
+  const own = new AbortController();
+  const any = AbortSignal.any([signal, own.signal]);
+  let { rotateWaitMs } = options;
+  const context = contextOf(shared, options, skipped, () => rotateWaitMs);
+  const of = (now: SourceOptions): Group => ({
+    ...now,
+    options: now,
+    context,
+    names: namer(now),
+    signal: any,
+    stop: () => {
+      own.abort();
+    },
+    become: (next) => {
+      ({ rotateWaitMs } = next);
+      return of(next);
+    },
+  });
+  return of(options);
+}
+
+/** The first that names a path. */
+export function ownerOf(groups: readonly Group[], file: string): Group | undefined {
+  return groups.find((group) => group.names(file));
+}
+
+/** Whether none of these has a glob of this one: what is there was never looked at for it. */
+export function isAdded(groups: readonly Group[], options: SourceOptions): boolean {
+  return !groups.some((group) => sharesGlob(group, options));
+}
+
+/**
+ * The sources from now on. Files of one stay open where it still names each of them, with the same options or others
+ * that are nothing to an open file; then its signal is the same. Any other is made anew, and the old one is to be stopped.
+ *
+ * @param running what is shipped, by path
+ */
+export function regroup(
+  before: readonly Group[],
+  sources: readonly SourceOptions[],
+  running: Iterable<readonly [file: string, { readonly signal: AbortSignal }]>,
+  make: (options: SourceOptions) => Group,
+): Group[] {
+  const left = new Set(before);
+  const take = (is: (group: Group) => boolean): Group | undefined => {
+    const found = [...left].find(is);
+    if (found !== undefined) left.delete(found);
+    return found;
+  };
+  const same = sources.map((options) => take((group) => isDeepStrictEqual(group.options, options)));
+  const next = sources.map(
+    (options, index) =>
+      same[index] ?? take((group) => mayBecome(group, options))?.become(options) ?? make(options),
+  );
+  const bySignal = new Map(next.map((group) => [group.signal, group]));
+  const losing = new Set<Group>();
+  for (const [file, { signal }] of running) {
+    const group = bySignal.get(signal);
+    if (group === undefined || losing.has(group)) continue;
+    const owner = ownerOf(next, file);
+    // One that none ever named was found under another name than the globs': it stays with whoever found it.
+    const stays = owner === group || (owner === undefined && ownerOf(before, file) === undefined);
+    if (!stays) losing.add(group);
+  }
+  return next.map((group) => (losing.has(group) ? make(group.options) : group));
+}
+
+function mayBecome(group: Group, options: SourceOptions): boolean {
+  return (
+    group.followSymlinks === options.followSymlinks &&
+    group.pathPrefix === options.pathPrefix &&
+    sharesGlob(group, options)
+  );
+}
+
+function sharesGlob(one: SourceOptions, other: SourceOptions): boolean {
+  return one.globs.some((glob) => other.globs.includes(glob));
+}

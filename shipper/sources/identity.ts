@@ -1,0 +1,90 @@
+// What names one generation of a file, and which names a rotation gives. Pure.
+
+import { shortHash } from '../../common/wire/digest.ts';
+
+/** What the file system says of a file that stays when it is renamed. `birth` is '0' where it keeps none. */
+export interface FileStamp {
+  readonly ino: string;
+  /** Nanoseconds since 1970. */
+  readonly birth: string;
+}
+
+/** The first bytes of a file, as a hash of that many. */
+export interface Head {
+  readonly length: number;
+  readonly hash: string;
+}
+
+/** Heads are compared over at most this many bytes. */
+export const HEAD_BYTES = 1024;
+
+/**
+ * The part of a file id that a shipper without state finds again: inode and birth time. Undefined where the file
+ * system has no birth time; then the base is random and kept in the state.
+ */
+export function baseOf(stamp: FileStamp): string | undefined {
+  if (stamp.birth === '0') return undefined;
+  return `${BigInt(stamp.ino).toString(36)}-${BigInt(stamp.birth).toString(36)}`;
+}
+
+/** A file truncated in place begins a new generation: the base stays, the number counts. */
+export function fileIdOf(base: string, number: number): string {
+  return `${base}-${number}`;
+}
+
+export function splitFileId(file: string): { base: string; number: number } | undefined {
+  const match = /^(.+)-(\d{1,9})$/.exec(file);
+  return match?.[1] === undefined ? undefined : { base: match[1], number: Number(match[2]) };
+}
+
+/** The file that a file id names; undefined where its first part is random. */
+export function stampOf(file: string): FileStamp | undefined {
+  const [ino, birth, ...rest] = splitFileId(file)?.base.split('-') ?? [];
+  if (ino === undefined || birth === undefined || rest.length > 0) return undefined;
+  return { ino: String(fromBase36(ino)), birth: String(fromBase36(birth)) };
+}
+
+function fromBase36(digits: string): bigint {
+  let number = 0n;
+  for (const digit of digits) number = number * 36n + BigInt(Number.parseInt(digit, 36));
+  return number;
+}
+
+/** Birth times are compared where both are known: a device number may change with a reboot, an inode is used again. */
+export function isSameFile(a: FileStamp, b: FileStamp): boolean {
+  return a.ino === b.ino && a.birth === b.birth;
+}
+
+export function headOf(first: Uint8Array): Head {
+  const head = first.subarray(0, HEAD_BYTES);
+  return { length: head.length, hash: shortHash(head) };
+}
+
+/** Whether a file that begins with these bytes can be the one the head was taken from. */
+export function headMatches(head: Head, first: Uint8Array): boolean {
+  return first.length >= head.length && headOf(first.subarray(0, head.length)).hash === head.hash;
+}
+
+/** A count or a time, as rotators write them. Without the separator `3.log` and `360.log` would be one log. */
+const STAMP = /^[-_.]\d[-\d_.T:Z]*$/;
+
+/** How every name begins that a rotation makes of `base`. */
+export function rotationPrefix(base: string): string {
+  const dot = base.lastIndexOf('.');
+  return dot > 0 ? base.slice(0, dot) : base;
+}
+
+/**
+ * Whether a name is what a rotation makes of `base` in the same directory: `app.log.1`, `app.log-20261121`,
+ * `app-2026-11-21.log`, `app.1.log`. Not `app.log.err`: that is another log.
+ */
+export function isRotationOf(base: string, name: string): boolean {
+  if (name === base || name.length <= base.length) return false;
+  const dot = base.lastIndexOf('.');
+  if (STAMP.test(name.slice(base.length)) && name.startsWith(base)) return true;
+  if (dot <= 0) return false;
+  const stem = base.slice(0, dot);
+  const extension = base.slice(dot);
+  const middle = name.slice(stem.length, name.length - extension.length);
+  return name.startsWith(stem) && name.endsWith(extension) && STAMP.test(middle);
+}

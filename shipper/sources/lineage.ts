@@ -1,0 +1,176 @@
+// The generations of one path, oldest first, and what the state keeps of each: which one is next, which one comes
+// before it, which ones are forgotten. Never opens a file.
+
+import { randomBytes } from 'node:crypto';
+
+import type { After } from '../../common/wire/chunk.ts';
+import type { Generation, ShipperContext } from '../lane/generation.ts';
+import { baseOf, type FileStamp, isSameFile, splitFileId } from './identity.ts';
+import type { GenerationState } from './state.ts';
+
+/** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
+const PARK_DELETED_MS = 60_000;
+/** Finished generations that are remembered for each path. */
+const REMEMBERED = 16;
+
+export class Lineage {
+  readonly #context: ShipperContext;
+  readonly #path: string;
+  /** The state's own list: what of it has a generation is in the same order there. */
+  readonly #entries: GenerationState[];
+  readonly #generations: Generation[] = [];
+  /** So many of them, from the first one on, have begun. */
+  #started = 0;
+
+  constructor(context: ShipperContext, path: string) {
+    this.#context = context;
+    this.#path = path;
+    const kept = context.state.sources.get(path);
+    this.#entries = kept ?? [];
+    if (kept === undefined) context.state.sources.set(path, this.#entries);
+    for (const stamp of this.stamps()) context.knownFiles.add(stamp, path);
+  }
+
+  get entries(): readonly GenerationState[] {
+    return this.#entries;
+  }
+
+  get generations(): readonly Generation[] {
+    return this.#generations;
+  }
+
+  /** The newest one. */
+  get current(): Generation | undefined {
+    return this.#generations.at(-1);
+  }
+
+  /** The files of all of them, their copies included. */
+  stamps(): FileStamp[] {
+    return this.#entries.flatMap((entry) => (entry.copy === null ? [entry] : [entry, entry.copy]));
+  }
+
+  /** The newest entry of a file. */
+  entryOf(stamp: FileStamp): GenerationState | undefined {
+    return this.#entries.findLast((entry) => isSameFile(entry, stamp));
+  }
+
+  /** Undefined for one that was finished in an earlier run. */
+  generationOf(entry: GenerationState | undefined): Generation | undefined {
+    return this.#generations.find((generation) => generation.entry === entry);
+  }
+
+  /** Those before this one. */
+  before(entry: GenerationState): GenerationState[] {
+    return this.#entries.slice(0, this.#entries.indexOf(entry));
+  }
+
+  // --- order ----------------------------------------------------------------------------------------------------
+
+  get hasAllStarted(): boolean {
+    return this.#started === this.#generations.length;
+  }
+
+  /** The one that begins next. */
+  get next(): Generation | undefined {
+    return this.#generations[this.#started];
+  }
+
+  /** The one that began last. */
+  get latest(): Generation | undefined {
+    return this.#generations[this.#started - 1];
+  }
+
+  /** Whether others follow the one that begins next. */
+  get hasMore(): boolean {
+    return this.#started + 1 < this.#generations.length;
+  }
+
+  started(): void {
+    this.#started += 1;
+  }
+
+  /** The one that began last waits for others, and begins again. */
+  unstarted(): void {
+    this.#started -= 1;
+  }
+
+  /** What the next one names as the generation before it. */
+  afterFor(next: Generation): After | null {
+    const before = this.latest;
+    if (before !== undefined) return namedAfter(before.entry, before.position);
+    // Finished in an earlier run.
+    const kept = this.#entries[this.#entries.indexOf(next.entry) - 1];
+    return kept === undefined || kept.size === kept.begin ? null : { file: kept.file, size: kept.size };
+  }
+
+  // --- coming and going -----------------------------------------------------------------------------------------
+
+  /** One that the state knows. */
+  add(generation: Generation): void {
+    this.#generations.push(generation);
+  }
+
+  /** A new one, before another or as the last one. */
+  insert(generation: Generation, following: Generation | undefined): void {
+    const { entry } = generation;
+    const before = following === undefined ? undefined : this.#generations.indexOf(following);
+    const entryBefore = following === undefined ? undefined : this.#entries.indexOf(following.entry);
+    const newest = this.#entries.at(-1);
+    // Only the newest one is asked what stood beside it.
+    if (following === undefined && newest !== undefined) newest.beside = null;
+    this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
+    this.#generations.splice(before ?? this.#generations.length, 0, generation);
+    this.#context.knownFiles.add(entry, this.#path);
+    this.#context.state.touch();
+  }
+
+  /** What the file ids of a file begin with: random, and kept, where the file system has no birth times. */
+  baseOf(stamp: FileStamp): string {
+    const kept = this.#entries.find((entry) => isSameFile(entry, stamp));
+    return baseOf(stamp) ?? splitFileId(kept?.file ?? '')?.base ?? `r${randomBytes(8).toString('hex')}`;
+  }
+
+  /** The first number of a base, from `least` on, that no generation has here. */
+  nextNumber(base: string, least: number): number {
+    let number = least;
+    for (const { file } of this.#entries) {
+      const split = splitFileId(file);
+      if (split?.base === base) number = Math.max(number, split.number + 1);
+    }
+    return number;
+  }
+
+  /** Finished and committed generations let go of their descriptors; the oldest of many are forgotten. */
+  park(): void {
+    for (const generation of this.#generations) {
+      const { entry } = generation;
+      const { rotateWaitMs } = this.#context;
+      const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
+      if (!generation.isDrained || !generation.isCommitted || generation.quietMs < keepMs) continue;
+      if (generation.isOpen) generation.park();
+      if (!entry.done) {
+        entry.done = true;
+        this.#context.state.touch();
+      }
+    }
+    while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) this.#forgetOldest();
+  }
+
+  #forgetOldest(): void {
+    const entry = this.#entries.shift();
+    if (entry === undefined) return;
+    const { knownFiles } = this.#context;
+    knownFiles.remove(entry, this.#path);
+    if (entry.copy !== null) knownFiles.remove(entry.copy, this.#path);
+    const generation = this.generationOf(entry);
+    if (generation === undefined) return;
+    this.#generations.splice(this.#generations.indexOf(generation), 1);
+    void generation.retire();
+    this.#started -= 1;
+  }
+}
+
+/** What the next generation names as the one before it: past those of which nothing was ever shipped. */
+function namedAfter(before: GenerationState, size: number): After | null {
+  return size === before.begin ? before.after : { file: before.file, size };
+}

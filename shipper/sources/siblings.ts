@@ -1,0 +1,566 @@
+// The files beside a source: where rotation puts the old bytes. Finds a file again by its stamp, the copy that
+// copytruncate left or a compressor made, and generations that came and went between two looks. Names shift while one
+// looks: what counts is the file that was opened, never its name.
+
+import { constants } from 'node:fs';
+import { type FileHandle, open, readlink } from 'node:fs/promises';
+import path from 'node:path';
+
+import { isForbidden, LogferryError, systemCode } from '../../common/runtime/errors.ts';
+import { readFully } from '../../common/runtime/files.ts';
+import { sleep } from '../../common/runtime/run.ts';
+import { type Placed, placeByName, type Shipped } from './by-name.ts';
+import { type Found, foundOf, linksFrom, look, msOf } from '../files/discover.ts';
+import {
+  type FileStamp,
+  type Head,
+  HEAD_BYTES,
+  headMatches,
+  headOf,
+  isRotationOf,
+  isSameFile,
+  rotationPrefix,
+} from './identity.ts';
+import type { Listings } from '../files/listings.ts';
+import { nearby } from '../files/nearby.ts';
+import { type Beside, latestTimes, type TimedName, timedName } from './rotation-times.ts';
+import { firstBytes } from '../lane/tailer.ts';
+import { firstUnpacked, type Packing, packingOf, unpack } from '../files/unpack.ts';
+
+const FIND_TRIES = 4;
+const FIND_PAUSE_MS = 15;
+/** Names of one directory that are looked at for a file that has none of the usual ones. */
+const MOST_NAMES = 2_000;
+/** A directory is read again while it has other files, and so often while names vanish from it. */
+const MOST_LISTINGS = 20;
+const VANISHED_LISTINGS = 3;
+/** A birth is taken from a clock that stands still for up to a tick: 10 ms at 100 Hz. */
+const BIRTH_LATE_NS = 10_000_000n;
+/** Between the moment that is noted for a file and the read of its first bytes. */
+const LOOK_NS = 50_000_000n;
+const COMPARED_BYTES = 64 * 1024;
+/** A compressed file that ends in the middle is waited for until nobody has written to it for this long. */
+const PACKING_MS = 60_000;
+/** And not read at all as long as it is being written. */
+const PACKED_QUIET_MS = 1_000;
+
+/** A file that is held open, and what it was when it was opened. */
+export interface Opened {
+  readonly handle: FileHandle;
+  readonly found: Found;
+}
+
+/** The bytes of a generation in another file. */
+export interface Elsewhere extends Opened {
+  /** How many bytes of the generation it has. */
+  readonly size: number;
+  /** Its bytes below this offset are not there. */
+  readonly from: number;
+}
+
+/** A file whose generation is not chosen yet. */
+export interface Candidate extends Elsewhere {
+  /** As it was when the file was found: should it be truncated before it is read, its copy is known by this. */
+  readonly head: Head;
+  /** When it was seen at the path, or was born if it was not, in nanoseconds since 1970. */
+  readonly since: bigint;
+  /** It was seen at the path: what was copied from there may come before it. */
+  readonly wasAtPath: boolean;
+  /** What stood beside it at the path, or was rotated away before it; undefined when nobody has looked. */
+  beside?: Beside;
+}
+
+/** What was seen of a generation. */
+export interface Seen {
+  readonly head: Head;
+  readonly size: number;
+  /** All its bytes, where a file with them is open. */
+  readonly handle?: FileHandle | undefined;
+}
+
+/** Where generations are looked for that came and were rotated away, or copied and truncated, between two looks. */
+export interface Window {
+  /** Born after this moment, in nanoseconds since 1970. */
+  readonly after: bigint;
+  /** Born before the file that is at the path now; undefined when it is the same file that was truncated. */
+  readonly before: FileStamp | undefined;
+  /** Without `before`: the generation that copies may come before, and when it was found, or its first bytes read. */
+  readonly next:
+    | { readonly stamp: FileStamp; readonly head: Head; readonly found: bigint; readonly read: bigint }
+    | undefined;
+  /** Files that are a generation of some source. */
+  readonly isKnown: (found: Found) => boolean;
+  /** Truncated generations whose copy was not found. */
+  readonly lost: readonly Seen[];
+  /** Generations that may be compressed by now. */
+  readonly finished: readonly Seen[];
+  /** What stood beside the newest generation at the path: null when nobody has looked, undefined when there is none. */
+  readonly beside: Beside | null | undefined;
+  /** What stream or record know of generations that came after the newest one of the state. */
+  readonly laterShipped: () => Promise<readonly Shipped[]>;
+}
+
+/** Generations that nobody has looked at. */
+export interface Between {
+  /** Oldest first. */
+  readonly candidates: Candidate[];
+  /** The copy of the next generation, which was truncated since it was found. */
+  readonly own: Candidate | undefined;
+  /** Compressed files that may be such generations, and nothing tells their place. */
+  readonly unplaced: readonly Found[];
+}
+
+/**
+ * Undefined when there is nothing at the path. Throws when it is there and cannot be read. Should a FIFO have taken the
+ * file's place, its writer is not waited for.
+ */
+export async function openIfThere(file: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Opens what was found, if it is still there under this name. */
+export async function openStill(found: Found): Promise<Opened | undefined> {
+  const handle = await openIfThere(found.path);
+  if (handle === undefined) return undefined;
+  const now = foundOf(found.path, await handle.stat({ bigint: true }));
+  if (isSameFile(now.stamp, found.stamp)) return { handle, found: now };
+  await handle.close();
+  return undefined;
+}
+
+/** Another descriptor of a file that is open, also when it has no name any more. Undefined where there is no /proc. */
+export async function openAgain(handle: FileHandle, name: string): Promise<Opened | undefined> {
+  const again = await openIfThere(`/proc/self/fd/${handle.fd}`);
+  if (again === undefined) return undefined;
+  return { handle: again, found: foundOf(name, await again.stat({ bigint: true })) };
+}
+
+/** @param since see Candidate */
+export async function candidateOf(opened: Opened, since: bigint): Promise<Candidate> {
+  const head = headOf(await firstBytes(opened.handle));
+  return { ...opened, size: opened.found.size, from: 0, head, since, wasAtPath: true };
+}
+
+export class Siblings {
+  readonly #source: string;
+  readonly #listings: Listings;
+  /** Where compressed files are unpacked. */
+  readonly #scratch: string;
+  /** The base names that rotated files begin with: the source's, and those of what it links to. */
+  readonly #bases = new Set<string>();
+  /** Where rotated files were seen: beside the source and what it links to, and where it was moved to. */
+  readonly #directories = new Set<string>();
+
+  constructor(source: string, listings: Listings, scratch: string) {
+    this.#source = source;
+    this.#listings = listings;
+    this.#scratch = scratch;
+  }
+
+  /** A link may lead elsewhere by now: what was rotated there counts, and so does what was rotated before. */
+  async #followLinks(): Promise<void> {
+    for (const file of await linksFrom(this.#source)) {
+      this.#directories.add(path.dirname(file));
+      this.#bases.add(path.basename(file));
+    }
+  }
+
+  /** An open file was moved: where it is now, others will be. */
+  async learnFrom(handle: FileHandle): Promise<void> {
+    try {
+      const name = await readlink(`/proc/self/fd/${handle.fd}`);
+      if (!name.endsWith(' (deleted)')) this.#directories.add(path.dirname(name));
+    } catch {
+      // No /proc, or closed by now: only known places are looked at then.
+    }
+  }
+
+  /**
+   * The file with this stamp: at the path, under any name in its directory, or in a directory near it. Looked for
+   * several times: it may be renamed while one looks. Throws when it cannot be read.
+   */
+  async find(stamp: FileStamp): Promise<Opened | undefined> {
+    await this.#followLinks();
+    for (let tries = 0; tries < FIND_TRIES; tries += 1) {
+      if (tries > 0) await sleep(FIND_PAUSE_MS);
+      const isLast = tries === FIND_TRIES - 1;
+      const prefixes = isLast ? [''] : this.#prefixes();
+      for (const directory of isLast ? await this.#everywhere() : this.#directories)
+        for (const file of (await this.#startingWith(directory, prefixes)).slice(0, MOST_NAMES)) {
+          const found = await lookQuietly(file);
+          if (found === undefined || !isSameFile(found.stamp, stamp)) continue;
+          // Its bytes are not what the file holds: findBytes unpacks them.
+          if (file !== this.#source && packingOf(file).packing !== undefined) return undefined;
+          const opened = await openStill(found);
+          if (opened === undefined) continue;
+          this.#directories.add(path.dirname(file));
+          return opened;
+        }
+    }
+    return undefined;
+  }
+
+  /**
+   * The bytes of a generation that is not in its own file any more: in a copy of it, or in a compressed one.
+   * Throws `busy` when that is still being written.
+   *
+   * Beyond the directories where its rotated files are known to lie, a file of this name may be another log's that
+   * begins alike: looked at only for bytes that are known to be missing, and with a whole head to go by.
+   *
+   * @param position where reading goes on
+   * @param isContinuedBy whether the bytes before the position are the generation's
+   */
+  async findBytes(
+    generation: {
+      readonly head: Head;
+      readonly position: number;
+      /** Bytes of it were seen that are not shipped. */
+      readonly isMissing: boolean;
+      /** Something is known of the bytes before the position. */
+      readonly hasTail: boolean;
+      readonly isContinuedBy: (handle: FileHandle) => Promise<boolean>;
+    },
+    isKnown: (found: Found) => boolean,
+  ): Promise<Elsewhere | undefined> {
+    const { head, position, isMissing, hasTail, isContinuedBy } = generation;
+    // A kill may come before its head is saved: what was shipped tells then.
+    const mayBeIt = async (opened: Opened): Promise<boolean> =>
+      head.length > 0 ? await beginsWith(opened, head) : hasTail;
+    const isWanted = async (bytes: Elsewhere): Promise<boolean> =>
+      bytes.size >= position && (await isContinuedBy(bytes.handle));
+    await this.#followLinks();
+    const isFarSearched = isMissing && head.length === HEAD_BYTES;
+    for (const directories of [this.#directories, ...(isFarSearched ? [await this.#everywhere()] : [])])
+      for await (const opened of this.#rotated(directories, (found) => !isKnown(found))) {
+        const bytes = (await mayBeIt(opened)) ? await this.#bytesOf(opened, position) : undefined;
+        if (bytes !== undefined && (await isWanted(bytes))) {
+          this.#directories.add(path.dirname(opened.found.path));
+          return bytes;
+        }
+        await (bytes ?? opened).handle.close();
+      }
+    return undefined;
+  }
+
+  /** Whether anything stands beside the path that looks like a generation of it. */
+  async hasRotated(): Promise<boolean> {
+    await this.#followLinks();
+    for (const directory of this.#directories) if ((await this.#namesIn(directory)).length > 0) return true;
+    return false;
+  }
+
+  /** Rotated files that are wanted, oldest first. */
+  async rotated(isWanted: (found: Found) => boolean): Promise<Candidate[]> {
+    await this.#followLinks();
+    const candidates: Candidate[] = [];
+    for await (const opened of this.#rotated(this.#directories, isWanted))
+      candidates.push({
+        ...(await candidateOf(opened, BigInt(opened.found.stamp.birth))),
+        wasAtPath: false,
+      });
+    return candidates.toSorted(inOrder);
+  }
+
+  /** Generations that are nothing known and no copy of anything known. Throws as findBytes does. */
+  async between(window: Window): Promise<Between> {
+    const { before } = window;
+    const found: Candidate[] = [];
+    try {
+      await this.#collectBetween(window, found);
+      found.sort(inOrder);
+      if (before !== undefined) return { ...(await this.#byName(window, before, found)), own: undefined };
+    } catch (error) {
+      for (const { handle } of found) await handle.close();
+      throw error;
+    }
+    return await this.#beforeNext(found, window);
+  }
+
+  async #byName(window: Window, before: FileStamp, found: readonly Candidate[]): Promise<Placed> {
+    const around = {
+      open: (mayBe: (each: Found) => boolean) => this.#rotated(this.#directories, mayBe),
+      read: async (opened: Opened) => await this.#candidateBetween(await leftAlone(opened)),
+      placeOf: (file: string) => this.#placeOf(file),
+      names: async () => await this.#allNames(),
+      isThere: async (file: string) => (await lookQuietly(file)) !== undefined,
+      isUnchanged: async () =>
+        isSameFile(before, (await look(this.#source))?.stamp ?? { ...before, ino: '' }),
+      isCopyOf,
+    };
+    const isUntimed = (each: Found): boolean => mayBeUntimed(each, window);
+    return await placeByName(around, window, found, isUntimed);
+  }
+
+  #placeOf(file: string): (TimedName & { directory: string }) | undefined {
+    const timed = timedName(this.#bases, packingOf(path.basename(file)).plain);
+    return timed === undefined ? undefined : { ...timed, directory: path.dirname(file) };
+  }
+
+  async #allNames(): Promise<string[]> {
+    const names: string[] = [];
+    for (const directory of this.#directories) names.push(...(await this.#namesIn(directory)));
+    return names;
+  }
+
+  /** What stands beside the path while this file is there; undefined when it is there no longer. */
+  async beside(stamp: FileStamp, isKnown: (found: Found) => boolean): Promise<Beside | undefined> {
+    await this.#followLinks();
+    const latest: Record<string, Record<string, string>> = {};
+    let strangers = false;
+    for (const directory of this.#directories) {
+      const names = await this.#namesIn(directory);
+      latest[directory] = latestTimes(names.flatMap((name) => this.#placeOf(name) ?? []));
+      for (const name of names) {
+        if (strangers || packingOf(name).packing !== undefined) continue;
+        const found = await lookQuietly(name);
+        strangers ||= found !== undefined && !isKnown(found);
+      }
+    }
+    const found = await look(this.#source);
+    return found !== undefined && isSameFile(found.stamp, stamp) ? { strangers, latest } : undefined;
+  }
+
+  async #collectBetween(window: Window, found: Candidate[]): Promise<void> {
+    await this.#followLinks();
+    const { lost, finished } = window;
+    for await (const opened of this.#rotated(this.#directories, (each) => mayBeBetween(each, window))) {
+      const candidate = await this.#candidateBetween(opened);
+      const isPacked = packingOf(opened.found.path).packing !== undefined;
+      const known = isPacked ? [...finished, ...lost, ...found] : lost;
+      if (candidate !== undefined && candidate.size > 0 && !(await isCopyOf(candidate, known)))
+        found.push(candidate);
+      else await (candidate ?? opened).handle.close();
+    }
+  }
+
+  /** Of the copies of a truncated file: those that were made before the next generation, and that one's own. */
+  async #beforeNext(copies: readonly Candidate[], { next }: Window): Promise<Between> {
+    const current = await openIfThere(this.#source);
+    try {
+      const stamp = current && foundOf(this.#source, await current.stat({ bigint: true })).stamp;
+      const isAtPath = stamp !== undefined && next !== undefined && isSameFile(stamp, next.stamp);
+      let end = 0;
+      let own: Candidate | undefined;
+      for (const copy of copies) {
+        // What the file holds now may have been copied, or be copied at this moment.
+        if (current !== undefined && (await isBeginningOf(copy, current))) break;
+        if (next !== undefined && (isAtPath ? await isCopiedAfter(copy, next) : isBornAfter(copy, next))) {
+          if (isAtPath && (await isCopyOf(copy, [{ head: next.head, size: 0 }]))) own = copy;
+          break;
+        }
+        end += 1;
+      }
+      const candidates = copies.slice(0, end);
+      for (const copy of copies.slice(end)) if (copy !== own) await copy.handle.close();
+      return { candidates, own, unplaced: [] };
+    } finally {
+      await current?.close();
+    }
+  }
+
+  async #candidateBetween(opened: Opened): Promise<Candidate | undefined> {
+    const bytes = await this.#bytesOf(opened, 0);
+    const { found } = opened;
+    // Nobody has seen it at the path: others may have followed since it was born.
+    const since = writtenBeforePacked(found) ?? BigInt(found.stamp.birth);
+    return bytes === undefined
+      ? undefined
+      : { ...bytes, head: headOf(await firstBytes(bytes.handle)), since, wasAtPath: false };
+  }
+
+  /** The known places, and where a rotation may have moved a file to. */
+  async #everywhere(): Promise<ReadonlySet<string>> {
+    const near: string[] = [];
+    for (const directory of this.#directories) near.push(...(await nearby(directory)));
+    return new Set([...this.#directories, ...near]);
+  }
+
+  #prefixes(): string[] {
+    return [...new Set([...this.#bases].map((base) => rotationPrefix(base)))];
+  }
+
+  async #startingWith(directory: string, prefixes: readonly string[]): Promise<string[]> {
+    const files = new Set<string>();
+    for (const prefix of prefixes)
+      for (const file of await this.#listings.startingWith(directory, prefix)) files.add(file);
+    return [...files];
+  }
+
+  /**
+   * Opens the files with rotated names that may be what is wanted, each once, as long as there are others; whoever
+   * takes one closes it.
+   */
+  async *#rotated(
+    directories: ReadonlySet<string>,
+    mayBe: (found: Found) => boolean,
+  ): AsyncGenerator<Opened, undefined> {
+    const seen = new Set<string>();
+    for (let listings = 1; listings <= MOST_LISTINGS; listings += 1) {
+      const before = seen.size;
+      let hasVanished = false;
+      for (const directory of directories)
+        for (const file of await this.#namesIn(directory)) {
+          const found = await lookQuietly(file);
+          if (found !== undefined && (seen.has(found.stamp.ino) || !mayBe(found))) continue;
+          const opened = found === undefined ? undefined : await openQuietly(found);
+          if (found !== undefined && opened !== undefined) seen.add(found.stamp.ino);
+          if (opened === undefined) hasVanished = true;
+          else yield opened;
+        }
+      // Renamed while one looked: another listing has it under its next name.
+      if (seen.size === before && (!hasVanished || listings >= VANISHED_LISTINGS)) return;
+    }
+  }
+
+  async #namesIn(directory: string): Promise<string[]> {
+    const bases = [...this.#bases];
+    const names = await this.#startingWith(directory, this.#prefixes());
+    return names.filter((name) => {
+      const { plain, packing } = packingOf(path.basename(name));
+      return bases.some((base) => isRotationOf(base, plain) || (packing !== undefined && plain === base));
+    });
+  }
+
+  /** What a file holds, unpacked from `position` on where it is compressed; closes what it does not return. */
+  async #bytesOf(opened: Opened, position: number): Promise<Elsewhere | undefined> {
+    const { packing } = packingOf(opened.found.path);
+    if (packing === undefined) return { ...opened, size: opened.found.size, from: 0 };
+    return await this.#unpack(opened, packing, position);
+  }
+
+  async #unpack(
+    { handle, found }: Opened,
+    packing: Packing,
+    position: number,
+  ): Promise<Elsewhere | undefined> {
+    // A compressor sets the time of the original when it has finished.
+    const isFinished = writtenBeforePacked(found) !== undefined;
+    const quietMs = isFinished ? PACKING_MS : Math.abs(Date.now() - msOf(found.modified));
+    const unfinished = new LogferryError('busy', `${found.path} is still being written`);
+    const from = Math.max(0, position - HEAD_BYTES);
+    try {
+      if (quietMs < PACKED_QUIET_MS) throw unfinished;
+      const unpacked = await unpack(handle, packing, this.#scratch, from);
+      if (!unpacked.isWhole && quietMs < PACKING_MS) {
+        await unpacked.handle.close();
+        throw unfinished;
+      }
+      return { handle: unpacked.handle, found, size: unpacked.size, from };
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+/** When the bytes of a compressed file were written last: compressors give it the time of the original. */
+function writtenBeforePacked({ modified, stamp }: Found): bigint | undefined {
+  return modified < BigInt(stamp.birth) ? modified : undefined;
+}
+
+async function beginsWith({ handle, found }: Opened, head: Head): Promise<boolean> {
+  const { packing } = packingOf(found.path);
+  const first =
+    packing === undefined ? await firstBytes(handle) : await firstUnpacked(handle, packing, HEAD_BYTES);
+  return headMatches(head, first);
+}
+
+/**
+ * Whether it begins as one of these, and has all of it; less where that one is open: a writer that goes on while a file
+ * is compressed leaves its last bytes in the file alone.
+ */
+async function isCopyOf(candidate: Candidate, known: readonly Seen[]): Promise<boolean> {
+  const first = await firstBytes(candidate.handle);
+  for (const { head, size, handle } of known) {
+    if (head.length > 0 && candidate.size >= size && headMatches(head, first)) return true;
+    if (handle !== undefined && (await isBeginningOf(candidate, handle))) return true;
+  }
+  return false;
+}
+
+function mayBeBetween(found: Found, { after, before, isKnown }: Window): boolean {
+  const { stamp } = found;
+  if (isKnown(found) || (before !== undefined && isSameFile(stamp, before))) return false;
+  if (packingOf(found.path).packing !== undefined) return (writtenBeforePacked(found) ?? 0n) >= after;
+  const birth = BigInt(stamp.birth) + BIRTH_LATE_NS;
+  return birth >= after && (before === undefined || BigInt(stamp.birth) <= BigInt(before.birth));
+}
+
+/** Compressed since the newest that is known was seen at the path, without the time of the original. */
+function mayBeUntimed(found: Found, { after, isKnown }: Window): boolean {
+  const isPacked = packingOf(found.path).packing !== undefined;
+  if (!isPacked || isKnown(found) || writtenBeforePacked(found) !== undefined) return false;
+  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= after;
+}
+
+/** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
+async function isCopiedAfter(
+  { handle, found }: Candidate,
+  next: NonNullable<Window['next']>,
+): Promise<boolean> {
+  const birth = BigInt(found.stamp.birth);
+  if (next.head.length === 0 || birth + BIRTH_LATE_NS < next.read) return false;
+  return birth > next.read + LOOK_NS || headMatches(next.head, await firstBytes(handle));
+}
+
+/** The next generation was renamed by now: what was born since it was found at the path came there after it. */
+function isBornAfter({ found }: Candidate, next: NonNullable<Window['next']>): boolean {
+  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= next.found;
+}
+
+/** Whether all that a copy holds is what another file begins with: the copy may still be in the making. */
+async function isBeginningOf({ handle, size }: Candidate, whole: FileHandle): Promise<boolean> {
+  const mine = Buffer.allocUnsafe(COMPARED_BYTES);
+  const other = Buffer.allocUnsafe(COMPARED_BYTES);
+  for (let at = 0; at < size;) {
+    const length = Math.min(COMPARED_BYTES, size - at);
+    const [read, there] = [
+      await readFully(handle, mine, at, length),
+      await readFully(whole, other, at, length),
+    ];
+    if (read !== length || there < length || mine.compare(other, 0, length, 0, length) !== 0) return false;
+    at += length;
+  }
+  return true;
+}
+
+/** As it is when nobody can have written to it for a while; one that is written to later is busy. */
+async function leftAlone({ handle, found }: Opened): Promise<Opened> {
+  const quietMs = Math.abs(Date.now() - msOf(found.modified));
+  if (quietMs < PACKED_QUIET_MS) await sleep(PACKED_QUIET_MS - quietMs + 1);
+  return { handle, found: foundOf(found.path, await handle.stat({ bigint: true })) };
+}
+
+/** A neighbour that is not to be read is somebody else's. */
+async function openQuietly(found: Found): Promise<Opened | undefined> {
+  try {
+    return await openStill(found);
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
+  }
+}
+
+async function lookQuietly(file: string): Promise<Found | undefined> {
+  try {
+    return await look(file);
+  } catch (error) {
+    if (isForbidden(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Birth times come in steps of a clock tick: of two born in the same one, the older was written to last earlier. A
+ * compressed file was born late, and has the time at which its bytes were written.
+ */
+function inOrder({ found: a }: Opened, { found: b }: Opened): number {
+  const byBirth = BigInt(a.stamp.birth) - BigInt(b.stamp.birth);
+  const packed = [a, b].some(({ path: file }) => packingOf(file).packing !== undefined);
+  const order = packed || byBirth === 0n ? a.modified - b.modified : byBirth;
+  return order < 0n ? -1 : order > 0n ? 1 : 0;
+}

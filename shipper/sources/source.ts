@@ -1,0 +1,720 @@
+// One source path and its generations, oldest first: notices rotation, truncation and deletion, finds where the old
+// bytes went, and lets a generation follow only when the one before is in the stream.
+
+import type { FileHandle } from 'node:fs/promises';
+
+import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
+import { Bell, sleep } from '../../common/runtime/run.ts';
+import { Arrivals } from './arrivals.ts';
+import { type Found, nanosOf, now } from '../files/discover.ts';
+import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
+import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from './identity.ts';
+import { keyOf } from './known-files.ts';
+import { Lineage } from './lineage.ts';
+import type { Beside } from './rotation-times.ts';
+import { type Known, Search } from './search.ts';
+import {
+  type Between,
+  type Candidate,
+  candidateOf,
+  type Elsewhere,
+  type Opened,
+  openStill,
+} from './siblings.ts';
+import type { Kept } from './sources.ts';
+import type { GenerationState } from './state.ts';
+
+/** A deleted file is finished when nobody has written to it for this long. */
+const DELETED_QUIET_MS = 2_000;
+/** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
+const LOST_AFTER_MS = 3_600_000;
+/** A new file is there soon after a rotation: for so long what is rotated meanwhile is looked for. */
+const REPLACED_MS = 60_000;
+/** How often it is asked whether the next generation may begin. */
+const ORDER_LOOK_MS = 20;
+const RETRY_MS = 250;
+
+/** Of a path that nothing is known of. */
+export interface Fresh {
+  /** What was at it when it was listed. */
+  readonly listed: Found | undefined;
+  /** Where what was listed begins. */
+  readonly at: (found: Found) => number;
+  /** From this moment on whatever is there is new, also what was rotated away already (nanoseconds since 1970). */
+  readonly since: bigint;
+}
+
+const NOT_THERE = 'it is not there, and has bytes that were not shipped';
+
+export class Source {
+  readonly path: string;
+  /** The path under which it is shipped. */
+  readonly name: string;
+  readonly #context: ShipperContext;
+  readonly #signal: AbortSignal;
+  readonly #lineage: Lineage;
+  readonly #arrivals: Arrivals;
+  readonly #search: Search;
+  readonly #running = new Set<Promise<void>>();
+  readonly #bell = new Bell();
+  /** Generations that were found beside the path and never at it: nothing was copied from them. */
+  readonly #besides = new WeakSet<GenerationState>();
+  /** Compressed files of which it was said that they are not shipped. */
+  readonly #said = new Set<string>();
+  /** Copies that come before a generation, which waits for them. */
+  #unseen: { copies: Candidate[]; next: Generation } | undefined;
+  readonly #owner: GenerationOwner;
+  readonly #begunAt = performance.now();
+  /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
+  #lookedAt = { clock: Number.POSITIVE_INFINITY, steady: 0 };
+  #since = now();
+  #unreadable: string | undefined;
+  /** When the file at the path had been written to at the last look, and where it was. */
+  #seen: bigint | undefined;
+  #thereAt = performance.now();
+  #device: bigint | undefined;
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(context: ShipperContext, file: string, signal: AbortSignal) {
+    this.#context = context;
+    this.path = file;
+    this.name = context.nameOf(file);
+    this.#signal = signal;
+    this.#owner = {
+      path: file,
+      onReplaced: () => void this.#lookSoon(),
+      reopen: async (generation) => await this.#reopenFor(generation),
+      mayBegin: async (generation, readAt) => await this.#mayBegin(generation, readAt),
+    };
+    this.#lineage = new Lineage(context, file);
+    this.#arrivals = new Arrivals(context, file);
+    this.#search = new Search(context, file, this.#lineage, this.#arrivals);
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  get generations(): readonly Generation[] {
+    return this.#lineage.generations;
+  }
+
+  /** Why there is a file that cannot be opened, or one that has to be there and is not. */
+  get unreadable(): string | undefined {
+    return this.#unreadable;
+  }
+
+  get current(): Generation | undefined {
+    return this.#lineage.current;
+  }
+
+  /** Whether this file is one of mine, whatever it is called now. */
+  #owns(stamp: FileStamp): boolean {
+    return this.#context.knownFiles.isOf(stamp, this.path);
+  }
+
+  /**
+   * Whether a look would find nothing to do: what is at the path is the newest generation, which is being read, or was
+   * not written to since the last look.
+   */
+  isAsSeen({ stamp, size, modified }: Found): boolean {
+    const { current } = this;
+    if (current === undefined || current.closing !== undefined || !isSameFile(current.entry, stamp))
+      return false;
+    const isSettled =
+      this.#unreadable === undefined &&
+      this.#arrivals.isEmpty &&
+      this.#lineage.hasAllStarted &&
+      this.generations.every((generation) => generation === current || generation.entry.done);
+    if (!isSettled) return false;
+    return current.isPolled
+      ? size >= current.position
+      : size === current.entry.size && modified === (current.restedAt ?? this.#seen);
+  }
+
+  /** Its file was on this device when it was last looked at, undefined when it was not there. */
+  get device(): bigint | undefined {
+    return this.#device;
+  }
+
+  /** Everything that was found is in the stream and committed. */
+  get isCommitted(): boolean {
+    if (this.#unreadable !== undefined) return false;
+    return this.#lineage.hasAllStarted && this.generations.every((generation) => generation.isCommitted);
+  }
+
+  wake(): void {
+    this.current?.wake();
+    this.#bell.ring();
+  }
+
+  /**
+   * Opens what the state knows and what is at the path now: false when there is nothing, also to be tried again. Throws when a file that is there
+   * cannot be read: then nothing was started, and it can be tried again.
+   */
+  async start(found: Found | undefined, { listed, at, since }: Fresh, known: Known): Promise<boolean> {
+    const begin = (each: Found): number =>
+      listed !== undefined && isSameFile(each.stamp, listed.stamp) ? at(each) : 0;
+    this.#since = since;
+    await this.#note(found);
+    const { entries } = this.#lineage;
+    for (const entry of entries.filter(({ done }) => !done)) await this.#reopen(entry);
+    if (entries.length === 0)
+      for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
+        await this.#append({ ...candidate, beside: STATE_LOST }, begin, known);
+    if (entries.length === 0) await this.#findListed(listed, found);
+    await this.#discover(found);
+    // Nobody may make a new one for a while, and with --once nobody looks again.
+    if (found === undefined) await this.#discoverRotatedAway();
+    for (const arrival of [...this.#arrivals.queue]) {
+      await this.#append(arrival, begin, known);
+      this.#arrivals.settled(arrival);
+    }
+    if (entries.length === 0 && this.#unreadable === undefined) return false;
+    await this.#noteBeside(found);
+    this.#running.add(this.#identify()).add(this.#inOrder());
+    return true;
+  }
+
+  /** Rotated since it was listed: it comes before what is at the path now. */
+  async #findListed(listed: Found | undefined, found: Found | undefined): Promise<void> {
+    if (listed === undefined || (found !== undefined && isSameFile(listed.stamp, found.stamp))) return;
+    const opened = await this.#search.file(listed.stamp);
+    if (opened !== undefined) this.#arrivals.add(await candidateOf(opened, now()));
+  }
+
+  /** A file of this source is at another path now, where it may be written to. */
+  async foundElsewhere(found: Found): Promise<void> {
+    await this.#alone(async () => {
+      if (!this.#signal.aborted) await this.#isBack(found);
+    });
+  }
+
+  /** Looks at the path again; one look at a time. Needs no broker: what has arrived is held open until there is one. */
+  async look(): Promise<void> {
+    await this.#alone(async () => {
+      if (this.#signal.aborted) return;
+      const found = await this.#context.look(this.path);
+      await this.#note(found);
+      this.#followClock();
+      if (found !== undefined) await this.#openResting(found);
+      await this.#handleTruncation();
+      await this.#discover(found);
+      if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
+      await this.#noteBeside(found);
+      await this.#closeWhatIsGone(found);
+      this.#lineage.park();
+    });
+  }
+
+  /** One at a time: what is found and is nobody's belongs to whoever found it first. */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    const working = this.#looking.then(work);
+    this.#looking = working.then(
+      () => {},
+      () => {},
+    );
+    return await working;
+  }
+
+  /**
+   * A clock that was set back would have all that came since the last look be born before what is known: that began
+   * before that look, as the clock tells it now.
+   */
+  #followClock(): void {
+    const [clock, steady] = [Date.now(), performance.now()];
+    const { clock: before, steady: steadyBefore } = this.#lookedAt;
+    this.#lookedAt = { clock, steady };
+    if (clock >= before) return;
+    const agoMs = before === Number.POSITIVE_INFINITY ? 0 : Math.ceil(steady - steadyBefore);
+    const latest = nanosOf(clock - agoMs);
+    for (const entry of this.#lineage.entries) {
+      if (BigInt(entry.since) <= latest) continue;
+      entry.since = String(latest);
+      this.#context.state.touch();
+    }
+  }
+
+  /** It was closed because there are too few descriptors, and has changed, or another has taken its place. */
+  async #openResting({ stamp, size, modified }: Found): Promise<void> {
+    const { current } = this;
+    if (current?.restedAt === undefined) return;
+    const isAsItWas = size === current.entry.size && modified === current.restedAt;
+    if (isAsItWas && isSameFile(current.entry, stamp)) return;
+    await this.#openAgain(current);
+  }
+
+  /** One that gave up its descriptor: its file, or another with its bytes. */
+  async #openAgain(generation: Generation): Promise<void> {
+    const bytes = await this.#reopenFor(generation);
+    if (bytes !== undefined) generation.moveTo(bytes);
+  }
+
+  async #note(found: Found | undefined): Promise<void> {
+    if (found !== undefined) await this.#context.fileSystems.learn(found);
+    this.#seen = found?.modified;
+    this.#device = found?.device;
+    if (found !== undefined) this.#thereAt = performance.now();
+  }
+
+  /** For how long nothing has been at the path, as far as anybody looked. */
+  get #goneMs(): number {
+    return performance.now() - this.#thereAt;
+  }
+
+  async stop(): Promise<void> {
+    this.wake();
+    this.#arrivals.wake();
+    await Promise.allSettled([this.#looking]);
+    await Promise.allSettled([...this.#running]);
+    for (const generation of this.generations) await generation.stop();
+    for (const stamp of this.#lineage.stamps()) this.#context.knownFiles.remove(stamp, this.path);
+    await this.#arrivals.close();
+  }
+
+  // --- generations ----------------------------------------------------------------------------------------------
+
+  /** A generation of an earlier run: found again by its stamp, or its bytes in a copy or a compressed file. */
+  async #reopen(entry: GenerationState): Promise<void> {
+    // Truncated in place, the file is a later generation's, also where its bytes look the same.
+    const isOthers = this.#lineage.entryOf(entry) !== entry;
+    const isOver = isOthers || entry.closed === 'truncated';
+    await this.#context.openFiles.makeRoom(this.#signal);
+    const opened = isOver ? undefined : await this.#findAgain(entry);
+    const generation = this.#add(entry, opened?.handle);
+    if (entry.closed !== null) generation.close(entry.closed);
+    const matches = await generation.resume(this.#signal);
+    if (!matches) await this.#truncated(generation);
+    else if (isOthers && entry.closed === null) await this.#finishElsewhere(generation);
+    // It may have been written to before it went: its size is not known until its bytes are found.
+    else if (opened === undefined && entry.closed === null) await this.#moveElsewhere(generation);
+  }
+
+  /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
+  async #moveElsewhere(generation: Generation): Promise<Found | undefined> {
+    try {
+      const bytes = await this.#search.bytesOf(generation);
+      generation.moveTo(bytes);
+      return bytes?.found;
+    } catch (error) {
+      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
+      generation.moveTo(undefined);
+      generation.lookLater();
+      return undefined;
+    }
+  }
+
+  /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */
+  async #findAgain(entry: GenerationState): Promise<Opened | undefined> {
+    try {
+      return await this.#search.file(entry);
+    } catch (error) {
+      if (entry.closed === null || !isForbidden(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Truncated: the old bytes are in the copy beside it, or gone; the file itself goes on as another generation. */
+  async #finishElsewhere(generation: Generation): Promise<Found | undefined> {
+    const found = await this.#moveElsewhere(generation);
+    generation.close('truncated');
+    return found;
+  }
+
+  /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
+  async #truncated(generation: Generation): Promise<void> {
+    const own = await generation.openAgain();
+    await this.#finishElsewhere(generation);
+    // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
+    if (own !== undefined) this.#arrivals.add(await candidateOf(own, now()));
+  }
+
+  async #handleTruncation(): Promise<void> {
+    for (const generation of [...this.generations]) {
+      if (!generation.isReplaced) continue;
+      const again = generation.entry.closed !== null;
+      this.#context.log.info({ path: this.path, at: generation.position }, `${this.path}: truncated`);
+      if (again) generation.moveTo(undefined);
+      else await this.#truncated(generation);
+    }
+  }
+
+  /** What is at the path now: the newest file that is known, or others after it. */
+  async #discover(found: Found | undefined): Promise<void> {
+    if (found !== undefined && (await this.#hasToOpen(found))) {
+      const arrival = await this.#openCurrent(found);
+      if (arrival !== undefined) this.#arrivals.add(arrival);
+    } else if (this.#unreadable !== NOT_THERE) this.#unreadable = undefined;
+  }
+
+  /** Whether it arrives, after those that came before it; what is known of it is told to its generation. */
+  async #hasToOpen(found: Found): Promise<boolean> {
+    const newest = this.#newest;
+    if (newest !== undefined && isSameFile(newest, found.stamp)) {
+      const last = this.#lineage.entries.at(-1);
+      if (!this.#arrivals.isEmpty || last === undefined) return false;
+      const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
+      if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
+      // It was not there when this run began: there is more to ship, so it is opened.
+      if (this.current?.entry === last) this.current.foundAgain(found.size);
+      // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
+      return isTruncated() && this.#arrivals.isEmpty;
+    }
+    if ((await this.#isBack(found)) || this.#isOfAnother(found)) return false;
+    await this.#discoverRotated(found.stamp);
+    return true;
+  }
+
+  /** The newest file that is known. */
+  get #newest(): FileStamp | undefined {
+    return this.#arrivals.queue.at(-1)?.found.stamp ?? this.#lineage.entries.at(-1);
+  }
+
+  /** What was at the path after the newest file that is known, and was rotated away again before this one came. */
+  async #discoverRotated(before: FileStamp): Promise<void> {
+    const newest = this.#newest;
+    if (newest?.birth === '0' || before.birth === '0') return;
+    await this.#search.learnPlace(this.current);
+    const last = this.#arrivals.queue.at(-1) ?? this.#lineage.entries.at(-1);
+    const { candidates, unplaced } = await this.#search.between({
+      ...{ after: this.#lastSeen(), before, next: undefined },
+      beside: last === undefined ? undefined : (last.beside ?? null),
+    });
+    for (const rotated of candidates) this.#arrivals.add(rotated);
+    for (const { path: file, stamp } of unplaced) {
+      if (this.#said.has(keyOf(stamp))) continue;
+      this.#said.add(keyOf(stamp));
+      this.#context.log.error(
+        { path: this.path, file },
+        `${this.path}: ${file} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
+      );
+    }
+  }
+
+  /** Notes what stands beside the newest file while that is at the path: what has later names came after it. */
+  async #noteBeside(found: Found | undefined): Promise<void> {
+    const arrival = this.#arrivals.queue.at(-1);
+    const entry = this.#lineage.entries.at(-1);
+    const last = arrival?.found.stamp ?? entry;
+    if (found === undefined || last === undefined || !isSameFile(last, found.stamp)) return;
+    if ((arrival ?? entry)?.beside != null) return;
+    const beside = await this.#search.beside(found.stamp);
+    if (beside === undefined) return;
+    if (arrival !== undefined) arrival.beside = beside;
+    // It may have got its generation meanwhile.
+    const its = this.#lineage.entries.at(-1);
+    if (its !== undefined && isSameFile(its, found.stamp)) its.beside ??= beside;
+    this.#context.state.touch();
+  }
+
+  /** The same while nothing is at the path. */
+  async #discoverRotatedAway(): Promise<void> {
+    if (this.#lineage.entries.length > 0) await this.#discoverRotated({ ...NO_FILE, birth: String(now()) });
+  }
+
+  /** Another source ships this file, under the path that it had before, or another of its names. */
+  #isOfAnother(found: Found): boolean {
+    const owner = this.#context.knownFiles.ownerOf(found.stamp);
+    if (owner === undefined || this.#owns(found.stamp)) return false;
+    this.#context.tellOwner(owner, found);
+    return true;
+  }
+
+  /**
+   * When the newest file was seen at the path, as an earlier generation if it was truncated and renamed since; before
+   * the first, the moment from which on whatever is there is new.
+   */
+  #lastSeen(): bigint {
+    const known = [
+      ...this.#lineage.entries.map((entry) => ({ stamp: entry, since: BigInt(entry.since) })),
+      ...this.#arrivals.queue.map(({ found, since }) => ({ stamp: found.stamp, since })),
+    ];
+    const newest = known.pop();
+    if (newest === undefined) return this.#since;
+    return known.findLast(({ stamp }) => isSameFile(stamp, newest.stamp))?.since ?? newest.since;
+  }
+
+  /** A file that was there before the newest one, as when a link is set back: its own generation goes on. */
+  async #isBack({ stamp, size }: Found): Promise<boolean> {
+    if (stamp.birth === '0') return false;
+    if (this.#arrivals.queue.some(({ found }) => isSameFile(found.stamp, stamp))) return true;
+    const entry = this.#lineage.entryOf(stamp);
+    const generation = this.#lineage.generationOf(entry);
+    if (entry === undefined || entry.closed === 'truncated' || generation?.closing === 'truncated')
+      return false;
+    if (generation !== undefined) generation.foundAgain(size);
+    else if (entry.done && size !== entry.size) await this.#goOn(entry);
+    return true;
+  }
+
+  async #openCurrent(found: Found): Promise<Candidate | undefined> {
+    try {
+      const since = now();
+      await this.#context.openFiles.makeRoom(this.#signal);
+      const opened = await openStill(found);
+      this.#unreadable = undefined;
+      return opened === undefined ? undefined : await candidateOf(opened, since);
+    } catch (error) {
+      const why = systemCode(error) ?? messageOf(error);
+      this.#unreadable = why;
+      this.#context.throttle.run(`open ${this.path}`, (repeated) => {
+        this.#context.log.warn({ repeated }, `cannot read ${this.path} (${why}); trying again`);
+      });
+      return undefined;
+    }
+  }
+
+  /** Gives each file that has arrived its generation, in order. */
+  async #identify(): Promise<void> {
+    while (!this.#signal.aborted) {
+      const [arrival] = this.#arrivals.queue;
+      if (arrival === undefined) await this.#arrivals.wait(this.#signal);
+      else await this.#identifyOne(arrival);
+    }
+  }
+
+  async #identifyOne(arrival: Candidate): Promise<void> {
+    try {
+      await this.#append(arrival, fromBeginning, nothingKnown);
+      this.#arrivals.settled(arrival);
+    } catch (error) {
+      this.#warn(error);
+      await sleep(RETRY_MS, this.#signal);
+    }
+  }
+
+  /** A finished file is written to after all. */
+  async #goOn(entry: GenerationState): Promise<void> {
+    if (this.#lineage.generationOf(entry) !== undefined) return;
+    entry.done = false;
+    entry.closed = null;
+    await this.#reopen(entry);
+  }
+
+  /** Chooses the generation of a file: the first number whose bytes in the stream are this file's. */
+  async #append(
+    candidate: Candidate,
+    begin: (found: Found) => number,
+    known: Known,
+    following?: Generation,
+  ): Promise<void> {
+    const { handle, found, head, size, since } = candidate;
+    const base = this.#lineage.baseOf(found.stamp);
+    for (let number = this.#lineage.nextNumber(base, known(base)?.number ?? 0); ; number += 1) {
+      const entry: GenerationState = {
+        ...{ file: fileIdOf(base, number), ...found.stamp, since: String(since), copy: null, head },
+        beside: null,
+        ...{ begin: begin(found), after: null, size, closed: null, done: false },
+      };
+      const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
+      const matches = await generation.resume(this.#signal);
+      if (!matches && generation.position > entry.begin) {
+        generation.disown();
+        await this.#appendForgotten({ ...entry, head: NO_HEAD, size: 0 }, following);
+        continue;
+      }
+      entry.beside = candidate.beside ?? null;
+      this.#insert(generation, following);
+      if (!candidate.wasAtPath) this.#besides.add(entry);
+      this.#context.log.info(
+        { path: this.path, file: entry.file, from: generation.position },
+        `shipping ${this.path}`,
+      );
+      if (!matches) await this.#finishElsewhere(generation);
+      return;
+    }
+  }
+
+  /**
+   * The stream has a generation of the file that the state does not know, and the file has other bytes by now: the
+   * state was lost, or an older one was put back. It may have ended in a copy, which goes on where the stream ends.
+   */
+  async #appendForgotten(entry: GenerationState, following: Generation | undefined): Promise<void> {
+    const generation = new Generation(this.#context, this.name, entry, undefined, this.#owner);
+    await generation.resume(this.#signal);
+    this.#insert(generation, following);
+    const copy = await this.#finishElsewhere(generation);
+    // What was copied after it comes between it and the next: its own copy is older, and so is its last message.
+    const { storedAt } = generation;
+    if (copy !== undefined) entry.since = String(earlier(BigInt(copy.stamp.birth), copy.modified));
+    else if (storedAt !== undefined) entry.since = String(nanosOf(storedAt));
+  }
+
+  #insert(generation: Generation, following: Generation | undefined): void {
+    this.#lineage.insert(generation, following);
+    this.#bell.ring();
+  }
+
+  #add(entry: GenerationState, handle: FileHandle | undefined): Generation {
+    const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
+    this.#lineage.add(generation);
+    this.#bell.ring();
+    return generation;
+  }
+
+  async #lookSoon(): Promise<void> {
+    try {
+      await this.look();
+    } catch (error) {
+      this.#warn(error);
+    }
+  }
+
+  // --- order ----------------------------------------------------------------------------------------------------
+
+  /** Starts each generation when the one before is in the stream as a whole (design §4.3). */
+  async #inOrder(): Promise<void> {
+    while (!this.#signal.aborted)
+      try {
+        await this.#startNext();
+      } catch (error) {
+        this.#warn(error);
+        await sleep(RETRY_MS, this.#signal);
+      }
+  }
+
+  async #startNext(): Promise<void> {
+    const { next, latest: before } = this.#lineage;
+    if (next === undefined) await this.#bell.wait(Number.POSITIVE_INFINITY, this.#signal);
+    else if (before === undefined || before.isDrained) {
+      // Now, while all of it is in the stream: it may have to be shipped again from the next moment on.
+      const after = this.#lineage.afterFor(next);
+      if (await this.#insertUnseen(next)) return;
+      next.entry.after ??= after;
+      await this.#context.state.save();
+      this.#lineage.started();
+      const run = next.run(this.#signal).finally(() => this.#running.delete(run));
+      this.#running.add(run);
+    } else {
+      // A single writer has left the old file once the new one has bytes.
+      const more = this.#lineage.hasMore || !this.#arrivals.isEmpty;
+      if (next.size > 0 || more || this.#context.once) {
+        if (before.restedAt !== undefined && before.closing === undefined) await this.#openAgain(before);
+        before.close('rotated');
+      }
+      await this.#bell.wait(ORDER_LOOK_MS, this.#signal);
+    }
+  }
+
+  #warn(error: unknown): void {
+    this.#context.throttle.run(`${this.path}: ${messageOf(error)}`, (repeated) => {
+      this.#context.log.warn({ repeated }, `${this.path}: ${messageOf(error)}; trying again`);
+    });
+  }
+
+  /**
+   * A file may have been written to, copied and truncated between two looks: those copies come before what it holds
+   * now. True when there are some: they begin first.
+   */
+  async #insertUnseen(next: Generation): Promise<boolean> {
+    let copies = this.#unseen?.next === next ? this.#unseen.copies : [];
+    this.#unseen = undefined;
+    if (copies.length === 0 && next.isFresh) {
+      const { candidates, own } = await this.#unseenBefore(next, undefined);
+      copies = candidates;
+      if (own !== undefined && next.closing === undefined) {
+        next.moveTo(own);
+        next.close('truncated');
+      }
+    }
+    for (const [index, copy] of copies.entries()) {
+      // Kept for the next try, if this one fails.
+      this.#unseen = { copies: copies.slice(index), next };
+      await this.#append(copy, fromBeginning, nothingKnown, next);
+      this.#arrivals.settled(copy);
+    }
+    this.#unseen = undefined;
+    return copies.length > 0;
+  }
+
+  /** Asked when a file that was found empty has bytes: what it held before that was copied comes first. */
+  async #mayBegin(generation: Generation, readAt: number): Promise<boolean> {
+    if (this.#lineage.latest !== generation) return true;
+    const { candidates, own } = await this.#unseenBefore(generation, readAt);
+    await own?.handle.close();
+    if (candidates.length === 0) return true;
+    this.#unseen = { copies: candidates, next: generation };
+    this.#lineage.unstarted();
+    this.#bell.ring();
+    return false;
+  }
+
+  /** @param readAt when its first bytes were read, where it was found without any (milliseconds since 1970) */
+  async #unseenBefore({ entry }: Generation, readAt: number | undefined): Promise<Between> {
+    if (entry.birth === '0' || this.#besides.has(entry))
+      return { candidates: [], own: undefined, unplaced: [] };
+    const earlier = this.#lineage.before(entry);
+    const truncated = earlier.findLast((each) => isSameFile(each, entry));
+    const found = BigInt(entry.since);
+    const read = readAt === undefined ? found : nanosOf(readAt);
+    const next = { stamp: entry, head: entry.head, found, read };
+    // Of the very first file nobody can tell what it held before it was found.
+    const first = earlier.length > 0 ? entry.birth : entry.since;
+    const after = BigInt(truncated?.since ?? first);
+    const window = { after, before: undefined, next, beside: undefined };
+    return await this.#alone(async () => {
+      const between = await this.#search.between(window);
+      for (const copy of between.candidates) this.#arrivals.claim(copy);
+      return between;
+    });
+  }
+
+  async #closeWhatIsGone(found: Found | undefined): Promise<void> {
+    const { current } = this;
+    if (current?.isOpen !== true || found !== undefined) return;
+    if ((await current.isUnlinked()) && current.quietMs >= DELETED_QUIET_MS) current.close('deleted');
+  }
+
+  /** Something of a generation is wanted again that is not open: its file, or another with its bytes. */
+  async #reopenFor(generation: Generation): Promise<Elsewhere | undefined> {
+    const { entry } = generation;
+    await this.#context.openFiles.makeRoom(this.#signal);
+    // Asked before it is looked for: what holds it may come back in between.
+    const mayComeBack = await this.#mayComeBack(generation);
+    const opened = generation.closing === 'truncated' ? undefined : await this.#search.file(entry);
+    const bytes =
+      opened === undefined
+        ? await this.#search.bytesOf(generation)
+        : { ...opened, size: opened.found.size, from: 0 };
+    const isMissing = bytes === undefined && generation.position < entry.size;
+    this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
+    if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
+    return bytes;
+  }
+
+  /**
+   * Nothing is there, not even a later generation: what holds it may not be mounted yet. Waiting holds nothing up
+   * then; when it is there again, or never was, is only known after a while.
+   */
+  async #mayComeBack(generation: Generation): Promise<boolean> {
+    if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.current !== generation) return false;
+    return (await this.#context.look(this.path)) === undefined && !(await this.#search.hasRotated());
+  }
+
+  /** See AnySource. */
+  async openWhole(file: string): Promise<Kept | undefined> {
+    const generation = this.generations.find((each) => each.entry.file === file);
+    const entry = generation?.entry ?? this.#lineage.entries.find((each) => each.file === file);
+    const open = await generation?.openWhole();
+    if (open !== undefined) return { handle: open, entry, generation };
+    // Truncated in place, the file is a later generation's.
+    const isOver = entry?.closed === 'truncated' || generation?.closing === 'truncated';
+    const own = isOver ? undefined : (entry ?? stampOf(file));
+    for (const stamp of [own, entry?.copy ?? undefined]) {
+      const opened = stamp === undefined ? undefined : await this.#search.file(stamp);
+      if (opened !== undefined) return { handle: opened.handle, entry, generation };
+    }
+    return undefined;
+  }
+}
+
+/** Nobody knows which of the compressed files were shipped. */
+const STATE_LOST: Beside = { strangers: true, latest: {} };
+const NO_FILE: FileStamp = { ino: '', birth: '0' };
+const NO_HEAD = headOf(new Uint8Array());
+const fromBeginning = (): number => 0;
+const nothingKnown: Known = () => undefined;
+
+function earlier(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

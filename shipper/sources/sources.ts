@@ -1,0 +1,569 @@
+// The paths of a shipper: which of those that the sources' globs match are shipped, under which name, and where each
+// begins. Never looks again at one that has begun: session.ts does.
+
+import type { FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+
+import { LogferryError, oneLine, systemCode } from '../../common/runtime/errors.ts';
+import { inParallel, sleep } from '../../common/runtime/run.ts';
+import { formatDuration } from '../../common/text/units.ts';
+import { closedDirectories } from '../files/closed.ts';
+import { Circle } from '../files/circle.ts';
+import { type Found, inspect, linksFrom, now } from '../files/discover.ts';
+import { expand, type Matched } from '../files/expand.ts';
+import type { Generation } from '../lane/generation.ts';
+import { contextOf, type Group, groupOf, isAdded, ownerOf, regroup, type SharedContext } from './groups.ts';
+import { baseOf, type FileStamp, isRotationOf, isSameFile } from './identity.ts';
+import { finishedAtItsEnd, isOlder } from '../files/old-files.ts';
+import { keyOf } from './known-files.ts';
+import { findMoved } from './moved.ts';
+import type { ShipOptions, SourceOptions } from '../options.ts';
+import type { Skipped } from '../files/skipped.ts';
+import type { Known } from './search.ts';
+import { type Fresh, Source } from './source.ts';
+import { SpoolSource } from '../stdin/spool-source.ts';
+import type { Spool } from '../stdin/spool.ts';
+import type { GenerationState } from './state.ts';
+
+const FILES_AT_ONCE = 16;
+/** A rotation creates the new file soon after it has renamed the old one. */
+const VANISHED_NS = 60_000_000_000n;
+
+/** So long is waited for what is no longer shipped; a file system that does not answer holds up nothing else. */
+const STOP_MS = 5_000;
+
+/** Where a path begins that nothing is known of. */
+type Begin = Pick<Fresh, 'at' | 'since'>;
+
+/** A generation, open to be read by somebody else. */
+export interface Kept {
+  readonly handle: FileHandle;
+  /** Undefined where nothing is kept of it: it ended long ago. */
+  readonly entry: GenerationState | undefined;
+  readonly generation: Generation | undefined;
+}
+
+/** A file that a source names. */
+interface Listed {
+  readonly found: Found;
+  readonly group: Group;
+}
+
+/** How often directories are looked for that may not be listed, and how many times as long as that took it waits at least. */
+const CLOSED_EVERY_MS = 60_000;
+const CLOSED_REST = 20;
+
+/** What is shipped as one path. */
+export interface AnySource {
+  readonly path: string;
+  /** The path under which it is shipped. */
+  readonly name: string;
+  readonly generations: readonly Generation[];
+  readonly current: Generation | undefined;
+  /** Why something of it cannot be read, undefined where it can. */
+  readonly unreadable: string | undefined;
+  readonly isCommitted: boolean;
+  /** The device that its file is on, where it is known and there is reason to look. */
+  readonly device: bigint | undefined;
+  /** Fires when it is no longer shipped. */
+  readonly signal: AbortSignal;
+  readonly isAsSeen: (found: Found) => boolean;
+  readonly foundElsewhere: (found: Found) => Promise<void>;
+  /**
+   * All bytes of a generation through a descriptor of its own, wherever they are now; undefined when they are nowhere, or
+   * only compressed. Whether the file is still what was read is for the caller to see, who closes it.
+   */
+  readonly openWhole: (file: string) => Promise<Kept | undefined>;
+  readonly wake: () => void;
+  readonly look: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export class Sources {
+  /** By path. */
+  readonly all = new Map<string, AnySource>();
+  readonly #options: ShipOptions;
+  readonly #context: SharedContext;
+  readonly #skipped: Skipped;
+  readonly #signal: AbortSignal;
+  readonly #lookAtShipped: () => Promise<void>;
+  readonly #onBegun: () => void;
+  /** When the globs were last asked. */
+  #listedAt = now();
+  /** The time before: a name that is renamed while its directory is listed may be missing in one listing, not in two. */
+  #newSince = now();
+  #groups: readonly Group[];
+  /** Paths that are no longer shipped, until they have come to rest. */
+  readonly #stopping = new Map<string, Promise<void>>();
+  /** Files that could not be begun and are tried again, for whom, why, and where they begin then. */
+  readonly #failed = new Map<
+    string,
+    { readonly group: Group; readonly why: string; readonly begin: Begin }
+  >();
+  /** Directories that may not be listed, and why. */
+  #closed: ReadonlyMap<string, string> = new Map();
+  #closedAgainAt = 0;
+  readonly #beginning = new Set<string>();
+  readonly #circle: Promise<Circle>;
+  /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
+  readonly #vanished = new Map<string, bigint>();
+  /** The path that is shipped, by where its links led when it was begun. */
+  readonly #ends = new Map<string, string>();
+  /** Whose path is shipped under a name. */
+  readonly #named = new Map<string, string>();
+
+  constructor(
+    options: ShipOptions,
+    context: SharedContext,
+    skipped: Skipped,
+    signal: AbortSignal,
+    lookAtShipped: () => Promise<void>,
+    onBegun: () => void,
+  ) {
+    this.#options = options;
+    this.#context = context;
+    this.#skipped = skipped;
+    this.#signal = signal;
+    this.#lookAtShipped = lookAtShipped;
+    this.#onBegun = onBegun;
+    const { sources } = options.changes?.value ?? options;
+    this.#groups = sources.map((source) => groupOf(context, source, skipped, signal));
+    this.#circle = Circle.of(context.state.location, options.ownLogs);
+    // Whoever looks at files gets the error.
+    this.#circle.catch(() => {});
+  }
+
+  /** Why paths that should be shipped could not be begun, and directories not be looked into. */
+  get failed(): ReadonlyMap<string, string> {
+    const files = [...this.#failed].map(([file, { why }]): [string, string] => [file, why]);
+    return new Map([...files, ...this.#closed]);
+  }
+
+  /** Whether it should be shipped and could not be begun. */
+  hasFailed(file: string): boolean {
+    return this.#failed.has(file);
+  }
+
+  /** The file of one path is at another: whoever ships it looks there whether it goes on. */
+  tell(owner: string, found: Found): void {
+    this.all
+      .get(owner)
+      ?.foundElsewhere(found)
+      .catch((error: unknown) => {
+        this.#context.log.warn(`cannot look at ${found.path} (${oneLine(error)}); trying again`);
+      });
+  }
+
+  /** What the state knows, and what the globs match now. `known` is for a shipper that has no state. */
+  async first(known: Known | undefined): Promise<void> {
+    const { state } = this.#context;
+    const since = now();
+    [this.#listedAt, this.#newSince] = [since, since];
+    // Only what is there at the very first start may begin at its end.
+    const begin = (group: Group): Begin => ({
+      at: state.fresh && group.from === 'end' ? atEnd : atBeginning,
+      since,
+    });
+    const listed = await this.#lookAround(await this.#matched());
+    if (!state.fresh) await this.#adoptMoved(listed);
+    await this.#beginKnown(listed, begin, known);
+    await this.#beginNew(listed, begin, known);
+    await state.begun();
+    await this.#lookForClosed();
+  }
+
+  /** Now and then: it reads all directories once more. */
+  async #lookForClosed(): Promise<void> {
+    const began = performance.now();
+    if (began < this.#closedAgainAt) return;
+    const closed = await closedDirectories(this.#groups);
+    for (const directory of this.#closed.keys()) if (!closed.has(directory)) this.#skipped.clear(directory);
+    for (const [directory, why] of closed)
+      this.#skipped.say(
+        directory,
+        `cannot look into ${directory} (${why}): nothing in it is shipped: let this user list it, or leave it out with --exclude`,
+      );
+    this.#closed = closed;
+    const took = performance.now() - began;
+    this.#closedAgainAt = began + took + Math.max(CLOSED_EVERY_MS, took * CLOSED_REST);
+  }
+
+  /**
+   * Other sources from now on. What no source names any more is shipped as far as it was read, and its place is kept;
+   * what belongs to another source now, or to one with other options, goes on there.
+   */
+  async change(sources: readonly SourceOptions[]): Promise<void> {
+    const before = this.#groups;
+    const added = sources.filter((options) => isAdded(before, options));
+    this.#groups = this.#regrouped(sources);
+    const goOn = new Set(this.#groups.map(({ signal }) => signal));
+    for (const group of before) if (!goOn.has(group.signal)) group.stop();
+    for (const [file, { group, ...failed }] of [...this.#failed]) {
+      const still = this.#groups.find(({ signal, names }) => signal === group.signal && names(file));
+      if (still === undefined) this.#failed.delete(file);
+      else this.#failed.set(file, { ...failed, group: still });
+    }
+    for (const [file, source] of [...this.all]) if (source.signal.aborted) this.#drop(file, source);
+    for (const [name, file] of this.#named) if (!this.all.has(file)) this.#named.delete(name);
+    await Promise.race([Promise.all(this.#stopping.values()), sleep(STOP_MS, this.#signal)]);
+    const since = now();
+    const later = this.#later;
+    const begin = ({ options, from }: Group): Begin =>
+      added.includes(options) ? { at: from === 'end' ? atEnd : atBeginning, since } : later;
+    const listed = await this.#lookAround(await this.#matched());
+    await this.#beginKnown(listed, begin, undefined);
+    await this.#lookAtShipped();
+    await this.#beginNew(listed, begin, undefined);
+    this.#closedAgainAt = 0;
+    await this.#lookForClosed();
+  }
+
+  /**
+   * Whether a file would be closed for these sources, to go on with another, that was deleted and has bytes that are not
+   * in the stream: nobody could open it again.
+   */
+  async wouldLose(sources: readonly SourceOptions[]): Promise<boolean> {
+    const next = this.#regrouped(sources);
+    const goOn = new Set(next.map(({ signal }) => signal));
+    for (const [file, { signal, generations }] of this.all) {
+      if (goOn.has(signal) || ownerOf(next, file) === undefined) continue;
+      for (const generation of generations)
+        if (generation.isOpen && !generation.isDrained && (await generation.isUnlinked())) return true;
+    }
+    return false;
+  }
+
+  #regrouped(sources: readonly SourceOptions[]): Group[] {
+    return regroup(this.#groups, sources, this.all, (options) =>
+      groupOf(this.#context, options, this.#skipped, this.#signal),
+    );
+  }
+
+  /** Stops reading; what is in flight is waited for. */
+  #drop(file: string, source: AnySource): void {
+    this.all.delete(file);
+    const stopped = source
+      .stop()
+      .catch((error: unknown) => {
+        this.#context.log.warn(`cannot stop shipping ${file} (${oneLine(error)})`);
+      })
+      .then(() => {
+        this.#stopping.delete(file);
+      });
+    this.#stopping.set(file, stopped);
+  }
+
+  /** Resolves when everything that is no longer shipped has come to rest. */
+  async stopped(): Promise<void> {
+    await Promise.all(this.#stopping.values());
+  }
+
+  /** What the state knows of and a source names. */
+  async #beginKnown(
+    listed: ReadonlyMap<string, Listed>,
+    begin: (group: Group) => Begin,
+    known: Known | undefined,
+  ): Promise<void> {
+    const { state } = this.#context;
+    const groupOfKnown = this.#ownersOfKnown(listed);
+    const files = [...state.sources.keys()].filter(
+      (file) => !this.all.has(file) && !this.#stopping.has(file),
+    );
+    const unnamed: string[] = [];
+    await inParallel(files, FILES_AT_ONCE, async (file) => {
+      const group = groupOfKnown(file);
+      if (group === undefined) unnamed.push(file);
+      else await this.#begin(file, listed.get(file)?.found, group, begin(group), known);
+    });
+    const [first] = unnamed;
+    if (first === undefined) return;
+    const which = unnamed.length === 1 ? first : `${unnamed.length} files (${first} for one)`;
+    this.#context.log.info(
+      `${which}: shipped before, named by no source now: not read; goes on where it ended when one names it`,
+    );
+  }
+
+  /** Whose a path of the state is: who names it, or names its file where that is called something else now. */
+  #ownersOfKnown(listed: ReadonlyMap<string, Listed>): (file: string) => Group | undefined {
+    const { state } = this.#context;
+    const byStamp = new Map<string, Group>();
+    for (const [file, { found, group }] of listed)
+      if (!state.sources.has(file)) byStamp.set(keyOf(found.stamp), group);
+    const renamed = (file: string): Group | undefined =>
+      state.sources
+        .get(file)
+        ?.map((entry) => byStamp.get(keyOf(entry)))
+        .find((group) => group !== undefined);
+    return (file) => listed.get(file)?.group ?? ownerOf(this.#groups, file) ?? renamed(file);
+  }
+
+  /** Standard input. */
+  fromSpool(spool: Spool): void {
+    const context = contextOf(this.#context, STDIN, this.#skipped, () => 0);
+    const source = new SpoolSource(context, spool, this.#signal, this.#onBegun);
+    this.all.set(source.path, source);
+    source.start();
+  }
+
+  /** What the globs match by now. */
+  async more(): Promise<void> {
+    await (await this.#circle).lookAgain();
+    const later = this.#later;
+    const listedAt = now();
+    const listed = await this.#lookAround(await this.#matched());
+    [this.#newSince, this.#listedAt] = [this.#listedAt, listedAt];
+    // It may be the next file of one that is shipped under another of its names.
+    const isNew = ({ found }: Listed): boolean => !this.#context.knownFiles.has(found.stamp);
+    if ([...listed.values()].some((each) => isNew(each))) await this.#lookAtShipped();
+    await this.#beginNew(listed, () => later, undefined);
+    await this.#lookForClosed();
+  }
+
+  /** Tries again what could not be begun. */
+  async retry(): Promise<void> {
+    const { state } = this.#context;
+    const failed = [...this.#failed];
+    const later = this.#later;
+    const isKnown = (file: string): boolean => state.sources.has(file);
+    const again = failed.filter(([file]) => isKnown(file));
+    await inParallel(again, FILES_AT_ONCE, async ([file, { group }]) => {
+      await this.#begin(file, undefined, group, later, undefined);
+    });
+    const others = failed.filter(([file]) => !isKnown(file));
+    const named = new Map(
+      others.map(([file, { group }]) => [file, { source: group, by: file, isLiteral: true }]),
+    );
+    await this.#beginNew(await this.#lookAround(named), () => later, undefined);
+  }
+
+  /** Links lead from here to where those of a shipped path lead: that one sees what comes there. */
+  async #isOtherName({ path: file, stamp }: Found): Promise<boolean> {
+    if (this.#context.state.sources.has(file) || this.#context.knownFiles.has(stamp)) return false;
+    const end = endOf(await linksFrom(file));
+    const shipped = this.#ends.get(end);
+    return shipped !== undefined && this.all.has(shipped) && endOf(await linksFrom(shipped)) === end;
+  }
+
+  /** What comes after the very first look. */
+  get #later(): Begin {
+    return { at: atBeginning, since: this.#newSince };
+  }
+
+  /** Whether it would ship itself; what is shipped already, by an earlier run, goes on. */
+  async #isInCircle(file: string, stamp: FileStamp | undefined): Promise<boolean> {
+    if (this.#context.state.sources.has(file)) return false;
+    const refusal = await (await this.#circle).refusal(file, stamp);
+    if (refusal === undefined) return false;
+    this.#skipped.say(refusal.about, refusal.text);
+    return true;
+  }
+
+  /** The paths that the globs match and that are not shipped yet. */
+  async #matched(): Promise<ReadonlyMap<string, Matched<Group>>> {
+    const isFree = (file: string): boolean => !this.all.has(file) && !this.#stopping.has(file);
+    return new Map([...(await expand(this.#groups))].filter(([file]) => isFree(file)));
+  }
+
+  /** The files among the paths, in the same order. */
+  async #lookAround(matched: ReadonlyMap<string, Matched<Group>>): Promise<ReadonlyMap<string, Listed>> {
+    const listed = new Map<string, Listed | undefined>();
+    for (const file of matched.keys()) listed.set(file, undefined);
+    await inParallel(matched, FILES_AT_ONCE, async ([file, match]) => {
+      const group = match.source;
+      try {
+        const found = await this.#lookAt(file, match);
+        if (found !== undefined) listed.set(file, { found, group });
+      } catch (error) {
+        this.#tryAgain(file, group, error);
+      }
+    });
+    return new Map([...listed].flatMap(([file, one]) => (one === undefined ? [] : [[file, one]])));
+  }
+
+  async #lookAt(file: string, { source: group, isLiteral, by }: Matched<Group>): Promise<Found | undefined> {
+    const sight = await inspect(file, group.followSymlinks);
+    const found = sight.kind === 'file' ? sight.found : undefined;
+    if (sight.kind !== 'nothing' && (await this.#isInCircle(file, found?.stamp))) return undefined;
+    if (sight.kind === 'nothing' && !isLiteral && !this.#vanished.has(file))
+      this.#vanished.set(file, this.#newSince);
+    if (found !== undefined && (await this.#isOtherName(found))) return undefined;
+    this.#skipped.sight(file, sight, isLiteral ? undefined : by);
+    if (sight.kind === 'unnameable') this.#tryLater(file, group, 'its name is not UTF-8');
+    else if (sight.kind !== 'file') this.#failed.delete(file);
+    return found;
+  }
+
+  async #adoptMoved(listed: ReadonlyMap<string, Listed>): Promise<void> {
+    const { state, log } = this.#context;
+    const nameOf = (file: string): string =>
+      (listed.get(file)?.group ?? ownerOf(this.#groups, file))?.context.nameOf(file) ?? file;
+    const files = new Map([...listed].map(([file, { found }]) => [file, found]));
+    for (const { from, to } of await findMoved(state.sources, files, nameOf)) {
+      state.move(from, to);
+      log.info({ path: to }, `${to} goes on where ${from} ended`);
+    }
+  }
+
+  /** Of several names of one file the first counts. */
+  async #beginNew(
+    listed: ReadonlyMap<string, Listed>,
+    begin: (group: Group) => Begin,
+    known: Known | undefined,
+  ): Promise<void> {
+    const { state, knownFiles } = this.#context;
+    const claimed: Found[] = [];
+    const files = [...listed].filter(([file, { found }]) => {
+      if (knownFiles.has(found.stamp)) {
+        const isShipped = state.sources.has(file);
+        // Under another of its names.
+        if (!isShipped) this.#failed.delete(file);
+        return isShipped;
+      }
+      knownFiles.add(found.stamp, file);
+      claimed.push(found);
+      return true;
+    });
+    const old: { file: string; ageMs: number | undefined }[] = [];
+    await inParallel(files, FILES_AT_ONCE, async ([file, { found, group }]) => {
+      const isNew = !state.sources.has(file) && known?.(baseOf(found.stamp) ?? '') === undefined;
+      if (isNew && isOlder(found, group.ignoreOlderMs, Date.now())) {
+        if (await this.#beginOld(file, found, group)) old.push({ file, ageMs: group.ignoreOlderMs });
+      } else {
+        const first = begin(group);
+        const since = this.#vanished.get(file) ?? first.since;
+        await this.#begin(file, found, group, this.#failed.get(file)?.begin ?? { ...first, since }, known);
+      }
+    });
+    for (const one of claimed) knownFiles.remove(one.stamp, one.path);
+    for (const [file, since] of this.#vanished)
+      if (this.all.has(file) || now() - since > VANISHED_NS) this.#vanished.delete(file);
+    for (const [ageMs, some] of Map.groupBy(old, (one) => one.ageMs))
+      this.#sayOld(
+        some.map(({ file }) => file),
+        ageMs,
+      );
+  }
+
+  /** Remembers the file as shipped up to its end. */
+  async #beginOld(file: string, found: Found, group: Group): Promise<boolean> {
+    const { state } = this.#context;
+    try {
+      const entry = await finishedAtItsEnd(found);
+      if (entry === undefined) return false;
+      state.sources.set(file, [entry]);
+      state.touch();
+    } catch (error) {
+      this.#tryAgain(file, group, error);
+      return false;
+    }
+    await this.#begin(file, found, group, this.#later, undefined);
+    return true;
+  }
+
+  #sayOld(old: readonly string[], ignoreOlderMs: number | undefined): void {
+    const [first] = old;
+    if (first === undefined || ignoreOlderMs === undefined) return;
+    const which = old.length === 1 ? `${first} was` : `${old.length} files (${first} for one) were`;
+    const rest = 'what is added later is shipped';
+    this.#context.log.info(
+      `${which} last written more than ${formatDuration(ignoreOlderMs)} ago: not shipped; ${rest}`,
+    );
+  }
+
+  async #begin(
+    file: string,
+    found: Found | undefined,
+    group: Group,
+    begin: Begin,
+    known: Known | undefined,
+  ): Promise<void> {
+    if (this.all.has(file) || this.#beginning.has(file) || group.signal.aborted) return;
+    const { state, nameOf, look } = group.context;
+    const name = nameOf(file);
+    if (!this.#mayBeNamed(file, group, name)) return;
+    this.#named.set(name, file);
+    this.#beginning.add(file);
+    let source: Source | undefined;
+    try {
+      const earlier = state.sources.has(file) ? undefined : await this.#shippedAs(file, found, group, known);
+      if (found !== undefined && earlier !== undefined) {
+        this.#context.knownFiles.add(found.stamp, earlier);
+        await this.#begin(earlier, await look(earlier), group, begin, known);
+        this.#context.knownFiles.remove(found.stamp, earlier);
+        return;
+      }
+      source = new Source(group.context, file, group.signal);
+      // It may have been rotated since it was listed.
+      const there = await look(file);
+      const isAny = await source.start(there, { ...begin, listed: found }, known ?? (() => undefined));
+      this.#failed.delete(file);
+      if (!isAny) {
+        await source.stop();
+        state.sources.delete(file);
+        return;
+      }
+      this.#ends.set(endOf(await linksFrom(file)), file);
+      this.all.set(file, source);
+      if (this.#options.once)
+        for (const generation of source.generations) generation.limitTo(generation.size);
+      this.#onBegun();
+    } catch (error) {
+      if (error instanceof LogferryError && error.code === 'newer') throw error;
+      await source?.stop();
+      const at = found === undefined ? 0 : begin.at(found);
+      this.#tryAgain(file, group, error, { at: () => at, since: begin.since });
+    } finally {
+      this.#beginning.delete(file);
+      if (!this.all.has(file)) this.#named.delete(name);
+    }
+  }
+
+  /** Without state: the path that a file was shipped under, before a rotation or under another of its names. */
+  async #shippedAs(
+    file: string,
+    found: Found | undefined,
+    { context }: Group,
+    known: Known | undefined,
+  ): Promise<string | undefined> {
+    const { nameOf, look } = context;
+    const was = (found === undefined ? undefined : known?.(baseOf(found.stamp) ?? '')?.path) ?? '';
+    const beside = was !== '' && path.dirname(was) === path.dirname(nameOf(file)) && was !== nameOf(file);
+    if (!beside || found === undefined) return undefined;
+    const earlier = path.join(path.dirname(file), path.basename(was));
+    if (isRotationOf(path.basename(was), path.basename(file))) return earlier;
+    const there = await look(earlier);
+    return there !== undefined && isSameFile(there.stamp, found.stamp) ? earlier : undefined;
+  }
+
+  /** Two files never arrive as one. */
+  #mayBeNamed(file: string, group: Group, name: string): boolean {
+    const other = this.#named.get(name);
+    if (other === undefined || other === file) return true;
+    this.#skipped.say(
+      file,
+      `cannot ship ${file}: it would arrive as ${name}, like ${other}: leave one of them out with --exclude`,
+    );
+    this.#tryLater(file, group, `it would arrive like ${other}`);
+    return false;
+  }
+
+  #tryLater(file: string, group: Group, why: string, begin: Begin = this.#later): void {
+    const before = this.#failed.get(file);
+    this.#failed.set(file, { group, begin, ...before, why });
+  }
+
+  #tryAgain(file: string, group: Group, error: unknown, begin?: Begin): void {
+    this.#tryLater(file, group, systemCode(error) ?? oneLine(error), begin);
+    this.#context.throttle.run(`begin ${file}`, (repeated) => {
+      this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
+    });
+  }
+}
+
+function endOf(links: readonly string[]): string {
+  return links.at(-1) ?? '';
+}
+
+const STDIN = { followSymlinks: true, pathPrefix: undefined };
+const atBeginning = (): number => 0;
+const atEnd = ({ size }: Found): number => size;
