@@ -3,8 +3,8 @@
 import path from 'node:path';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { destinationOf } from '../receiver/names.ts';
-import { segmentsOf } from '../receiver/segments.ts';
+import { destinationOf } from '../receiver/disk/names.ts';
+import { segmentsOf } from '../receiver/disk/segments.ts';
 import { firstDifference } from './compare.ts';
 import type { Drain } from './drain.ts';
 import { LogferryProcess } from './logferry-process.ts';

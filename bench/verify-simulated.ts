@@ -2,8 +2,8 @@
 
 import { LogferryError } from '../common/runtime/errors.ts';
 import { fileKey } from '../common/wire/subjects.ts';
-import { joinRuns } from '../receiver/join.ts';
-import { type PlacedRun, readDirectories, readPieces } from '../receiver/reader.ts';
+import { joinRuns } from '../receiver/read/join.ts';
+import { type PlacedRun, readDirectories, readPieces } from '../receiver/read/reader.ts';
 import { contentOf, type SimulatedFile } from './simulated-hosts.ts';
 
 /** Throws `failed` with the file and the byte at which they differ. The receivers may run. */

@@ -4,9 +4,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { type Segment, segmentsOf } from '../receiver/segments.ts';
-import { destinationOf, type Format } from '../receiver/names.ts';
-import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
+import { type Segment, segmentsOf } from '../receiver/disk/segments.ts';
+import { destinationOf, type Format } from '../receiver/disk/names.ts';
+import { joinSource, readContents, readPieces } from '../receiver/read/reader.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import { CLUSTER_READY_MS, clusterConfigs } from './nats-cluster.ts';
 import { type Usage, usageOf } from './process-usage.ts';

@@ -4,8 +4,8 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import type { Hole } from '../receiver/join.ts';
-import { type Contents, joinSource, readContents, readPieces } from '../receiver/reader.ts';
+import type { Hole } from '../receiver/read/join.ts';
+import { type Contents, joinSource, readContents, readPieces } from '../receiver/read/reader.ts';
 import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';

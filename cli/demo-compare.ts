@@ -6,8 +6,8 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { readFully } from '../common/runtime/files.ts';
-import { destinationOf, STATE_DIRECTORY } from '../receiver/names.ts';
-import { segmentsOf } from '../receiver/segments.ts';
+import { destinationOf, STATE_DIRECTORY } from '../receiver/disk/names.ts';
+import { segmentsOf } from '../receiver/disk/segments.ts';
 import type { GrowingFile } from './demo-writer.ts';
 
 const BLOCK = 1024 * 1024;

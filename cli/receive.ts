@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 
 import { keepHeapSmall } from '../common/runtime/memory.ts';
 import { Changing } from '../common/runtime/changing.ts';
-import type { ReceiverReading } from '../receiver/reading.ts';
+import type { ReceiverReading } from '../receiver/report/reading.ts';
 import { receive, type ReceiveLimits, type ReceiveOptions } from '../receiver/receive.ts';
 import { buildConfigured, runUntilStopped } from './command.ts';
 import type { CommandLine } from './flag.ts';

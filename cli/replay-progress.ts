@@ -1,7 +1,7 @@
 // How far a replay is: one line that is drawn anew on a terminal, a line every few seconds anywhere else.
 
 import { formatBytes } from '../common/text/units.ts';
-import type { ReplayProgress } from '../receiver/replay-options.ts';
+import type { ReplayProgress } from '../receiver/replay/options.ts';
 import {
   barOf,
   DRAW_MS,

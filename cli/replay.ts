@@ -8,7 +8,7 @@ import { keepHeapSmall } from '../common/runtime/memory.ts';
 import { parseTime } from '../common/text/times.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { replay } from '../receiver/replay.ts';
-import type { ReplayOptions, ReplayReport } from '../receiver/replay-options.ts';
+import type { ReplayOptions, ReplayReport } from '../receiver/replay/options.ts';
 import { buildCommand, runUntilStopped } from './command.ts';
 import { flag, repeated, text, toggle } from './flag.ts';
 import { inClearWords } from './nats-errors.ts';

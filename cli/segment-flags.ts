@@ -5,11 +5,11 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
 import { LogferryError, messageOf } from '../common/runtime/errors.ts';
-import type { Access } from '../receiver/access.ts';
-import type { RotateOptions } from '../receiver/destination.ts';
-import type { UpkeepOptions } from '../receiver/upkeep.ts';
+import type { Access } from '../receiver/disk/access.ts';
+import type { RotateOptions } from '../receiver/disk/destination.ts';
+import type { UpkeepOptions } from '../receiver/upkeep/upkeep.ts';
 import { duration, flag, integer, oneOf, orOff, parsed, size, wrongValue } from './flag.ts';
-import { FORMATS } from '../receiver/names.ts';
+import { FORMATS } from '../receiver/disk/names.ts';
 import { rotationFlags } from './rotation.ts';
 
 export const segmentFlags = {

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { type Listed, listRuns, readContents } from '../receiver/reader.ts';
+import { type Listed, listRuns, readContents } from '../receiver/read/reader.ts';
 import { buildCommand } from './command.ts';
 import { directoriesFlag } from './directories.ts';
 import { toggle } from './flag.ts';

@@ -1,7 +1,7 @@
 // Ledgers and records that could not be read as a whole, in words: what they list is nobody's to print or to verify. Pure.
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import type { Contents } from '../receiver/reader.ts';
+import type { Contents } from '../receiver/read/reader.ts';
 import { printable } from './printable.ts';
 
 export const SEE_ABOVE = 'the lines before this one say which';

@@ -24,26 +24,26 @@ import {
   type Topology,
 } from '../common/wire/topology.ts';
 import { formatBytes } from '../common/text/units.ts';
-import { prepareOutput } from './access.ts';
-import type { RotateOptions } from './destination.ts';
-import { noReceiverCounts } from './counts.ts';
-import { Generations, mostGenerations } from './generations.ts';
-import { LostBytes } from './lost.ts';
-import { STATE_DIRECTORY } from './names.ts';
-import { mostOpen, OpenDestinations } from './open-destinations.ts';
-import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output.ts';
-import { Ownership, type Self } from './ownership.ts';
-import type { ReceiverContext } from './partition.ts';
+import { prepareOutput } from './disk/access.ts';
+import type { RotateOptions } from './disk/destination.ts';
+import { noReceiverCounts } from './report/counts.ts';
+import { Generations, mostGenerations } from './term/generations.ts';
+import { LostBytes } from './report/lost.ts';
+import { STATE_DIRECTORY } from './disk/names.ts';
+import { mostOpen, OpenDestinations } from './disk/open-destinations.ts';
+import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './disk/output.ts';
+import { Ownership, type Self } from './ownership/ownership.ts';
+import type { ReceiverContext } from './term/partition.ts';
 import { PullMemory } from '../common/stream/pull.ts';
-import type { ReceiverReading } from './reading.ts';
-import { refusePassedOver } from './replay-state.ts';
-import { RoomWatch } from './room-watch.ts';
-import { Roster } from './roster.ts';
-import { isThere } from './segments.ts';
-import { serveReceiver } from './service.ts';
-import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep.ts';
-import { verifyEndpoint } from './verify.ts';
-import { noReceiverStats } from './writer.ts';
+import type { ReceiverReading } from './report/reading.ts';
+import { refusePassedOver } from './replay/state.ts';
+import { RoomWatch } from './disk/room-watch.ts';
+import { Roster } from './ownership/roster.ts';
+import { isThere } from './disk/segments.ts';
+import { serveReceiver } from './report/service.ts';
+import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep/upkeep.ts';
+import { verifyEndpoint } from './read/verify.ts';
+import { noReceiverStats } from './term/writer.ts';
 
 /** What may change while a receiver runs: all of the upkeep, and of the rotation its size and its interval. */
 export interface ReceiveLimits {

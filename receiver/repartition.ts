@@ -25,8 +25,8 @@ import {
   type Topology,
 } from '../common/wire/topology.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
-import { regroupRecords } from './regroup.ts';
-import { uncommittedIn } from './uncommitted.ts';
+import { regroupRecords } from './repartition/regroup.ts';
+import { uncommittedIn } from './replay/uncommitted.ts';
 
 export interface RepartitionOptions {
   readonly stream: string;

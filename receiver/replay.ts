@@ -10,16 +10,16 @@ import { RecordStore } from '../common/record/store.ts';
 import { STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
 import { type Selection, selectionOf } from '../common/fleet/selection.ts';
 import { streamInfo, topologyOf } from '../common/stream/stream.ts';
-import { prepareOutput } from './access.ts';
-import { closeOutput, ledgerOf, openOutput, type Output, recoverOutput } from './output.ts';
-import { ledgersIn } from './ledger-file.ts';
-import { Gaps } from './replay-gaps.ts';
-import type { ReplayOptions, ReplayReport } from './replay-options.ts';
-import { ReplayOutput } from './replay-output.ts';
-import { type Begun, Replay } from './replay-run.ts';
-import { refuseOther, REPLAY_VERSION, replayIn, type ReplayState, saveState } from './replay-state.ts';
-import { isThere } from './segments.ts';
-import { countMessages, sequenceAt } from './stream-range.ts';
+import { prepareOutput } from './disk/access.ts';
+import { closeOutput, ledgerOf, openOutput, type Output, recoverOutput } from './disk/output.ts';
+import { ledgersIn } from './ledger/ledger-file.ts';
+import { Gaps } from './replay/gaps.ts';
+import type { ReplayOptions, ReplayReport } from './replay/options.ts';
+import { ReplayOutput } from './replay/output.ts';
+import { type Begun, Replay } from './replay/run.ts';
+import { refuseOther, REPLAY_VERSION, replayIn, type ReplayState, saveState } from './replay/state.ts';
+import { isThere } from './disk/segments.ts';
+import { countMessages, sequenceAt } from './replay/stream-range.ts';
 
 const GIVE_UP_MS = 30_000;
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import type { After, Chunk } from '../common/wire/chunk.ts';
-import { accept } from '../receiver/accept.ts';
+import { accept } from '../receiver/term/accept.ts';
 
 const SIZE = 60;
 

@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 import { HEADER } from '../common/wire/chunk.ts';
 import { until } from '../common/runtime/run.ts';
 import { parseStoredSubject } from '../common/wire/subjects.ts';
-import { Passing } from '../receiver/passing.ts';
+import { Passing } from '../receiver/term/passing.ts';
 import { Backlog } from '../shipper/lane/backlog.ts';
 import { central, centralFiles, random, World, Writer, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';

@@ -9,8 +9,8 @@ import { zstdCompressSync } from 'node:zlib';
 import { crc32, hex32 } from '../common/wire/digest.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { fileKey } from '../common/wire/subjects.ts';
-import { openLines, type RunLine } from '../receiver/ledger.ts';
-import { LedgerFile } from '../receiver/ledger-file.ts';
+import { openLines, type RunLine } from '../receiver/ledger/ledger.ts';
+import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
 import {
   activeName,
   compressedName,
@@ -18,8 +18,8 @@ import {
   type Format,
   segmentName,
   STATE_DIRECTORY,
-} from '../receiver/names.ts';
-import { inodeOf } from '../receiver/segments.ts';
+} from '../receiver/disk/names.ts';
+import { inodeOf } from '../receiver/disk/segments.ts';
 
 /** A directory of the test's own; kept, and named, when it fails. */
 export async function scratch(t: TestContext): Promise<string> {

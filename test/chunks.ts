@@ -10,8 +10,8 @@ import { type After, type Chunk, chunkHeaders } from '../common/wire/chunk.ts';
 import { crc32, tailOf } from '../common/wire/digest.ts';
 import { readIfThere } from '../common/runtime/files.ts';
 import { publishSubject, sourceOf, type SourceName } from '../common/wire/subjects.ts';
-import type { Hole } from '../receiver/join.ts';
-import { joinSource, readContents, readPieces } from '../receiver/reader.ts';
+import type { Hole } from '../receiver/read/join.ts';
+import { joinSource, readContents, readPieces } from '../receiver/read/reader.ts';
 import type { Daemon, World } from './harness.ts';
 import { ended } from './said.ts';
 

@@ -13,20 +13,20 @@ import pino from 'pino';
 import { silentLogger } from '../common/runtime/log.ts';
 import { emptyRecord, pushHolder } from '../common/record/record.ts';
 import { fileKey, partitionOf } from '../common/wire/subjects.ts';
-import { compressSegment, type Job, listCopy, placeCopy, writeCopy } from '../receiver/compress.ts';
-import { claimsOf, type Ledger } from '../receiver/ledger.ts';
-import { LedgerFile } from '../receiver/ledger-file.ts';
-import { compressedName, destinationOf, type Encoding, STATE_DIRECTORY } from '../receiver/names.ts';
-import { closeOutput, openOutput, recoverOutput } from '../receiver/output.ts';
-import { joinSource, readDirectories, readPieces } from '../receiver/reader.ts';
+import { compressSegment, type Job, listCopy, placeCopy, writeCopy } from '../receiver/upkeep/compress.ts';
+import { claimsOf, type Ledger } from '../receiver/ledger/ledger.ts';
+import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
+import { compressedName, destinationOf, type Encoding, STATE_DIRECTORY } from '../receiver/disk/names.ts';
+import { closeOutput, openOutput, recoverOutput } from '../receiver/disk/output.ts';
+import { joinSource, readDirectories, readPieces } from '../receiver/read/reader.ts';
 import {
   COPIES_DIRECTORY,
   cutHeldElsewhere,
   dropUnlisted,
   removeFile,
   segmentsOf,
-} from '../receiver/segments.ts';
-import { passOnce } from '../receiver/upkeep.ts';
+} from '../receiver/disk/segments.ts';
+import { passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
 const DESTINATION = destinationOf('web1', '/var/log/a.log');

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { Coverage } from '../receiver/coverage.ts';
+import { Coverage } from '../receiver/replay/coverage.ts';
 
 const MOST = 40;
 

@@ -10,8 +10,8 @@ import { describe, test, type TestContext } from 'node:test';
 import { systemCode } from '../common/runtime/errors.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { sleep, until } from '../common/runtime/run.ts';
-import { claimsOf, type RunLine } from '../receiver/ledger.ts';
-import { LedgerFile, ledgerPath, loadLedger } from '../receiver/ledger-file.ts';
+import { claimsOf, type RunLine } from '../receiver/ledger/ledger.ts';
+import { LedgerFile, ledgerPath, loadLedger } from '../receiver/ledger/ledger-file.ts';
 import { scratch } from './central.ts';
 import {
   assertIdentical,

@@ -10,12 +10,12 @@ import { pino } from 'pino';
 import { silentLogger } from '../common/runtime/log.ts';
 import { emptyRecord, pushHolder, type FileEntry, type PartitionRecord } from '../common/record/record.ts';
 import { fileKey } from '../common/wire/subjects.ts';
-import { activesOf, listedBytes } from '../receiver/ledger.ts';
-import { LedgerFile } from '../receiver/ledger-file.ts';
-import { destinationOf } from '../receiver/names.ts';
-import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/reader.ts';
-import { cutHeldElsewhere, dropUnlisted, segmentsOf } from '../receiver/segments.ts';
-import { passOnce } from '../receiver/upkeep.ts';
+import { activesOf, listedBytes } from '../receiver/ledger/ledger.ts';
+import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
+import { destinationOf } from '../receiver/disk/names.ts';
+import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/read/reader.ts';
+import { cutHeldElsewhere, dropUnlisted, segmentsOf } from '../receiver/disk/segments.ts';
+import { passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 import { unzstd } from './harness.ts';
 

@@ -13,7 +13,7 @@ import { headers } from '@nats-io/transport-node';
 import { tailOf } from '../common/wire/digest.ts';
 import { until } from '../common/runtime/run.ts';
 import { publishSubject } from '../common/wire/subjects.ts';
-import { framesIn } from '../receiver/frame-file.ts';
+import { framesIn } from '../receiver/disk/frame-file.ts';
 import { assertIdentical, assertShared, central, centralFiles, unzstd, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, stops } from './said.ts';

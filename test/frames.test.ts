@@ -10,11 +10,11 @@ import { constants, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { type Frame, frameEndBehind, framesIn, lastFrameEnd } from '../receiver/frame-file.ts';
-import { isOneFrame } from '../receiver/frames.ts';
-import type { Run } from '../receiver/ledger.ts';
-import { openSegment } from '../receiver/open-segment.ts';
-import { type Piece, storedFrames } from '../receiver/stored.ts';
+import { type Frame, frameEndBehind, framesIn, lastFrameEnd } from '../receiver/disk/frame-file.ts';
+import { isOneFrame } from '../receiver/disk/frames.ts';
+import type { Run } from '../receiver/ledger/ledger.ts';
+import { openSegment } from '../receiver/disk/open-segment.ts';
+import { type Piece, storedFrames } from '../receiver/disk/stored.ts';
 import { scratch } from './central.ts';
 import { unzstd } from './harness.ts';
 

@@ -9,9 +9,9 @@ import { crc32, hex32, tailOf } from '../common/wire/digest.ts';
 import { silentLogger, Throttle } from '../common/runtime/log.ts';
 import { emptyRecord } from '../common/record/record.ts';
 import { storedSubject } from '../common/wire/subjects.ts';
-import { Generations, mostGenerations, PartitionGenerations } from '../receiver/generations.ts';
-import { OpenDestinations } from '../receiver/open-destinations.ts';
-import { noReceiverStats, Writer, type WriterOptions } from '../receiver/writer.ts';
+import { Generations, mostGenerations, PartitionGenerations } from '../receiver/term/generations.ts';
+import { OpenDestinations } from '../receiver/disk/open-destinations.ts';
+import { noReceiverStats, Writer, type WriterOptions } from '../receiver/term/writer.ts';
 import { Central, scratch } from './central.ts';
 
 const files = (host: string, count: number): string[] =>

@@ -9,7 +9,7 @@ import {
   type Holder,
   type PartitionRecord,
 } from '../common/record/record.ts';
-import { allRuns, type Ledger } from '../receiver/ledger.ts';
+import { allRuns, type Ledger } from '../receiver/ledger/ledger.ts';
 
 export const HERE = 'here';
 export const MAX = 40;

@@ -24,7 +24,7 @@ import {
   openLines,
   type Run,
   type RunLine,
-} from '../receiver/ledger.ts';
+} from '../receiver/ledger/ledger.ts';
 import { file, HERE, MAX, mayGo, record } from './holders.ts';
 
 const DESTINATION = 'web1/x.log';

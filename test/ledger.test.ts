@@ -23,7 +23,7 @@ import {
   type Ledger,
   type LedgerLine,
   type RunLine,
-} from '../receiver/ledger.ts';
+} from '../receiver/ledger/ledger.ts';
 import { file, FILES, HERE, MAX, mayGo, record } from './holders.ts';
 
 const DESTINATIONS = ['web1/x.log', 'web1/y.log'];

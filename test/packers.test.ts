@@ -7,7 +7,7 @@ import { zstdDecompressSync } from 'node:zlib';
 
 import fc from 'fast-check';
 
-import { isOneFrame } from '../receiver/frames.ts';
+import { isOneFrame } from '../receiver/disk/frames.ts';
 import { Packers } from '../shipper/lane/packers.ts';
 
 const MIB = 1024 * 1024;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { planOwners, planPartitions } from '../receiver/plan.ts';
+import { planOwners, planPartitions } from '../receiver/ownership/plan.ts';
 
 const NAMES = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 

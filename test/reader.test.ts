@@ -12,11 +12,11 @@ import fc from 'fast-check';
 
 import { silentLogger } from '../common/runtime/log.ts';
 import { fileKey } from '../common/wire/subjects.ts';
-import { joinRuns, type PresentRun } from '../receiver/join.ts';
-import { compressedName, destinationOf, type Encoding } from '../receiver/names.ts';
-import { ledgerPath, LedgerFile } from '../receiver/ledger-file.ts';
-import { joinSource, listRuns, readContents, readDirectories, readPieces } from '../receiver/reader.ts';
-import { passOnce } from '../receiver/upkeep.ts';
+import { joinRuns, type PresentRun } from '../receiver/read/join.ts';
+import { compressedName, destinationOf, type Encoding } from '../receiver/disk/names.ts';
+import { ledgerPath, LedgerFile } from '../receiver/ledger/ledger-file.ts';
+import { joinSource, listRuns, readContents, readDirectories, readPieces } from '../receiver/read/reader.ts';
+import { passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
 const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');

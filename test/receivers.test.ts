@@ -7,8 +7,8 @@ import { test } from 'node:test';
 
 import { sleep, until } from '../common/runtime/run.ts';
 import { partitionOf } from '../common/wire/subjects.ts';
-import { ledgersIn } from '../receiver/ledger-file.ts';
-import { readDirectories } from '../receiver/reader.ts';
+import { ledgersIn } from '../receiver/ledger/ledger-file.ts';
+import { readDirectories } from '../receiver/read/reader.ts';
 import {
   assertShared,
   baseSeed,

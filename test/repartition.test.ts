@@ -7,9 +7,9 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { sleep, until } from '../common/runtime/run.ts';
-import { compactLines, encodeLine } from '../receiver/ledger.ts';
-import { ledgerPath, ledgersIn, loadLedger } from '../receiver/ledger-file.ts';
-import { regroupLedgers } from '../receiver/regroup.ts';
+import { compactLines, encodeLine } from '../receiver/ledger/ledger.ts';
+import { ledgerPath, ledgersIn, loadLedger } from '../receiver/ledger/ledger-file.ts';
+import { regroupLedgers } from '../receiver/repartition/regroup.ts';
 import { assertShared, baseSeed, type Daemon, InProcessShipper, random, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, fails, logs, stops, warns } from './said.ts';

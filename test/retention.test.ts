@@ -12,12 +12,12 @@ import pino from 'pino';
 import { silentLogger } from '../common/runtime/log.ts';
 import { emptyRecord, lowerRecord, mergeRecord, type PartitionRecord } from '../common/record/record.ts';
 import { fileKey } from '../common/wire/subjects.ts';
-import { claimsOf } from '../receiver/ledger.ts';
-import { LedgerFile } from '../receiver/ledger-file.ts';
-import { destinationOf, STATE_DIRECTORY } from '../receiver/names.ts';
-import { type Limits, type Stored, toRemove } from '../receiver/retention.ts';
-import { dropUnlisted, segmentsOf } from '../receiver/segments.ts';
-import { Complaints, passOnce } from '../receiver/upkeep.ts';
+import { claimsOf } from '../receiver/ledger/ledger.ts';
+import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
+import { destinationOf, STATE_DIRECTORY } from '../receiver/disk/names.ts';
+import { type Limits, type Stored, toRemove } from '../receiver/upkeep/retention.ts';
+import { dropUnlisted, segmentsOf } from '../receiver/disk/segments.ts';
+import { Complaints, passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
 const NOW = 1_000;

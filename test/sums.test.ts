@@ -17,8 +17,8 @@ import {
   encodeLine,
   type Ledger,
   type LedgerLine,
-} from '../receiver/ledger.ts';
-import { addSum, stretchesOf, SUM_BYTES, type Sum } from '../receiver/sums.ts';
+} from '../receiver/ledger/ledger.ts';
+import { addSum, stretchesOf, SUM_BYTES, type Sum } from '../receiver/ledger/sums.ts';
 
 const bytes = fc.uint8Array({ maxLength: 3_000 });
 

@@ -10,8 +10,8 @@ import { test } from 'node:test';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
 import { sleep, until } from '../common/runtime/run.ts';
-import { destinationOf, isSegmentOf } from '../receiver/names.ts';
-import { COPIES_DIRECTORY, segmentsOf } from '../receiver/segments.ts';
+import { destinationOf, isSegmentOf } from '../receiver/disk/names.ts';
+import { COPIES_DIRECTORY, segmentsOf } from '../receiver/disk/segments.ts';
 import { baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, fails, messages } from './said.ts';

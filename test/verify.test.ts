@@ -15,10 +15,10 @@ import { until } from '../common/runtime/run.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { partitionOf } from '../common/wire/subjects.ts';
 import { partitionKey } from '../common/wire/topology.ts';
-import { compactLines, encodeLine } from '../receiver/ledger.ts';
-import { ledgerPath, loadLedger } from '../receiver/ledger-file.ts';
-import { compressedName } from '../receiver/names.ts';
-import { passOnce } from '../receiver/upkeep.ts';
+import { compactLines, encodeLine } from '../receiver/ledger/ledger.ts';
+import { ledgerPath, loadLedger } from '../receiver/ledger/ledger-file.ts';
+import { compressedName } from '../receiver/disk/names.ts';
+import { passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 import {
   assertIdentical,

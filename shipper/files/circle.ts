@@ -8,7 +8,7 @@ import { isRotatedLog } from '../../common/runtime/log-file.ts';
 import { foundOf } from './discover.ts';
 import { isSameFile, type FileStamp } from '../sources/identity.ts';
 
-/** In every output directory of a receiver (receiver/output.ts). */
+/** In every output directory of a receiver (receiver/disk/output.ts). */
 const OUTPUT_MARKER = path.join('.logferry', 'directory.json');
 
 /** Why a file is not shipped. */

@@ -3,7 +3,7 @@
 import { holderOf, isTermOf, type FileEntry, type PartitionRecord } from '../../common/record/record.ts';
 import { fileKey } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { allRuns, type Run } from '../../receiver/ledger.ts';
+import { allRuns, type Run } from '../../receiver/ledger/ledger.ts';
 import { piecesAt, type Directory } from './directory.ts';
 import { readLedger } from './ledger-on-disk.ts';
 import type { Scenario } from './scenarios.ts';

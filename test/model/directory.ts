@@ -1,8 +1,8 @@
 // A receiver's output directory in the model: files that hold pieces of source files, and ledgers as text. It
 // outlives its receiver's crashes, torn ledger lines included.
 
-import type { FrameEnd } from '../../receiver/ledger.ts';
-import type { Format } from '../../receiver/names.ts';
+import type { FrameEnd } from '../../receiver/ledger/ledger.ts';
+import type { Format } from '../../receiver/disk/names.ts';
 
 /** Source bytes [start, end) of one generation, one piece behind the other in a file on disk; a frame in zstd. */
 export interface Piece {

@@ -14,7 +14,7 @@ import {
   listedBytes,
   type Ledger,
   type LedgerLine,
-} from '../../receiver/ledger.ts';
+} from '../../receiver/ledger/ledger.ts';
 import { frameEndBehind, sizeOf, truncate, type Directory } from './directory.ts';
 import { breath, type Process } from './scheduler.ts';
 import type { World } from './world.ts';

@@ -1,7 +1,7 @@
 // Who is alive in the model, by heartbeats, and who should own what by the real plan.
 
 import { partitionKey } from '../../common/wire/topology.ts';
-import { planPartitions } from '../../receiver/plan.ts';
+import { planPartitions } from '../../receiver/ownership/plan.ts';
 import type { Receiver, World } from './world.ts';
 
 /** A heartbeat older than this is gone. */

@@ -10,7 +10,7 @@ import {
   type Relabel,
 } from '../../common/record/record.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { claimsOf, reclaimStuck, relabelLines, type Ledger } from '../../receiver/ledger.ts';
+import { claimsOf, reclaimStuck, relabelLines, type Ledger } from '../../receiver/ledger/ledger.ts';
 import type { Found } from './bucket.ts';
 import { appendLines, cutUnlisted, openLedger, recover } from './ledger-on-disk.ts';
 import { isAlive, isPlannedFor } from './membership.ts';

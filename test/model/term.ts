@@ -12,8 +12,8 @@ import {
 } from '../../common/record/record.ts';
 import { fileKey } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { accept } from '../../receiver/accept.ts';
-import type { Ledger, RunLine } from '../../receiver/ledger.ts';
+import { accept } from '../../receiver/term/accept.ts';
+import type { Ledger, RunLine } from '../../receiver/ledger/ledger.ts';
 import type { Found } from './bucket.ts';
 import { activeFile, sizeOf } from './directory.ts';
 import { appendLines } from './ledger-on-disk.ts';

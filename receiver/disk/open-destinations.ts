@@ -1,0 +1,105 @@
+// Which destinations are open, over all partitions of a receiver: the least recently used one is closed when there are
+// as many as the system lets this process have. Closing makes durable what was written.
+
+import process from 'node:process';
+
+import { z } from 'zod';
+
+import { sleep } from '../../common/runtime/run.ts';
+import type { Destination } from './destination.ts';
+
+/** Descriptors for everything else: ledgers, connections, segments that are read or compressed. */
+const RESERVED = 256;
+/** rotating-file-stream keeps one, we another. */
+const EACH = 2;
+const LEAST = 16;
+
+const reportSchema = z.object({
+  userLimits: z.object({ open_files: z.object({ soft: z.union([z.number(), z.string()]) }) }),
+});
+
+/** How many destinations may be open under this process's limit of descriptors. */
+export function mostOpen(report: unknown = process.report.getReport()): number {
+  const soft = reportSchema.safeParse(report).data?.userLimits.open_files.soft;
+  if (typeof soft !== 'number') return Number.POSITIVE_INFINITY;
+  return Math.max(LEAST, Math.floor((soft - RESERVED) / EACH));
+}
+
+/** One that is written to has a pause between two writes. */
+const BUSY_MS = 20;
+
+/** Closed together: the file system joins syncs that wait together. */
+const CLOSED_AT_ONCE = 8;
+
+export class OpenDestinations {
+  readonly #most: number;
+  /** Least recently used first. */
+  readonly #open = new Set<Destination>();
+  /** Room that is given to destinations that are being opened. */
+  #opening = 0;
+  #closing: Promise<boolean> | undefined;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Opens one more, when others were closed to make room for it. Those that are being written to now stay open. */
+  async open(openOne: () => Promise<Destination>): Promise<Destination> {
+    while (this.#open.size + this.#opening >= this.#most) {
+      this.#closing ??= this.#closeOldest();
+      if (!(await this.#closing)) break;
+    }
+    this.#opening += 1;
+    try {
+      const destination = await openOne();
+      this.use(destination);
+      return destination;
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  /** False when there was none that could be closed. */
+  async #closeOldest(): Promise<boolean> {
+    const closing: Destination[] = [];
+    for (const destination of this.#open) {
+      if (closing.length === CLOSED_AT_ONCE) break;
+      if (!destination.isBusy) closing.push(destination);
+    }
+    try {
+      await Promise.all(closing.map(async (destination) => await destination.retire()));
+    } finally {
+      for (const destination of closing) this.#open.delete(destination);
+      this.#closing = undefined;
+    }
+    return closing.length > 0;
+  }
+
+  /** Closes all that are open now, each when nobody writes to it; they are opened again as they are to be then. */
+  async renew(signal: AbortSignal): Promise<void> {
+    const old = new Set(this.#open);
+    while (old.size > 0 && !signal.aborted) {
+      for (const destination of old) {
+        if (destination.isBusy && this.#open.has(destination)) continue;
+        old.delete(destination);
+        if (this.#open.delete(destination)) await destination.retire();
+      }
+      if (old.size > 0) await sleep(BUSY_MS, signal);
+    }
+  }
+
+  /** It is used again. */
+  use(destination: Destination): void {
+    this.#open.delete(destination);
+    this.#open.add(destination);
+  }
+
+  /** It was closed. */
+  remove(destination: Destination): void {
+    this.#open.delete(destination);
+  }
+}

@@ -1,0 +1,720 @@
+// What one partition's term writes: decides by accept, appends to destinations, and gathers what a commit must say.
+// Nothing that it wrote counts before commit.ts has said so.
+
+import path from 'node:path';
+
+import { isUnanswered } from '../../common/nats/bucket.ts';
+import { type Chunk, type DataChunk, HEADER, parseChunk } from '../../common/wire/chunk.ts';
+import { crc32, hex32 } from '../../common/wire/digest.ts';
+import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
+import type { Logger, Throttle } from '../../common/runtime/log.ts';
+import { linesIn } from '../../common/wire/lines.ts';
+import { chunkDone, giveBack } from '../../common/runtime/memory.ts';
+import { type FileChange, offsetsBefore, type PartitionRecord } from '../../common/record/record.ts';
+import { fileKey, parseStoredSubject, type SourceName } from '../../common/wire/subjects.ts';
+import { accept, type Verdict } from './accept.ts';
+import { decode } from '../../common/wire/decode.ts';
+import { Destination, isPlaceTaken, type Place, type RotateOptions } from '../disk/destination.ts';
+import type { PartitionGenerations } from './generations.ts';
+import { isOthers, listedBytes, openLines, type RunLine } from '../ledger/ledger.ts';
+import type { LedgerFile } from '../ledger/ledger-file.ts';
+import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from '../disk/names.ts';
+import type { OpenDestinations } from '../disk/open-destinations.ts';
+import { type Piece, type Stored, storedFrames, storedPlain } from '../disk/stored.ts';
+import type { Delivery } from '../../common/stream/pull.ts';
+import { dropUnlisted, statIfThere } from '../disk/segments.ts';
+
+/** Small chunks of one destination are joined up to about this before they are written; a large one is not copied. */
+const JOIN_BYTES = 256 * 1024;
+
+/** Chunks that are decompressed ahead of the one being written. */
+const AHEAD = 2;
+
+/** Of files that wait for missing bytes, no more are remembered to be given up one day. */
+const MOST_WAITING = 100_000;
+
+/** What was written, or decided, since the last commit. */
+export interface Group {
+  /** Highest stream sequence processed. */
+  seq: number;
+  readonly replies: string[];
+  readonly changes: Map<string, FileChange[]>;
+  readonly lines: RunLine[];
+  /** By destination, where its last line is among them. */
+  readonly lastLines: Map<string, number>;
+  readonly destinations: Set<Destination>;
+  /** By host: the file ids whose shipper wants to know. */
+  readonly touched: Map<string, Set<string>>;
+  /** By host: bytes that are gone for good. */
+  readonly lost: Map<string, number>;
+  bytes: number;
+}
+
+/** Counters of one receiver, for status and progress. */
+export interface ReceiverStats {
+  bytes: number;
+  /** Chunks that the bytes were in. */
+  chunks: number;
+  /** Lines that ended in them; undefined where nobody wants them counted. */
+  lines?: number;
+  duplicates: number;
+  missing: number;
+  foreign: number;
+}
+
+export function noReceiverStats(countsLines = false): ReceiverStats {
+  return { ...(countsLines ? { lines: 0 } : {}), bytes: 0, chunks: 0, duplicates: 0, missing: 0, foreign: 0 };
+}
+
+/** A message before which bytes are missing. */
+export interface Unwritten {
+  readonly source: SourceName;
+  readonly chunk: Chunk;
+  /** The offset of its generation, undefined when nothing of it is here; and that of the one before. */
+  readonly offset: number | undefined;
+  readonly before: number | undefined;
+  /** Bytes of the path are here, of whichever generation. */
+  readonly isBegun: boolean;
+}
+
+/** How a message is written all the same. */
+export interface Resolution {
+  /** What it passes over, of its own generation or the one before. */
+  readonly lost: readonly { readonly file: string; readonly from: number; readonly to: number }[];
+  /** The path begins with its generation: which one came before is no matter. */
+  readonly isFirst: boolean;
+}
+
+/** Decides about missing bytes where nobody will send them again: a receiver has none, and waits. */
+export interface Resolver {
+  /** Undefined: it is not to be written now. */
+  resolve(message: Unwritten): Promise<Resolution | undefined>;
+  /** A payload is not what its header says, and never will be. */
+  damaged(source: SourceName, chunk: Chunk, seq: number): void;
+}
+
+export interface WriterOptions {
+  readonly out: string;
+  readonly prefix: string;
+  readonly ledgerFile: LedgerFile;
+  readonly rotate: RotateOptions;
+  readonly open: OpenDestinations;
+  readonly log: Logger;
+  readonly throttle: Throttle;
+  readonly stats: ReceiverStats;
+  /**
+   * Whose messages these are; undefined for all. The stream keeps a message under the partition that its host was in
+   * when it was published: after a change of their number, others lie under this one.
+   */
+  readonly isOwn?: (host: string) => boolean;
+  readonly resolver?: Resolver;
+  /** Undefined: whoever asks for all of it gets it. */
+  readonly generations?: PartitionGenerations;
+  /** What the stream still holds of a source before this sequence, in its order. Throws when there is no answer. */
+  readonly earlier?: (source: SourceName, seq: number) => AsyncIterable<Omit<Delivery, 'reply'>>;
+}
+
+/** A message that parsed; `data` settles to undefined when the payload is not what its header says. */
+interface Parsed {
+  readonly delivery: Delivery;
+  readonly source: SourceName;
+  readonly chunk: Chunk;
+  data: Promise<Uint8Array | undefined> | undefined;
+}
+
+/** Bytes of one destination that wait to be joined into one write. */
+interface Joined {
+  readonly source: SourceName;
+  readonly pieces: Piece[];
+  bytes: number;
+}
+
+export class Writer {
+  readonly #options: WriterOptions;
+  readonly #term: string;
+  #record: PartitionRecord;
+  /** Offsets beyond the record's: written or decided, not yet committed. */
+  readonly #pending = new Map<string, { offset: number; after: string | null }>();
+  /** New generations that are counted, and that no commit has made known yet. */
+  readonly #counted = new Set<string>();
+  /** Generations that this term has a ledger line for. */
+  readonly #begun = new Set<string>();
+  readonly #destinations = new Map<string, Destination>();
+  readonly #joined = new Map<string, Joined>();
+  /** Files that wait for missing bytes, by fileKey, and since when. */
+  readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
+  /** Files whose earlier messages were read again before a gap. */
+  readonly #searched = new Set<string>();
+  #group: Group = emptyGroup();
+
+  constructor(options: WriterOptions, record: PartitionRecord, term: string) {
+    this.#options = options;
+    this.#record = record;
+    this.#term = term;
+  }
+
+  get group(): Group {
+    return this.#group;
+  }
+
+  /** The record that offsets are measured against, after a commit or a new look at it. */
+  set record(record: PartitionRecord) {
+    this.#record = record;
+    this.#counted.clear();
+    for (const [file, pending] of this.#pending)
+      if ((record.files.get(file)?.offset ?? 0) >= pending.offset) this.#pending.delete(file);
+  }
+
+  /**
+   * Processes deliveries in order and writes what they bring. Throws the disk's error: then call cutBack.
+   *
+   * @param onPassed called with each one as soon as it is processed; the last bytes of it may not be written yet
+   */
+  async process(
+    deliveries: readonly Delivery[],
+    onPassed: (delivery: Delivery) => void = () => {},
+  ): Promise<void> {
+    const parsed = deliveries.map((delivery) => this.#parse(delivery));
+    let ahead = 0;
+    for (const [index, item] of parsed.entries()) {
+      for (; ahead < parsed.length && ahead <= index + AHEAD; ahead += 1) this.#startDecoding(parsed[ahead]);
+      const delivery = deliveries[index];
+      if (delivery !== undefined) {
+        this.#group.seq = Math.max(this.#group.seq, delivery.seq);
+        this.#group.replies.push(delivery.reply);
+      }
+      if (item !== undefined) await this.#apply(item);
+      if (delivery !== undefined) onPassed(delivery);
+    }
+    await this.#flushAll();
+  }
+
+  /** Undefined for what is not to be written here; a foreign message that is read again was reported when it came. */
+  #parse(delivery: Delivery, again = false): Parsed | undefined {
+    const source = parseStoredSubject(this.#options.prefix, delivery.subject);
+    try {
+      if (source === undefined) throw new LogferryError('corrupt', 'the subject is not one of logferry');
+      if (this.#options.isOwn?.(source.host) === false) return undefined;
+      const chunk = parseChunk(delivery.header, delivery.data.length);
+      return { delivery, source, chunk, data: undefined };
+    } catch (error) {
+      if (again) return undefined;
+      this.#options.stats.foreign += 1;
+      this.#options.throttle.run('foreign', (held) => {
+        this.#options.log.warn(
+          { subject: delivery.subject.slice(0, 200), seq: delivery.seq, repeated: held },
+          `skipped a message that logferry did not write: ${messageOf(error)}`,
+        );
+      });
+      return undefined;
+    }
+  }
+
+  /** Decompresses ahead, but only what will be needed: a duplicate costs nothing. */
+  #startDecoding(item: Parsed | undefined): void {
+    if (item === undefined || item.chunk.kind !== 'data') return;
+    const { chunk, delivery, source } = item;
+    if (chunk.end <= (this.#offsetOf(fileKey(source.host, source.file))?.offset ?? 0)) return;
+    item.data = decode(chunk, delivery.data);
+  }
+
+  #offsetOf(file: string): { offset: number; after: string | null } | undefined {
+    return this.#pending.get(file) ?? this.#record.files.get(file);
+  }
+
+  async #apply(item: Parsed): Promise<void> {
+    const { source, delivery } = item;
+    const { stats, log, resolver } = this.#options;
+    const file = fileKey(source.host, source.file);
+    let { chunk } = item;
+    let { known, before, verdict } = this.#judge(source, chunk);
+    if (verdict.kind === 'missing' && resolver !== undefined) {
+      chunk = await this.#resolve(source, chunk, known, before, resolver);
+      ({ known, before, verdict } = this.#judge(source, chunk));
+    }
+    const after = chunk.after?.file ?? null;
+    if (verdict.kind !== 'duplicate' && verdict.kind !== 'missing' && !this.#mayBegin(source.host, file))
+      return;
+    switch (verdict.kind) {
+      case 'duplicate':
+        this.stopWaiting(source);
+        stats.duplicates += 1;
+        return;
+      case 'missing':
+        this.#missing(source, chunk, known);
+        return;
+      case 'end':
+        this.stopWaiting(source);
+        await this.#flushSource(source);
+        this.#change(file, {
+          start: chunk.end,
+          end: chunk.end,
+          path: source.path,
+          tail: null,
+          after,
+          final: chunk.end,
+          gap: false,
+        });
+        return;
+      case 'gap': {
+        const why = chunk.kind === 'gap' ? chunk.reason : '';
+        if (!(await this.#rescueBefore(source, delivery.seq, why))) {
+          // Its shipper sees that it was not counted, and sends it again.
+          this.#missing(source, chunk, known);
+          return;
+        }
+        ({ known, verdict } = this.#judge(source, chunk));
+        if (verdict.kind === 'gap') await this.#gap(source, file, verdict.from, verdict.to, after, why);
+        return;
+      }
+      case 'write': {
+        if (chunk.kind !== 'data') throw new Error('BUG: only data is written');
+        const data = await (item.data ?? decode(chunk, delivery.data));
+        if (data === undefined) {
+          this.#options.throttle.run('damaged', (held) => {
+            log.warn(
+              { subject: delivery.subject, seq: delivery.seq, repeated: held },
+              'a chunk does not match its checksum; waiting for it to be sent again',
+            );
+          });
+          resolver?.damaged(source, chunk, delivery.seq);
+          this.#missing(source, chunk, known);
+          return;
+        }
+        await this.#join(source, file, chunk, verdict.from, data, delivery.data);
+      }
+    }
+  }
+
+  #judge(
+    source: SourceName,
+    chunk: Chunk,
+  ): { known: number | undefined; before: number | undefined; verdict: Verdict } {
+    const known = this.#offsetOf(fileKey(source.host, source.file))?.offset;
+    const before =
+      chunk.after === undefined ? undefined : this.#offsetOf(fileKey(source.host, chunk.after.file))?.offset;
+    return { known, before, verdict: accept(chunk, known, before) };
+  }
+
+  /** Whether there is memory for a generation, should nothing be known of it yet; then it is counted, once. */
+  #mayBegin(host: string, file: string): boolean {
+    const { generations, throttle, log } = this.#options;
+    if (generations === undefined || this.#offsetOf(file) !== undefined || this.#counted.has(file))
+      return true;
+    const mayBegin = generations.mayBegin(host);
+    if (mayBegin) {
+      generations.began(host);
+      this.#counted.add(file);
+    } else
+      throttle.run(`generations ${host}`, (repeated) => {
+        const { own, all } = generations.counts(host);
+        log.error(
+          { host, repeated },
+          `${host}: files that are new are not written: ${all} generations are all that this receiver has memory ` +
+            `for, ${own} of them of this host; give it more (NODE_OPTIONS=--max-old-space-size=MiB)`,
+        );
+      });
+    return mayBegin;
+  }
+
+  /** Passes over what is lost; the chunk as it is to be judged then. */
+  async #resolve(
+    source: SourceName,
+    chunk: Chunk,
+    offset: number | undefined,
+    before: number | undefined,
+    resolver: Resolver,
+  ): Promise<Chunk> {
+    const isBegun = this.#isBegun(source);
+    const resolution = await resolver.resolve({ source, chunk, offset, before, isBegun });
+    if (resolution === undefined) return chunk;
+    const resolved = resolution.isFirst ? { ...chunk, after: undefined } : chunk;
+    for (const { file: id, from, to } of resolution.lost) {
+      await this.#flushSource(source);
+      const file = fileKey(source.host, id);
+      const after =
+        id === source.file ? (resolved.after?.file ?? null) : (this.#offsetOf(file)?.after ?? null);
+      this.#pending.set(file, { offset: to, after });
+      const { path } = source;
+      this.#change(file, { start: from, end: to, path, tail: null, after, final: null, gap: true });
+    }
+    return resolved;
+  }
+
+  #isBegun({ host, path }: SourceName): boolean {
+    const { ledger } = this.#options.ledgerFile;
+    return (
+      this.#joined.has(JSON.stringify([host, path])) ||
+      [destinationOf(host, path), flatDestinationOf(host, path)].some(
+        (name) => ledger.destinations.has(name) || this.#group.lastLines.has(name),
+      )
+    );
+  }
+
+  /** Bytes that are gone for good: said loudly, held by nobody, and the file goes on behind them. */
+  async #gap(
+    source: SourceName,
+    file: string,
+    start: number,
+    end: number,
+    after: string | null,
+    reason: string,
+  ): Promise<void> {
+    const { host, path } = source;
+    this.#options.log.error(
+      { host, path, from: start, to: end, reason },
+      `${host}: ${path}: bytes ${start} to ${end} are lost (${reason})`,
+    );
+    await this.#flushSource(source);
+    this.#group.lost.set(host, (this.#group.lost.get(host) ?? 0) + end - start);
+    this.#waiting.delete(file);
+    this.#pending.set(file, { offset: end, after });
+    this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
+    this.#touch({ host, path, file: file.slice(file.lastIndexOf('/') + 1) });
+  }
+
+  /** Whatever comes of giving it up: it is not given up again for the same hole. */
+  stopWaiting(source: SourceName): void {
+    this.#waiting.delete(fileKey(source.host, source.file));
+  }
+
+  /** A processed message that was not written: its file waits for what is before it. */
+  noteHole(message: Omit<Delivery, 'reply'>): void {
+    const item = this.#parse({ ...message, reply: '' }, true);
+    if (item === undefined) return;
+    const file = fileKey(item.source.host, item.source.file);
+    const offset = this.#offsetOf(file)?.offset ?? item.chunk.begin;
+    if (item.chunk.end > offset) this.#wait(file, item.source);
+  }
+
+  #wait(file: string, source: SourceName): void {
+    if (!this.#waiting.has(file) && this.#waiting.size < MOST_WAITING)
+      this.#waiting.set(file, { source, since: performance.now() });
+  }
+
+  /** Files that wait for missing bytes. */
+  get waitingFiles(): number {
+    return this.#waiting.size;
+  }
+
+  /** Sources whose next bytes have been missing for so long. */
+  overdue(ms: number): SourceName[] {
+    const before = performance.now() - ms;
+    return [...this.#waiting.values()].filter(({ since }) => since <= before).map(({ source }) => source);
+  }
+
+  /**
+   * Writes a message of a source that was given up, read again from the stream: what is missing before it counts as
+   * lost (design §5.4). A message that has nothing new changes nothing.
+   */
+  async rescue(
+    message: Omit<Delivery, 'reply'>,
+    reason = 'waited in vain for them to be sent again',
+  ): Promise<void> {
+    const item = this.#parse({ ...message, reply: '' }, true);
+    if (item === undefined) return;
+    const { chunk, source } = item;
+    const { after } = chunk;
+    const before = after === undefined ? undefined : fileKey(source.host, after.file);
+    const known = before === undefined ? undefined : this.#offsetOf(before);
+    const file = fileKey(source.host, source.file);
+    if (!this.#mayBegin(source.host, file)) return;
+    if (after !== undefined && before !== undefined && (known?.offset ?? 0) < after.size) {
+      if (!this.#mayBegin(source.host, before)) return;
+      await this.#gap(source, before, known?.offset ?? 0, after.size, known?.after ?? null, reason);
+    }
+    const offset = this.#offsetOf(file)?.offset ?? chunk.begin;
+    if (chunk.start > offset) await this.#gap(source, file, offset, chunk.start, after?.file ?? null, reason);
+    await this.#apply(item);
+    await this.#flushAll();
+  }
+
+  /**
+   * The host has these bytes no more, but messages that were not written for what was missing before them may be in the
+   * stream still. False when there was no answer.
+   */
+  async #rescueBefore(source: SourceName, seq: number, reason: string): Promise<boolean> {
+    const { earlier } = this.#options;
+    const file = fileKey(source.host, source.file);
+    // Looked once, there is more only when something was left unwritten since: many gaps cost no more than one.
+    if (earlier === undefined || (this.#searched.has(file) && !this.#waiting.has(file))) return true;
+    this.#searched.add(file);
+    try {
+      for await (const message of earlier(source, seq))
+        if (message.header(HEADER.range) !== '' && message.data.length > 0)
+          await this.rescue(message, reason);
+      return true;
+    } catch (error) {
+      this.#searched.delete(file);
+      if (!isUnanswered(error)) throw error;
+      return false;
+    }
+  }
+
+  #missing(source: SourceName, chunk: Chunk, known: number | undefined): void {
+    const file = fileKey(source.host, source.file);
+    this.#wait(file, source);
+    this.#options.stats.missing += 1;
+    this.#touch(source);
+    this.#options.log.debug(
+      { ...source, start: chunk.start, end: chunk.end, known },
+      'bytes before this chunk are missing',
+    );
+  }
+
+  #touch(source: SourceName): void {
+    const files = this.#group.touched.get(source.host);
+    if (files === undefined) this.#group.touched.set(source.host, new Set([source.file]));
+    else files.add(source.file);
+  }
+
+  #change(file: string, change: FileChange): void {
+    const changes = this.#group.changes.get(file);
+    const last = changes?.at(-1);
+    if (changes === undefined) this.#group.changes.set(file, [change]);
+    else if (
+      last !== undefined &&
+      last.gap === change.gap &&
+      last.end === change.start &&
+      change.end > change.start
+    )
+      changes[changes.length - 1] = { ...change, start: last.start };
+    else changes.push(change);
+  }
+
+  async #join(
+    source: SourceName,
+    file: string,
+    chunk: DataChunk,
+    from: number,
+    data: Uint8Array,
+    payload: Uint8Array,
+  ): Promise<void> {
+    const key = JSON.stringify([source.host, source.path]);
+    let joined = this.#joined.get(key);
+    if (joined === undefined) this.#joined.set(key, (joined = { source, pieces: [], bytes: 0 }));
+    const isWhole = from === chunk.start;
+    joined.pieces.push({
+      file,
+      start: from,
+      end: chunk.end,
+      tail: chunk.tail,
+      after: chunk.after,
+      data: isWhole ? data : data.subarray(from - chunk.start),
+      decoded: chunk.encoding === 'zstd' ? data : undefined,
+      payload: isWhole && chunk.encoding === 'zstd' ? payload : undefined,
+    });
+    joined.bytes += chunk.end - from;
+    this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
+    this.#waiting.delete(file);
+    if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
+  }
+
+  async #flushAll(): Promise<void> {
+    for (const { source } of [...this.#joined.values()]) await this.#flushSource(source);
+  }
+
+  async #flushSource(source: SourceName): Promise<void> {
+    const key = JSON.stringify([source.host, source.path]);
+    const joined = this.#joined.get(key);
+    if (joined === undefined) return;
+    this.#joined.delete(key);
+    const stored = this.#format === 'plain' ? storedPlain(joined.pieces) : await storedFrames(joined.pieces);
+    let destination = await this.#open(source);
+    // Another partition may have made room while this one was opened; from here to the write nobody else runs.
+    while (destination.isRetired) destination = await this.#open(source);
+    this.#group.destinations.add(destination);
+    const [first] = stored;
+    const isOne = stored.length === 1 && first !== undefined;
+    const place = await this.#write(
+      destination,
+      isOne ? first.bytes : Buffer.concat(stored.map(({ bytes }) => bytes)),
+    );
+    this.#count(joined);
+    this.#group.bytes += joined.bytes;
+    let from = place.from;
+    for (const piece of stored) {
+      const { file, start, end, tail } = piece;
+      this.#touch({ ...source, file: file.slice(file.lastIndexOf('/') + 1) });
+      const after = piece.after?.file ?? null;
+      this.#change(file, { start, end, path: source.path, tail, after, final: null, gap: false });
+      this.#line(source, piece, destination.destination, place.inode, from);
+      from += piece.bytes.length;
+    }
+    for (const { decoded } of joined.pieces) if (decoded !== undefined) giveBack(decoded);
+    chunkDone(joined.bytes);
+  }
+
+  #count({ bytes, pieces }: Joined): void {
+    const { stats } = this.#options;
+    stats.bytes += bytes;
+    stats.chunks += pieces.length;
+    if (stats.lines !== undefined) for (const { data } of pieces) stats.lines += linesIn(data);
+  }
+
+  get #format(): Format {
+    return this.#options.rotate.format ?? 'plain';
+  }
+
+  /** Lengthens the group's last line of the destination where it goes on, or begins one. */
+  #line(source: SourceName, piece: Stored, destination: string, inode: string, from: number): void {
+    const { file, bytes } = piece;
+    const { lines, lastLines } = this.#group;
+    const index = lastLines.get(destination) ?? -1;
+    const last = lines[index];
+    const to = from + bytes.length;
+    if (last?.file === file && last.inode === inode && last.end === piece.start && last.to === from) {
+      const checksum = hex32(crc32(bytes, Number.parseInt(last.checksum, 16)));
+      lines[index] = { ...last, end: piece.end, to, tail: piece.tail, checksum };
+      return;
+    }
+    const begins = !this.#begun.has(file);
+    this.#begun.add(file);
+    const before = begins
+      ? offsetsBefore(
+          (key) => this.#offsetOf(key),
+          source.host,
+          piece.after?.file ?? this.#record.files.get(file)?.after ?? null,
+        )
+      : {};
+    lastLines.set(destination, lines.length);
+    lines.push({
+      term: this.#term,
+      file,
+      path: source.path,
+      start: piece.start,
+      end: piece.end,
+      destination,
+      inode,
+      ...(this.#format === 'plain' ? {} : { format: this.#format }),
+      from,
+      to,
+      tail: piece.tail,
+      checksum: hex32(crc32(bytes)),
+      ...(piece.after === undefined || !begins ? {} : { after: piece.after }),
+      ...(Object.keys(before).length === 0 ? {} : { before }),
+    });
+  }
+
+  async #write(destination: Destination, data: Uint8Array): Promise<Place> {
+    this.#options.open.use(destination);
+    return await destination.busy(async () => await destination.write(data));
+  }
+
+  async #open(source: SourceName): Promise<Destination> {
+    const plain = destinationOf(source.host, source.path);
+    const there = this.#destinations.get(plain);
+    if (there?.isRetired === false) return there;
+    const flat = flatDestinationOf(source.host, source.path);
+    const known = there ?? this.#destinations.get(flat);
+    if (known?.isRetired === false) return known;
+    if (known !== undefined) {
+      await known.retire();
+      return await this.#openAt(known.destination);
+    }
+    const { ledger } = this.#options.ledgerFile;
+    if (ledger.opened.has(flat) || (await this.#isTaken(plain))) return await this.#openAt(flat);
+    try {
+      return await this.#openAt(plain);
+    } catch (error) {
+      if (!isPlaceTaken(error)) throw error;
+      return await this.#openAt(flat);
+    }
+  }
+
+  /** Another destination has the file that this one would be written to, or it is somebody else's. */
+  async #isTaken(destination: string): Promise<boolean> {
+    const { out, ledgerFile } = this.#options;
+    const { ledger } = ledgerFile;
+    if (isOthers(ledger, destination, this.#format)) return true;
+    const name = activeName(destination, this.#format);
+    // Frames behind something else could not be read.
+    if (this.#format === 'plain' || ledger.actives.has(name)) return false;
+    const stats = await statIfThere(path.join(out, name));
+    return stats?.isFile() === true && stats.size > 0n;
+  }
+
+  async #openAt(destination: string): Promise<Destination> {
+    const { out, ledgerFile, log, rotate, open } = this.#options;
+    const { ledger, unlisted } = ledgerFile;
+    const isKnown = ledger.opened.has(destination);
+    const finished = FORMATS.find(
+      (format) =>
+        format !== this.#format && ledger.actives.get(activeName(destination, format)) === destination,
+    );
+    // What this term has not committed yet stays, when it comes back to a destination that was closed to make room.
+    if (!this.#destinations.has(destination) && (unlisted.has(destination) || (!isKnown && ledger.damaged)))
+      await dropUnlisted(out, ledgerFile, destination, log);
+    unlisted.add(destination);
+    for (const line of openLines(ledger, destination, this.#format)) await ledgerFile.note(line);
+    const opened = await open.open(async () => await Destination.open(out, destination, rotate, finished));
+    this.#destinations.set(destination, opened);
+    return opened;
+  }
+
+  /** Hands over the group for a commit; what is written from now on belongs to the next. */
+  takeGroup(): Group {
+    const group = this.#group;
+    this.#group = emptyGroup();
+    return group;
+  }
+
+  /** After a commit: the ledger lists all that was written, so of destinations that are closed nothing is kept. */
+  forgetClosed(): void {
+    for (const [name, destination] of this.#destinations)
+      if (destination.isClosed) {
+        this.#options.ledgerFile.unlisted.delete(name);
+        this.#destinations.delete(name);
+      }
+  }
+
+  /** After a write error: everything that the ledger does not list goes, and nothing of the group is remembered. */
+  async cutBack(group?: Group): Promise<void> {
+    const { ledgerFile, out, log, open } = this.#options;
+    const { ledger, unlisted } = ledgerFile;
+    const written = new Set([...this.#destinations.values(), ...(group ?? this.#group).destinations]);
+    this.#joined.clear();
+    this.#pending.clear();
+    this.#begun.clear();
+    this.#destinations.clear();
+    this.#counted.clear();
+    this.#options.generations?.recount(this.#record.files.keys());
+    this.#group = emptyGroup();
+    for (const destination of written) {
+      if (destination.isRetired) await destination.retire();
+      else await destination.cutBack((inode) => listedBytes(ledger, destination.destination, inode));
+      open.remove(destination);
+    }
+    for (const { isOutOfReach, destination } of written)
+      if (isOutOfReach) await dropUnlisted(out, ledgerFile, destination, log);
+    // After an error they are all looked at before they are opened again.
+    for (const { destination } of written) unlisted.delete(destination);
+  }
+
+  /** Closes the destinations. What could not be cut back is cut before they are opened again. */
+  async close(): Promise<void> {
+    this.#options.generations?.letGo();
+    for (const destination of this.#destinations.values()) {
+      if (destination.isRetired) await destination.retire();
+      else await destination.close();
+      this.#options.open.remove(destination);
+    }
+    for (const destination of this.#destinations.keys())
+      this.#options.ledgerFile.unlisted.delete(destination);
+    this.#destinations.clear();
+  }
+}
+
+function emptyGroup(): Group {
+  return {
+    seq: 0,
+    replies: [],
+    changes: new Map(),
+    lines: [],
+    lastLines: new Map(),
+    destinations: new Set(),
+    touched: new Map(),
+    lost: new Map(),
+    bytes: 0,
+  };
+}
