@@ -7,7 +7,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chownSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { freePort } from '../common/nats-server-port.ts';
+import { freePort } from '../cli/nats-server/port.ts';
 import { until as comesTrue } from '../common/runtime/run.ts';
 import { ANSWER_MS, WAIT_MS } from '../test/patience.ts';
 import type { Service } from './docker-compose.ts';

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { findNatsServer } from '../common/nats-server.ts';
+import { findNatsServer } from '../cli/nats-server/nats-server.ts';
 import { ComposeProcesses } from './compose-processes.ts';
 import { findDockerCompose, type Service, servicesOf } from './docker-compose.ts';
 import { buildImage } from './image.ts';

@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 
-import { fetchPackage } from '../common/distribution-package.ts';
+import { fetchPackage } from '../cli/nats-server/distribution-package.ts';
 import { LogferryError } from '../common/runtime/errors.ts';
-import { onPath, run } from '../common/nats-server-binary.ts';
-import { defaultCacheDir } from '../common/nats-server-cache.ts';
+import { onPath, run } from '../cli/nats-server/binary.ts';
+import { defaultCacheDir } from '../cli/nats-server/cache.ts';
 
 const WHERE = ['usr/libexec/docker/cli-plugins/docker-compose', 'usr/bin/docker-compose'];
 

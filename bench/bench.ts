@@ -6,9 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { ProgressLine } from '../cli/progress-line.ts';
+import { ProgressLine } from '../cli/terminal/progress-line.ts';
 import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/runtime/errors.ts';
-import { findNatsServer } from '../common/nats-server.ts';
+import { findNatsServer } from '../cli/nats-server/nats-server.ts';
 import { stopSignal } from '../common/runtime/run.ts';
 import { HELP, type Mode, type Options, readArguments } from './arguments.ts';
 import { contest } from './contest.ts';

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { silentLogger } from '../common/runtime/log.ts';
-import { findNatsServer } from '../common/nats-server-find.ts';
+import { findNatsServer } from '../cli/nats-server/find.ts';
 import { type Link, openLink } from '../common/nats/connection.ts';
 import { sleep, stopSignal } from '../common/runtime/run.ts';
 import { DEFAULT_STREAM } from '../common/wire/topology.ts';

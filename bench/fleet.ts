@@ -6,7 +6,7 @@ import path from 'node:path';
 import { LogferryError } from '../common/runtime/errors.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { type Link, openLink } from '../common/nats/connection.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { RecordStore } from '../common/record/store.ts';
 import { inParallel, until } from '../common/runtime/run.ts';
 import { ensureStream } from '../common/stream/stream.ts';

@@ -1,7 +1,7 @@
 // What makes several nats-servers on this machine one cluster: the configuration that each has beside its own. Starts
 // nothing.
 
-import { freePort } from '../common/nats-server-port.ts';
+import { freePort } from '../cli/nats-server/port.ts';
 
 /** Elections take up to nine seconds each, and more where the machine is busy. */
 export const CLUSTER_READY_MS = 90_000;

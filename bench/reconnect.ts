@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { sleep, until } from '../common/runtime/run.ts';
 import type { Back } from './light-shippers.ts';
 import { LogferryProcess } from './logferry-process.ts';

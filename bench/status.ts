@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-import type { Status } from '../cli/status-types.ts';
+import type { Status } from '../cli/status/types.ts';
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { LogferryError } from '../common/runtime/errors.ts';
 import { silentLogger } from '../common/runtime/log.ts';

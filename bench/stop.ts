@@ -8,8 +8,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
-import { freePort } from '../common/nats-server-port.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
+import { freePort } from '../cli/nats-server/port.ts';
 import { inParallel, sleep, until } from '../common/runtime/run.ts';
 import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { LogferryProcess } from './logferry-process.ts';

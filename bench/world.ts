@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { type Segment, segmentsOf } from '../receiver/disk/segments.ts';
 import { destinationOf, type Format } from '../receiver/disk/names.ts';
 import { joinSource, readContents, readPieces } from '../receiver/read/reader.ts';

@@ -15,87 +15,88 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'demo',
     summary: 'see it ship generated logs through kills, and compare every byte',
-    load: async () => (await import('./demo.ts')).demoCommand(),
+    load: async () => (await import('./demo/demo.ts')).demoCommand(),
   },
   {
     name: 'local',
     summary: 'nats-server, shipper and receiver on this machine, to try it',
-    load: async () => (await import('./local.ts')).localCommand(),
+    load: async () => (await import('./demo/local.ts')).localCommand(),
   },
   {
     name: 'setup',
     summary: 'create the stream and the buckets, or alter them',
-    load: async () => (await import('./setup.ts')).setupCommand(),
+    load: async () => (await import('./setup/setup.ts')).setupCommand(),
   },
   {
     name: 'ship',
     summary: 'ship the log files of this host',
-    load: async () => (await import('./ship.ts')).shipCommand(),
+    load: async () => (await import('./daemon/ship.ts')).shipCommand(),
   },
   {
     name: 'receive',
     summary: 'write what hosts ship into files below a directory',
-    load: async () => (await import('./receive.ts')).receiveCommand(),
+    load: async () => (await import('./daemon/receive.ts')).receiveCommand(),
   },
   {
     name: 'check-config',
     summary: 'check a configuration file, and show what counts',
-    load: async () => (await import('./check-config.ts')).checkConfigCommand(),
+    load: async () => (await import('./config/check-config.ts')).checkConfigCommand(),
   },
   {
     name: 'doctor',
     summary: 'check server, stream, permissions and this machine, and say what to do',
-    load: async () => (await import('./doctor.ts')).doctorCommand(),
+    load: async () => (await import('./doctor/doctor.ts')).doctorCommand(),
   },
   {
     name: 'permissions',
     summary: 'print the least permissions of a shipper or a receiver',
-    load: async () => (await import('./permissions.ts')).permissionsCommand(),
+    load: async () => (await import('./setup/permissions.ts')).permissionsCommand(),
   },
   {
     name: 'repartition',
     summary: 'divide the hosts into another number of partitions',
-    load: async () => (await import('./repartition.ts')).repartitionCommand(),
+    load: async () => (await import('./setup/repartition.ts')).repartitionCommand(),
   },
   {
     name: 'segments',
     summary: 'list which bytes of which source file lie where',
-    load: async () => (await import('./segments.ts')).segmentsCommand(),
+    load: async () => (await import('./read/segments.ts')).segmentsCommand(),
   },
   {
     name: 'cat',
     summary: 'write a source file again, joined from output directories',
-    load: async () => (await import('./cat.ts')).catCommand(),
+    load: async () => (await import('./read/cat.ts')).catCommand(),
   },
   {
     name: 'replay',
     summary: 'write what the stream still holds into a fresh directory',
-    load: async () => (await import('./replay.ts')).replayCommand(),
+    load: async () => (await import('./replay/replay.ts')).replayCommand(),
   },
   {
     name: 'status',
     summary: 'how far everybody is, and what is at risk',
-    load: async () => (await import('./status.ts')).statusCommand(),
+    load: async () => (await import('./status/status.ts')).statusCommand(),
   },
   {
     name: 'tail',
     summary: 'print the lines of all hosts as they come',
-    load: async () => (await import('./tail.ts')).tailCommand(),
+    load: async () => (await import('./tail/tail.ts')).tailCommand(),
   },
   {
     name: 'dashboard',
     summary: 'serve a page that shows the fleet',
-    load: async () => (await import('./dashboard.ts')).dashboardCommand(),
+    load: async () => (await import('./dashboard/dashboard.ts')).dashboardCommand(),
   },
   {
     name: 'verify',
     summary: 'prove that central files hold what their sources do',
-    load: async () => (await import('./verify.ts')).verifyCommand(),
+    load: async () => (await import('./verify/verify.ts')).verifyCommand(),
   },
   {
     name: 'completion',
     summary: 'print what makes bash, zsh or fish complete logferry',
-    load: async () => (await import('./completion.ts')).completionCommand(() => buildProgram(() => true)),
+    load: async () =>
+      (await import('./completion/completion.ts')).completionCommand(() => buildProgram(() => true)),
   },
 ];
 

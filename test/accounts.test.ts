@@ -9,7 +9,7 @@ import { test } from 'node:test';
 
 import { connect, errors } from '@nats-io/transport-node';
 
-import type { HostRow, Status } from '../cli/status-types.ts';
+import type { HostRow, Status } from '../cli/status/types.ts';
 import { until } from '../common/runtime/run.ts';
 import { deployed } from './deployed.ts';
 import { assertShared, type Daemon, STORE, World, Written } from './harness.ts';

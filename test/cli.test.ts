@@ -9,9 +9,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { excludeOutput } from '../cli/own-output.ts';
-import { progressText } from '../cli/progress-line.ts';
-import { startNatsServer } from '../common/nats-server.ts';
+import { excludeOutput } from '../cli/demo/own-output.ts';
+import { progressText } from '../cli/terminal/progress-line.ts';
+import { startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { until } from '../common/runtime/run.ts';
 import { WAIT_MS } from './patience.ts';
 

@@ -8,8 +8,8 @@ import { test } from 'node:test';
 
 import { connect } from '@nats-io/transport-node';
 
-import { freePort } from '../common/nats-server-port.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { freePort } from '../cli/nats-server/port.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { until } from '../common/runtime/run.ts';
 import { Daemon } from './harness.ts';
 import { WAIT_MS } from './patience.ts';

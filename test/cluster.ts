@@ -8,8 +8,8 @@ import path from 'node:path';
 import { z } from 'zod';
 
 import { CLUSTER_READY_MS, clusterConfigs } from '../bench/nats-cluster.ts';
-import { freePort, isFree } from '../common/nats-server-port.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { freePort, isFree } from '../cli/nats-server/port.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { until } from '../common/runtime/run.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';
 

@@ -10,10 +10,10 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { buildProgram } from '../cli/commands.ts';
-import { bashCompletion } from '../cli/completion-bash.ts';
-import { fishCompletion } from '../cli/completion-fish.ts';
-import { zshCompletion } from '../cli/completion-zsh.ts';
-import type { Outline } from '../cli/outline.ts';
+import { bashCompletion } from '../cli/completion/bash.ts';
+import { fishCompletion } from '../cli/completion/fish.ts';
+import { zshCompletion } from '../cli/completion/zsh.ts';
+import type { Outline } from '../cli/completion/outline.ts';
 import { TEST_MS } from './patience.ts';
 import { askShell, findShell, type Offered, type ShellName } from './shells.ts';
 

@@ -10,15 +10,15 @@ import { after, test } from 'node:test';
 import { Command } from 'commander';
 import { type Document, isMap, isScalar, isSeq, parseDocument } from 'yaml';
 
-import { allKeys, readConfig } from '../cli/config-read.ts';
-import { fileSchema, jsonSchema } from '../cli/config-keys.ts';
-import { masked } from '../cli/config-secrets.ts';
-import type { Setting } from '../cli/config-setting.ts';
-import { receiveSettings, shipSettings } from '../cli/config-settings.ts';
-import { substitute } from '../cli/config-text.ts';
-import { addFlags, commandLineOf, type CommandLine } from '../cli/flag.ts';
-import { receiveFlags } from '../cli/receive-flags.ts';
-import { shipFlags } from '../cli/ship-flags.ts';
+import { allKeys, readConfig } from '../cli/config/read.ts';
+import { fileSchema, jsonSchema } from '../cli/config/keys.ts';
+import { masked } from '../cli/config/secrets.ts';
+import type { Setting } from '../cli/config/setting.ts';
+import { receiveSettings, shipSettings } from '../cli/config/settings.ts';
+import { substitute } from '../cli/config/text.ts';
+import { addFlags, commandLineOf, type CommandLine } from '../cli/flags/flag.ts';
+import { receiveFlags } from '../cli/flags/receive.ts';
+import { shipFlags } from '../cli/flags/ship.ts';
 import { LogferryError, oneLine } from '../common/runtime/errors.ts';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'logferry-config-'));

@@ -8,11 +8,11 @@ import { Access, checkToken } from '../cli/dashboard/access.ts';
 import { History, SAMPLES } from '../cli/dashboard/history.ts';
 import { lineTest } from '../cli/dashboard/line-test.ts';
 import { LinesWindow, MOST_LINE } from '../cli/dashboard/lines-window.ts';
-import { isLoopbackName, readListen, urlOf } from '../cli/listen.ts';
+import { isLoopbackName, readListen, urlOf } from '../cli/flags/listen.ts';
 import { joined, readPage } from '../cli/dashboard/page.ts';
 import { readTailQuery } from '../cli/dashboard/tail-query.ts';
 import { badnessOf, viewOf } from '../cli/dashboard/view.ts';
-import type { HostRow, Status } from '../cli/status-types.ts';
+import type { HostRow, Status } from '../cli/status/types.ts';
 import { LogferryError } from '../common/runtime/errors.ts';
 
 const usage = (error: unknown): boolean => error instanceof LogferryError && error.code === 'usage';

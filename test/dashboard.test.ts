@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { readListen } from '../cli/listen.ts';
+import { readListen } from '../cli/flags/listen.ts';
 import { readPage } from '../cli/dashboard/page.ts';
 import { type Dashboard, MOST_TAILS, serveDashboard } from '../cli/dashboard/server.ts';
 import { Viewer } from '../cli/dashboard/viewer.ts';

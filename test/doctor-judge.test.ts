@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { type Finding, lineOf } from '../cli/doctor-finding.ts';
+import { type Finding, lineOf } from '../cli/doctor/finding.ts';
 import {
   type DirectoryFacts,
   type FilesFacts,
@@ -15,7 +15,7 @@ import {
   judgeMemory,
   judgeNode,
   judgeSpace,
-} from '../cli/doctor-judge-machine.ts';
+} from '../cli/doctor/judge-machine.ts';
 import {
   judgeAccount,
   judgeClock,
@@ -29,7 +29,7 @@ import {
   judgeStream,
   judgeVersion,
   type StreamFacts,
-} from '../cli/doctor-judge-server.ts';
+} from '../cli/doctor/judge-server.ts';
 
 const GIB = 1024 ** 3;
 

@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { startNatsServer } from '../common/nats-server.ts';
-import { freePort } from '../common/nats-server-port.ts';
+import { startNatsServer } from '../cli/nats-server/nats-server.ts';
+import { freePort } from '../cli/nats-server/port.ts';
 import { until } from '../common/runtime/run.ts';
 import { Authority, hasOpenssl } from './certificates.ts';
 import { assertIdentical, type Identity, World, Written } from './harness.ts';

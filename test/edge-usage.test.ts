@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import type { HostRow, Status } from '../cli/status-types.ts';
+import type { HostRow, Status } from '../cli/status/types.ts';
 import { until } from '../common/runtime/run.ts';
 import { Edge, run, withHub } from './edge-world.ts';
 import { assertIdentical, World, Written } from './harness.ts';

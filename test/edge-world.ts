@@ -6,8 +6,8 @@ import path from 'node:path';
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
-import { freePort, isFree } from '../common/nats-server-port.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { freePort, isFree } from '../cli/nats-server/port.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { until } from '../common/runtime/run.ts';
 import { deployed } from './deployed.ts';
 import { STORE, World } from './harness.ts';

@@ -25,8 +25,8 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 import { LogferryError, systemCode } from '../common/runtime/errors.ts';
 import { silentLogger } from '../common/runtime/log.ts';
-import { isFree } from '../common/nats-server-port.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { isFree } from '../cli/nats-server/port.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { openLink } from '../common/nats/connection.ts';
 import { RecordStore } from '../common/record/store.ts';
 import { sleep, until } from '../common/runtime/run.ts';

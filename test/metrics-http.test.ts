@@ -6,8 +6,8 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { describe, test } from 'node:test';
 
-import { metricsFlag } from '../cli/metrics/flag.ts';
-import { serveMetrics } from '../cli/metrics/server.ts';
+import { metricsFlag } from '../cli/daemon/metrics/flag.ts';
+import { serveMetrics } from '../cli/daemon/metrics/server.ts';
 import { LogferryError } from '../common/runtime/errors.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { openLink } from '../common/nats/connection.ts';

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { tellSystemd } from '../cli/systemd.ts';
+import { tellSystemd } from '../cli/daemon/systemd.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { openLink } from '../common/nats/connection.ts';
 import { STUCK_MS } from '../common/runtime/pulse.ts';

@@ -9,8 +9,8 @@ import { describe, test } from 'node:test';
 import { Command } from 'commander';
 import { z } from 'zod';
 
-import { addFlags, commandLineOf, readFlags } from '../cli/flag.ts';
-import { serverFlags, serverOptions } from '../cli/options.ts';
+import { addFlags, commandLineOf, readFlags } from '../cli/flags/flag.ts';
+import { serverFlags, serverOptions } from '../cli/flags/options.ts';
 import { LogferryError } from '../common/runtime/errors.ts';
 import type { ServerOptions } from '../common/nats/connection.ts';
 import { World } from './harness.ts';

@@ -20,10 +20,10 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { onPath } from '../common/nats-server-binary.ts';
-import { fetchRelease, releasePlatform } from '../common/nats-server-release.ts';
-import { distributionSources, parseClassic, parseDeb822, stanzaFor } from '../common/nats-server-sources.ts';
-import { findNatsServer, startNatsServer } from '../common/nats-server.ts';
+import { onPath } from '../cli/nats-server/binary.ts';
+import { fetchRelease, releasePlatform } from '../cli/nats-server/release.ts';
+import { distributionSources, parseClassic, parseDeb822, stanzaFor } from '../cli/nats-server/sources.ts';
+import { findNatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { until } from '../common/runtime/run.ts';
 import { WAIT_MS } from './patience.ts';
 
@@ -146,7 +146,7 @@ test('the server ends with its parent, and one that a killed parent left is repl
   const dir = await scratch(t);
   const { path: binary } = await findNatsServer();
   const script = `
-    import { startNatsServer } from ${JSON.stringify(new URL('../common/nats-server.ts', import.meta.url).href)};
+    import { startNatsServer } from ${JSON.stringify(new URL('../cli/nats-server/nats-server.ts', import.meta.url).href)};
     const server = await startNatsServer({ dir: process.argv[1], binary: process.argv[2] });
     console.log(server.pid);
     process.stdin.on('data', () => process.exit(0));`;

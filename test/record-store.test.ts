@@ -11,7 +11,7 @@ import fc from 'fast-check';
 
 import { copyMap, LayeredMap } from '../common/record/layered-map.ts';
 import { silentLogger } from '../common/runtime/log.ts';
-import { type NatsServer, startNatsServer } from '../common/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { type Link, openLink } from '../common/nats/connection.ts';
 import { emptyRecord, type FileEntry, type PartitionRecord } from '../common/record/record.ts';
 import { RecordStore } from '../common/record/store.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ReplayLine, replayProgressText } from '../cli/replay-progress.ts';
+import { ReplayLine, replayProgressText } from '../cli/replay/progress.ts';
 
 const MIB = 1024 * 1024;
 

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { z } from 'zod';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { segmentArgs, segmentFlags, segmentOptions } from '../cli/segment-flags.ts';
+import { segmentArgs, segmentFlags, segmentOptions } from '../cli/flags/segment.ts';
 
 const schema = z.strictObject(segmentFlags);
 

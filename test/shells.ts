@@ -7,7 +7,7 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-import { onPath } from '../common/nats-server-binary.ts';
+import { onPath } from '../cli/nats-server/binary.ts';
 import { TEST_MS } from './patience.ts';
 
 const run = promisify(execFile);

@@ -4,11 +4,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { hostRisks, receiverRisks, risksOf, streamRisks } from '../cli/status-risks.ts';
-import { screenOf, worstHosts } from '../cli/status-screen.ts';
-import { dropsInMs, Inflow, type Keeping } from '../cli/status-time-left.ts';
-import type { HostRow, ReceiverRow, Status, StreamRow } from '../cli/status-types.ts';
-import { shortened, table } from '../cli/table.ts';
+import { hostRisks, receiverRisks, risksOf, streamRisks } from '../cli/status/risks.ts';
+import { screenOf, worstHosts } from '../cli/status/screen.ts';
+import { dropsInMs, Inflow, type Keeping } from '../cli/status/time-left.ts';
+import type { HostRow, ReceiverRow, Status, StreamRow } from '../cli/status/types.ts';
+import { shortened, table } from '../cli/terminal/table.ts';
 import { MAX_STATUS_BYTES, MAX_WORST_FILES, parseAnswer } from '../common/fleet/daemon-status.ts';
 import { LostBytes } from '../receiver/report/lost.ts';
 import { Rate } from '../receiver/report/rate.ts';

@@ -6,7 +6,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import type { HostRow, Status } from '../cli/status-types.ts';
+import type { HostRow, Status } from '../cli/status/types.ts';
 import { until } from '../common/runtime/run.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { freePort } from '../common/nats-server-port.ts';
-import { startNatsServer } from '../common/nats-server.ts';
+import { freePort } from '../cli/nats-server/port.ts';
+import { startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { sleep } from '../common/runtime/run.ts';
 import { deployed } from './deployed.ts';
 import { assertIdentical, baseSeed, random, STORE, World, Writer, Written } from './harness.ts';

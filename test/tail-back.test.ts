@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { readBack } from '../cli/tail-back.ts';
+import { readBack } from '../cli/tail/back.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { openLink } from '../common/nats/connection.ts';
 import { selectionOf } from '../common/fleet/selection.ts';

@@ -6,8 +6,8 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { LastLines, linesBack } from '../cli/last-lines.ts';
-import { type Block, LineKeeper } from '../cli/tail-lines.ts';
+import { LastLines, linesBack } from '../cli/tail/last-lines.ts';
+import { type Block, LineKeeper } from '../cli/tail/lines.ts';
 import type { SourceName } from '../common/wire/subjects.ts';
 
 const source = (file: string): SourceName => ({ host: 'web1', path: '/a.log', file });

@@ -5,9 +5,9 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { wantsColour } from '../cli/colour.ts';
-import type { Block } from '../cli/tail-lines.ts';
-import { LinePrinter, type Look } from '../cli/tail-print.ts';
+import { wantsColour } from '../cli/terminal/colour.ts';
+import type { Block } from '../cli/tail/lines.ts';
+import { LinePrinter, type Look } from '../cli/tail/print.ts';
 
 const PIPE: Look = { json: false, prefix: true, colour: false, terminal: false, test: undefined };
 const TERMINAL: Look = { ...PIPE, terminal: true };

@@ -35,9 +35,9 @@ const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, 
   'shipper/ship.ts': ['common/fleet/members.ts', 'error', '… was taken by a process on … (pid …)'],
   'receiver/receive.ts': ['common/fleet/members.ts', 'error', '… was taken by a process on … (pid …)'],
   ...Object.fromEntries(
-    ['cli/receive.ts', 'cli/reload.ts', 'cli/ship.ts'].map((file) => [
+    ['cli/daemon/receive.ts', 'cli/config/reload.ts', 'cli/daemon/ship.ts'].map((file) => [
       file,
-      ['cli/config-secrets.ts', 'warn', '…: … holds a secret, and everybody may read …: chmod o= …'] as const,
+      ['cli/config/secrets.ts', 'warn', '…: … holds a secret, and everybody may read …: chmod o= …'] as const,
     ]),
   ),
 };

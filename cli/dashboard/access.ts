@@ -4,7 +4,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import { isLoopbackName, type Listen } from '../listen.ts';
+import { isLoopbackName, type Listen } from '../flags/listen.ts';
 
 /** Whether a request is let in, and what its answer sets. */
 export type Verdict =

@@ -3,8 +3,8 @@
 
 import type { Logger } from '../../common/runtime/log.ts';
 import { type Link, openLink, type ServerOptions, withoutSecrets } from '../../common/nats/connection.ts';
-import type { StatusNames } from '../status-collect.ts';
-import type { Listen } from '../listen.ts';
+import type { StatusNames } from '../status/collect.ts';
+import type { Listen } from '../flags/listen.ts';
 import { readPage } from './page.ts';
 import { serveDashboard } from './server.ts';
 import { showTail } from './tail-view.ts';

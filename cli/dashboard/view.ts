@@ -1,6 +1,6 @@
 // What of a status is sent to the page: the worst hosts first and not more than a page can show, long texts cut. Pure.
 
-import type { FileRow, HostRow, State, Status } from '../status-types.ts';
+import type { FileRow, HostRow, State, Status } from '../status/types.ts';
 
 /** A status as the page gets it. */
 export interface View extends Status {

@@ -2,8 +2,8 @@
 
 import { LogferryError, oneLine } from '../../common/runtime/errors.ts';
 import { explain, type Link } from '../../common/nats/connection.ts';
-import { collectStatus, StatusMemory, type StatusNames } from '../status-collect.ts';
-import type { Status } from '../status-types.ts';
+import { collectStatus, StatusMemory, type StatusNames } from '../status/collect.ts';
+import type { Status } from '../status/types.ts';
 import { History } from './history.ts';
 import { viewOf } from './view.ts';
 import { eventBytes, type Viewer } from './viewer.ts';

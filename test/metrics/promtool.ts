@@ -4,10 +4,10 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { fetchPackage } from '../../common/distribution-package.ts';
+import { fetchPackage } from '../../cli/nats-server/distribution-package.ts';
 import { LogferryError, oneLine } from '../../common/runtime/errors.ts';
-import { onPath, run } from '../../common/nats-server-binary.ts';
-import { defaultCacheDir } from '../../common/nats-server-cache.ts';
+import { onPath, run } from '../../cli/nats-server/binary.ts';
+import { defaultCacheDir } from '../../cli/nats-server/cache.ts';
 
 /** Its file, or why there is none here. */
 export async function findPromtool(): Promise<{ file: string } | { skip: string }> {

@@ -4,10 +4,10 @@
 import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
-import { fetchPackage } from '../../common/distribution-package.ts';
+import { fetchPackage } from '../../cli/nats-server/distribution-package.ts';
 import { LogferryError, systemCode } from '../../common/runtime/errors.ts';
-import { onPath, run } from '../../common/nats-server-binary.ts';
-import { defaultCacheDir } from '../../common/nats-server-cache.ts';
+import { onPath, run } from '../../cli/nats-server/binary.ts';
+import { defaultCacheDir } from '../../cli/nats-server/cache.ts';
 
 /** Where it is when it is installed, also for users whose PATH leaves it out. */
 const INSTALLED = '/usr/sbin/logrotate';

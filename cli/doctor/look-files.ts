@@ -1,0 +1,137 @@
+// What the globs of a shipper match here, and whether this user may read it; how many directories they have watched.
+// Opens nothing.
+
+import { constants } from 'node:fs';
+import { access, opendir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+
+import { systemCode } from '../../common/runtime/errors.ts';
+import { closedDirectories } from '../../shipper/files/closed.ts';
+import { inspect } from '../../shipper/files/discover.ts';
+import { expand } from '../../shipper/files/expand.ts';
+import { isRemotePath } from '../../shipper/files/file-systems.ts';
+import type { SourceOptions } from '../../shipper/options.ts';
+import { baseOfGlob } from '../../shipper/files/watch.ts';
+import type { FilesFacts } from './judge-machine.ts';
+
+export interface FilesLook extends FilesFacts {
+  /** To watch, one watch each. */
+  readonly directories: number;
+}
+
+/** More are not counted: that many need no doctor to be too many. */
+const MOST_DIRECTORIES = 1_000_000;
+const MOST_NAMED = 100;
+
+export async function lookAtFiles(
+  sources: readonly SourceOptions[],
+  signal: AbortSignal,
+): Promise<FilesLook> {
+  const globs = sources.flatMap((source) => source.globs);
+  const bases = [...new Set(globs.map(baseOfGlob))];
+  const unreadable: { path: string; group: string | undefined }[] = [];
+  let [files, others, hasBirthTimes] = [0, 0, true];
+  for (const [file, { source }] of await expand(sources)) {
+    if (signal.aborted) break;
+    const sight = await sightOf(file, source.followSymlinks);
+    if (sight === undefined) {
+      unreadable.push({ path: file, group: undefined });
+      continue;
+    }
+    if (sight.kind === 'other' || sight.kind === 'unnameable') others += 1;
+    if (sight.kind !== 'file') continue;
+    files += 1;
+    if (sight.found.stamp.birth === '0') hasBirthTimes = false;
+    if (unreadable.length < MOST_NAMED && !(await may(file, constants.R_OK)))
+      unreadable.push({ path: file, group: await groupOf(file) });
+  }
+  const closed = new Set<string>();
+  const remote: string[] = [];
+  for (const base of bases) {
+    const closedAt = await firstClosed(base);
+    if (closedAt !== undefined) closed.add(closedAt);
+    if (await isRemotePath(base)) remote.push(base);
+  }
+  // Behind those on the way to where a glob begins: they have to be opened first.
+  for (const directory of (await closedDirectories(sources)).keys()) closed.add(directory);
+  const directories = await countDirectories(globs, signal);
+  return { globs, files, unreadable, others, closed: [...closed], hasBirthTimes, remote, directories };
+}
+
+/** Undefined for what this user may not look at. */
+async function sightOf(
+  file: string,
+  followSymlinks: boolean,
+): Promise<Awaited<ReturnType<typeof inspect>> | undefined> {
+  try {
+    return await inspect(file, followSymlinks);
+  } catch (error) {
+    if (systemCode(error) === 'EACCES') return undefined;
+    throw error;
+  }
+}
+
+async function may(file: string, mode: number): Promise<boolean> {
+  try {
+    await access(file, mode);
+    return true;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'EACCES' || code === 'EPERM') return false;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return true;
+    throw error;
+  }
+}
+
+/** The name of the group that may read it; undefined where that would not help. */
+async function groupOf(file: string): Promise<string | undefined> {
+  const { gid, mode } = await stat(file);
+  if ((mode & 0o040) === 0) return undefined;
+  const groups = await readFile('/etc/group', 'utf8').catch(() => '');
+  const line = groups.split('\n').find((one) => one.split(':')[2] === String(gid));
+  return line?.split(':')[0] ?? String(gid);
+}
+
+/** The first directory on the way to one that this user may not enter or list. */
+async function firstClosed(directory: string): Promise<string | undefined> {
+  const parts = directory.split('/').filter((part) => part !== '');
+  for (let length = 0; length <= parts.length; length += 1) {
+    const above = `/${parts.slice(0, length).join('/')}`;
+    const needed = length === parts.length ? constants.R_OK | constants.X_OK : constants.X_OK;
+    if (!(await may(above, needed))) return above;
+  }
+  return undefined;
+}
+
+/** As watch.ts has them watched: from where a glob has no wildcard yet, as deep as it goes. */
+async function countDirectories(globs: readonly string[], signal: AbortSignal): Promise<number> {
+  const depths = new Map<string, number>();
+  for (const glob of globs) {
+    const base = baseOfGlob(glob);
+    const parts = path.resolve(glob).split('/').length - (base === '/' ? 1 : base.split('/').length);
+    const depth = glob.includes('**') ? Number.POSITIVE_INFINITY : parts - 1;
+    depths.set(base, Math.max(depth, depths.get(base) ?? 0));
+  }
+  const seen = new Set<string>();
+  const queue = [...depths];
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    const [directory, depth] = next;
+    if (signal.aborted || seen.size >= MOST_DIRECTORIES) break;
+    if (seen.has(directory) && depth !== Number.POSITIVE_INFINITY) continue;
+    for (const below of await directoriesIn(directory, seen)) if (depth > 0) queue.push([below, depth - 1]);
+  }
+  return seen.size;
+}
+
+async function directoriesIn(directory: string, seen: Set<string>): Promise<string[]> {
+  try {
+    const found: string[] = [];
+    for await (const entry of await opendir(directory))
+      if (entry.isDirectory()) found.push(path.join(directory, entry.name));
+    seen.add(directory);
+    return found;
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return [];
+  }
+}
