@@ -5,13 +5,13 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY . .
-RUN npm pack && tar -xzf logferry-*.tgz && chmod +x package/dist/bin.js
+RUN npm pack && tar -xzf logferry-*.tgz && chmod +x package/dist/cli/bin.js
 RUN npm prune --omit=dev && mv node_modules package/
 
 FROM node:24-slim
 COPY --from=build /build/package /opt/logferry
 # A new volume gets the owner of the directory that it is mounted on.
-RUN ln -s /opt/logferry/dist/bin.js /usr/local/bin/logferry && \
+RUN ln -s /opt/logferry/dist/cli/bin.js /usr/local/bin/logferry && \
     mkdir -p /central /var/lib/logferry && \
     chown node:node /central /var/lib/logferry
 # A shipper's state is in /var/lib/logferry/<host>; /central is for a receiver's --out.

@@ -19,7 +19,7 @@ import { SimulatedHosts } from './simulated-hosts.ts';
 import { simulateShippers } from './simulated-shippers.ts';
 import { table } from './table.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const CONNECTIONS = 10;
 const FILES = 20;
 /** Of each host, one a second. */

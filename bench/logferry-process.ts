@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { LogferryError } from '../common/runtime/errors.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 
 const running = new Set<ChildProcess>();
 process.on('exit', () => {

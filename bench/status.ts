@@ -26,7 +26,7 @@ export interface StatusResult {
   readonly printed: number;
 }
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const CONNECTIONS = 10;
 
 /** Throws `failed` when a host is missing from what it prints. */

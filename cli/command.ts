@@ -81,7 +81,7 @@ export async function runUntilStopped(
       process.exit(unfinished === undefined ? 0 : 1);
     }, STOP_MS).unref();
   });
-  // Started by another logferry (child.ts): it ends when that one is gone.
+  // Started by another logferry (cli/demo/child.ts): it ends when that one is gone.
   if (process.channel !== undefined) process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   try {
     await run(signal);

@@ -1,6 +1,6 @@
 // Another number of partitions, while nobody ships or receives: records are cut anew beside the old ones, then take
 // their place, then the stream maps hosts to the new partitions. Killed at any moment, it is run again; until it is done,
-// whoever starts waits. Ledgers are cut anew by the receivers that have them (regroup.ts).
+// whoever starts waits. Ledgers are cut anew by the receivers that have them (repartition/regroup.ts).
 
 import { LogferryError } from '../common/runtime/errors.ts';
 import { type Fleet, lookAtFleet } from '../common/fleet/fleet.ts';

@@ -11,7 +11,7 @@ export interface SourceOptions {
   readonly globs: readonly string[];
   /** For every path, also one that is named without a wildcard. */
   readonly exclude: readonly string[];
-  /** Whether DEFAULT_EXCLUDES (expand.ts) hold for what a wildcard matches. */
+  /** Whether DEFAULT_EXCLUDES (files/expand.ts) hold for what a wildcard matches. */
   readonly defaultExcludes: boolean;
   /** Where files begin that are there at the very first start, or when the source is added to a running shipper. */
   readonly from: 'beginning' | 'end';

@@ -13,7 +13,7 @@ import { assertIdentical, type Daemon, type Identity, World, Written } from './h
 import { WAIT_MS } from './patience.ts';
 import { ended, fails, stops, warns } from './said.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 
 /** Root reads everything: then the processes run as somebody else. */
 const SOMEBODY: Identity = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};

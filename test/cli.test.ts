@@ -16,7 +16,7 @@ import { until } from '../common/runtime/run.ts';
 import { WAIT_MS } from './patience.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
-const ENTRY = path.join(ROOT, 'logferry.ts');
+const ENTRY = path.join(ROOT, 'cli/main.ts');
 
 /** A line of a stack trace. */
 const STACK = /^\s+at .*:\d+:\d+\)?$/m;

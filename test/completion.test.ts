@@ -19,7 +19,7 @@ import { askShell, findShell, type Offered, type ShellName } from './shells.ts';
 
 const run = promisify(execFile);
 
-const ENTRY = path.resolve(import.meta.dirname, '..', 'logferry.ts');
+const ENTRY = path.resolve(import.meta.dirname, '..', 'cli/main.ts');
 const MAKERS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
 interface Listed {

@@ -11,7 +11,7 @@ import { until } from '../common/runtime/run.ts';
 import { centralFiles } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 
-const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
+const ENTRY = path.resolve(import.meta.dirname, '../cli/main.ts');
 const HOST = 'web1';
 
 interface Demo {

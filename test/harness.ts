@@ -37,7 +37,7 @@ import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
 import { ANSWER_MS, WAIT_MS } from './patience.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const SEED = Number(process.env['LOGFERRY_TEST_SEED'] ?? 1);
 
 /** mulberry32: the same numbers from the same seed, everywhere. */

@@ -15,7 +15,7 @@ import { assertShared, type Daemon, World, Written } from './harness.ts';
 import { build, type Manifest, skipWithoutKubectl as skip, workload } from './kubernetes.ts';
 import { fails, logs } from './said.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const DOCS = path.resolve(import.meta.dirname, '../docs/containers.md');
 const DIRECTORIES = ['setup', 'shipper', 'receiver', 'overlays/example', 'overlays/credentials'];
 

@@ -19,7 +19,7 @@ import { joinSource, listRuns, readContents, readDirectories, readPieces } from 
 import { passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 
-const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
+const ENTRY = path.resolve(import.meta.dirname, '../cli/main.ts');
 
 async function text(outs: readonly string[], host = 'web1', source = '/var/log/a.log'): Promise<string> {
   const joined = joinSource(await readDirectories(outs), host, source);

@@ -15,7 +15,7 @@ import { publishSubject } from '../common/wire/subjects.ts';
 import { InProcessShipper, type World, Written } from './harness.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from './patience.ts';
 
-export const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
+export const ENTRY = path.resolve(import.meta.dirname, '../cli/main.ts');
 
 interface Result {
   readonly code: number | null;

@@ -14,7 +14,7 @@ import { sleep } from '../common/runtime/run.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { fails, logs, messages, stops, warns } from './said.ts';
 
-const ENTRY = fileURLToPath(new URL('../logferry.ts', import.meta.url));
+const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 
 function escape(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);

@@ -17,7 +17,7 @@ import { TEST_MS, WAIT_MS } from './patience.ts';
 import { ended, fails, messages } from './said.ts';
 
 const KILLS = Math.ceil(Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10) / 3);
-const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
+const ENTRY = path.resolve(import.meta.dirname, '../cli/main.ts');
 const ROTATE = ['--rotate-size', '50KiB'];
 
 /** The segments of a source file, decompressed, and its active file. */

@@ -34,7 +34,7 @@ import {
 } from './harness.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from './patience.ts';
 
-const ENTRY = path.resolve(import.meta.dirname, '../logferry.ts');
+const ENTRY = path.resolve(import.meta.dirname, '../cli/main.ts');
 
 interface Found {
   readonly start: number;

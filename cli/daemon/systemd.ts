@@ -40,7 +40,7 @@ export function tellSystemd(
   log: Logger,
   env: NodeJS.ProcessEnv = process.env,
 ): Systemd {
-  // Another logferry's child (child.ts) is not what the unit is about.
+  // Another logferry's child (cli/demo/child.ts) is not what the unit is about.
   if ((env['NOTIFY_SOCKET'] ?? '') === '' || process.channel !== undefined) return NOBODY;
   const aliveMs = watchdogMs(env, process.pid);
   let isReady = false;

@@ -1,5 +1,5 @@
-// Everything that `logferry doctor` checks, in the order in which it is said. Each check looks at a thing (doctor-look*.ts)
-// and lets another file judge it (doctor-judge-*.ts).
+// Everything that `logferry doctor` checks, in the order in which it is said. Each check looks at a thing (look*.ts)
+// and lets another file judge it (judge-*.ts).
 
 import { configuration, descriptors, directory, files, inotify, memory, space } from './check-machine.ts';
 import { login, maxPayload, reachable, roundTrip } from './check-server.ts';

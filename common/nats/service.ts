@@ -1,5 +1,5 @@
 // A daemon as a NATS service: found and asked with `nats micro` and with status, without a list of hosts. The subjects
-// and the fields of the answers are those of ADR-32. Never asks anybody: fleet.ts does.
+// and the fields of the answers are those of ADR-32. Never asks anybody: common/fleet/fleet.ts does.
 
 import { randomBytes } from 'node:crypto';
 

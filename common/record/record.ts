@@ -39,7 +39,7 @@ export interface PartitionRecord {
   /** Every term and merge, in order; trimmed to the last ones. */
   readonly terms: readonly string[];
   readonly stream: StreamPosition;
-  /** Where the files are that have not changed lately, oldest first; see archive.ts. */
+  /** Where the files are that have not changed lately, oldest first; see store.ts. */
   readonly archives: readonly Archive[];
   /** By fileKey(host, file id). */
   readonly files: ReadonlyMap<string, FileEntry>;

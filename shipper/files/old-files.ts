@@ -14,7 +14,7 @@ export function isOlder(found: Found, ignoreOlderMs: number | undefined, nowMs: 
 }
 
 /**
- * A generation that begins, and for now ends, where the file ends: source.ts goes on with one that is done when its
+ * A generation that begins, and for now ends, where the file ends: sources/source.ts goes on with one that is done when its
  * file has grown. Undefined when the file is gone or another by now. Throws when it cannot be read.
  */
 export async function finishedAtItsEnd(found: Found): Promise<GenerationState | undefined> {

@@ -1,5 +1,5 @@
 // One generation of a source file on its way into the stream: published in order, one message in flight, fenced by the
-// subject's last sequence; taken back when bytes were lost. Never decides which file it is: source.ts does.
+// subject's last sequence; taken back when bytes were lost. Never decides which file it is: sources/source.ts does.
 
 import type { FileHandle } from 'node:fs/promises';
 

@@ -1,5 +1,5 @@
 // The paths of a shipper: which of those that the sources' globs match are shipped, under which name, and where each
-// begins. Never looks again at one that has begun: session.ts does.
+// begins. Never looks again at one that has begun: shipper/session.ts does.
 
 import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';

@@ -6,8 +6,8 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const newEnough = major > 22 || (major === 22 && minor >= 22);
 
 if (newEnough) {
-  // A rejection of this import is reported by logferry.ts or, when that does not load, by Node.
-  void import('./logferry.ts');
+  // A rejection of this import is reported by cli/main.ts or, when that does not load, by Node.
+  void import('./main.ts');
 } else {
   process.stderr.write(
     'logferry needs Node 22.22 or newer, this is ' +

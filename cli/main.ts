@@ -3,8 +3,8 @@
 
 import { CommanderError } from 'commander';
 
-import { buildProgram, COMMANDS } from './cli/commands.ts';
-import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from './common/runtime/errors.ts';
+import { buildProgram, COMMANDS } from './commands.ts';
+import { exitCodeOf, LogferryError, messageOf, oneLine, systemCode } from '../common/runtime/errors.ts';
 
 process.stdout.on('error', endQuietly);
 process.stderr.on('error', endQuietly);
