@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 
 import { LogferryError, messageOf } from '../common/runtime/errors.ts';
 import { parseBytes } from '../common/text/units.ts';
-import { type Format, FORMATS } from '../receiver/disk/names.ts';
+import { type Format, FORMATS } from '../receiver/ledger/names.ts';
 import { LINES, type Lines } from './generate.ts';
 
 export const HELP = `npm run bench [-- --size 1GiB --files 1 --lines access --format plain --servers 1 --runs 1 --json --keep --profile DIR]

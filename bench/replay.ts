@@ -3,7 +3,7 @@
 import path from 'node:path';
 
 import { LogferryError } from '../common/runtime/errors.ts';
-import { destinationOf } from '../receiver/disk/names.ts';
+import { destinationOf } from '../receiver/ledger/names.ts';
 import { segmentsOf } from '../receiver/disk/segments.ts';
 import { firstDifference } from './compare.ts';
 import type { Drain } from './drain.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 
 import { type NatsServer, startNatsServer } from '../cli/nats-server/nats-server.ts';
 import { type Segment, segmentsOf } from '../receiver/disk/segments.ts';
-import { destinationOf, type Format } from '../receiver/disk/names.ts';
+import { destinationOf, type Format } from '../receiver/ledger/names.ts';
 import { joinSource, readContents, readPieces } from '../receiver/read/reader.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import { CLUSTER_READY_MS, clusterConfigs } from './nats-cluster.ts';

@@ -14,7 +14,7 @@ import { Registration } from '../common/fleet/members.ts';
 import { openLink, type ServerOptions } from '../common/nats/connection.ts';
 import type { PartitionRecord } from '../common/record/record.ts';
 import { Bell, sleep, STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
-import { Shown } from '../common/runtime/shown.ts';
+import { Shown } from '../common/health/shown.ts';
 import { DEFAULT_MAX_AGE_MS, streamInfo } from '../common/stream/stream.ts';
 import {
   membersBucket,
@@ -26,18 +26,18 @@ import {
 import { formatBytes } from '../common/text/units.ts';
 import { prepareOutput } from './disk/access.ts';
 import type { RotateOptions } from './disk/destination.ts';
-import { noReceiverCounts } from './report/counts.ts';
+import { noReceiverCounts } from './term/counts.ts';
 import { Generations, mostGenerations } from './term/generations.ts';
-import { LostBytes } from './report/lost.ts';
-import { STATE_DIRECTORY } from './disk/names.ts';
+import { LostBytes } from './term/lost.ts';
+import { STATE_DIRECTORY } from './ledger/names.ts';
 import { mostOpen, OpenDestinations } from './disk/open-destinations.ts';
-import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './disk/output.ts';
+import { closeLedgers, closeOutput, openOutput, type Output, recoverOutput } from './output/output.ts';
 import { Ownership, type Self } from './ownership/ownership.ts';
 import type { ReceiverContext } from './term/partition.ts';
 import { PullMemory } from '../common/stream/pull.ts';
 import type { ReceiverReading } from './report/reading.ts';
 import { refusePassedOver } from './replay/state.ts';
-import { RoomWatch } from './disk/room-watch.ts';
+import { RoomWatch } from './output/room-watch.ts';
 import { Roster } from './ownership/roster.ts';
 import { isThere } from './disk/segments.ts';
 import { serveReceiver } from './report/service.ts';

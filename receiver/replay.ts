@@ -11,7 +11,7 @@ import { STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
 import { type Selection, selectionOf } from '../common/fleet/selection.ts';
 import { streamInfo, topologyOf } from '../common/stream/stream.ts';
 import { prepareOutput } from './disk/access.ts';
-import { closeOutput, ledgerOf, openOutput, type Output, recoverOutput } from './disk/output.ts';
+import { closeOutput, ledgerOf, openOutput, type Output, recoverOutput } from './output/output.ts';
 import { ledgersIn } from './ledger/ledger-file.ts';
 import { Gaps } from './replay/gaps.ts';
 import type { ReplayOptions, ReplayReport } from './replay/options.ts';

@@ -3,8 +3,8 @@
 import type { Changing } from '../common/runtime/changing.ts';
 import type { Logger } from '../common/runtime/log.ts';
 import type { ServerOptions } from '../common/nats/connection.ts';
-import type { Shown } from '../common/runtime/shown.ts';
-import type { ShipperReading } from './report/reading.ts';
+import type { Shown } from '../common/health/shown.ts';
+import type { ShipperReading, ShipProgress } from './report/reading.ts';
 
 /** Some globs, and what holds for the files that they match. */
 export interface SourceOptions {
@@ -60,30 +60,4 @@ export interface ShipOptions extends ShipLimits {
   readonly onProgress?: (progress: ShipProgress) => void;
   /** Where whoever watches it finds what it does. */
   readonly shown?: Shown<ShipperReading>;
-}
-
-/** Bytes over all files. */
-export interface ShipProgress {
-  readonly files: number;
-  readonly size: number;
-  readonly published: number;
-  readonly committed: number;
-  /** The same for each generation of each file. */
-  readonly each: () => readonly FileProgress[];
-}
-
-/** Where one generation of a source file is. */
-export interface FileProgress {
-  readonly path: string;
-  /** Its file id. */
-  readonly file: string;
-  /** Bytes: as last seen, in the stream, on a receiver's disk. */
-  readonly size: number;
-  readonly published: number;
-  readonly committed: number;
-  /** How much is not committed, and how long the oldest of it has been waiting here. */
-  readonly lagBytes: number;
-  readonly lagMs: number;
-  /** What went wrong last, until something works. */
-  readonly error: string | undefined;
 }

@@ -8,20 +8,20 @@ import { Registration } from '../common/fleet/members.ts';
 import { type Link, openLink } from '../common/nats/connection.ts';
 import { MANY_WAIT_MS } from '../common/nats/reconnect.ts';
 import { STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
-import { Shown } from '../common/runtime/shown.ts';
+import { Shown } from '../common/health/shown.ts';
 import { membersBucket, shipperInbox, shipperKey } from '../common/wire/topology.ts';
 import { CentralSide } from './lane/central.ts';
 import { noShipperCounts } from './report/counts.ts';
 import { Host } from './lane/host.ts';
 import type { ShipOptions } from './options.ts';
 import type { ShipperReading } from './report/reading.ts';
-import { serveShipper } from './report/service.ts';
+import { serveShipper } from './answers/service.ts';
 import { Session, type ShipperRun } from './session.ts';
 import { sayLeftInSpool, Spool } from './stdin/spool.ts';
-import { State } from './sources/state.ts';
-import { verifyEndpoint } from './report/verify.ts';
+import { State } from './files/state.ts';
+import { verifyEndpoint } from './answers/verify.ts';
 
-export type { ShipOptions, ShipProgress } from './options.ts';
+export type { ShipOptions } from './options.ts';
 
 const ONCE_GIVE_UP_MS = 30_000;
 

@@ -11,7 +11,7 @@ import { describe, test } from 'node:test';
 import { z } from 'zod';
 
 import { until } from '../common/runtime/run.ts';
-import { openIfThere } from '../shipper/sources/siblings.ts';
+import { openIfThere } from '../shipper/files/siblings.ts';
 import type { Daemon } from './harness.ts';
 import { type Machine, Shared } from './machine.ts';
 import { WAIT_MS } from './patience.ts';

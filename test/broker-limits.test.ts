@@ -21,8 +21,7 @@ import {
   Written,
 } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
-
-const NANOS = 1_000_000;
+import { NANOS_PER_MS } from '../common/text/units.ts';
 
 /** What `logferry setup` makes, with other limits. */
 const MADE = {
@@ -70,10 +69,10 @@ test('deleted and made again by hand, also with other limits: identical', { time
     const { jsm } = await world.connection();
     const writer = new Writer(files, rand, { rotate: 'rename', perTick: 20 });
     const limits = [
-      { max_age: 7 * 86_400_000 * NANOS, max_bytes: 64 * 1024 ** 2 },
+      { max_age: 7 * 86_400_000 * NANOS_PER_MS, max_bytes: 64 * 1024 ** 2 },
       {
-        max_age: 60_000 * NANOS,
-        duplicate_window: 60_000 * NANOS,
+        max_age: 60_000 * NANOS_PER_MS,
+        duplicate_window: 60_000 * NANOS_PER_MS,
         max_bytes: 8 * 1024 ** 2,
         max_msgs: 2_000,
       },
@@ -149,7 +148,7 @@ test(
 for (const [limit, config] of [
   ['max_bytes', { max_bytes: 40_000 }],
   ['max_msgs', { max_msgs: 12 }],
-  ['max_age', { max_age: 2_000 * NANOS, duplicate_window: 1_000 * NANOS }],
+  ['max_age', { max_age: 2_000 * NANOS_PER_MS, duplicate_window: 1_000 * NANOS_PER_MS }],
 ] as const)
   test(
     `shrunk by ${limit} while nobody receives: shipped again, and what is deleted is reported exactly`,

@@ -18,7 +18,7 @@ import {
   type Format,
   segmentName,
   STATE_DIRECTORY,
-} from '../receiver/disk/names.ts';
+} from '../receiver/ledger/names.ts';
 import { inodeOf } from '../receiver/disk/segments.ts';
 
 /** A directory of the test's own; kept, and named, when it fails. */

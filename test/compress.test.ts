@@ -16,8 +16,8 @@ import { fileKey, partitionOf } from '../common/wire/subjects.ts';
 import { compressSegment, type Job, listCopy, placeCopy, writeCopy } from '../receiver/upkeep/compress.ts';
 import { claimsOf, type Ledger } from '../receiver/ledger/ledger.ts';
 import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
-import { compressedName, destinationOf, type Encoding, STATE_DIRECTORY } from '../receiver/disk/names.ts';
-import { closeOutput, openOutput, recoverOutput } from '../receiver/disk/output.ts';
+import { compressedName, destinationOf, type Encoding, STATE_DIRECTORY } from '../receiver/ledger/names.ts';
+import { closeOutput, openOutput, recoverOutput } from '../receiver/output/output.ts';
 import { joinSource, readDirectories, readPieces } from '../receiver/read/reader.ts';
 import {
   COPIES_DIRECTORY,

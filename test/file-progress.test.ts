@@ -6,11 +6,11 @@ import { test } from 'node:test';
 
 import { until } from '../common/runtime/run.ts';
 import { isRemotePath, isRemoteType } from '../shipper/files/file-systems.ts';
-import { descriptorLimit } from '../shipper/files/open-files.ts';
-import type { FileProgress } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';
 import { assertIdentical, shipOptions, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
+import type { FileProgress } from '../shipper/report/reading.ts';
+import { descriptorLimit } from '../common/runtime/descriptors.ts';
 
 void test('each file says how far behind it is, and for how long', async () => {
   await World.run('file-progress', async (world) => {

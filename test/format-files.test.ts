@@ -12,7 +12,7 @@ import { emptyRecord, pushHolder, type FileEntry, type PartitionRecord } from '.
 import { fileKey } from '../common/wire/subjects.ts';
 import { activesOf, listedBytes } from '../receiver/ledger/ledger.ts';
 import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
-import { destinationOf } from '../receiver/disk/names.ts';
+import { destinationOf } from '../receiver/ledger/names.ts';
 import { joinSource, listRuns, readDirectories, readPieces } from '../receiver/read/reader.ts';
 import { cutHeldElsewhere, dropUnlisted, segmentsOf } from '../receiver/disk/segments.ts';
 import { passOnce } from '../receiver/upkeep/upkeep.ts';

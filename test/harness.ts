@@ -31,7 +31,7 @@ import { openLink } from '../common/nats/connection.ts';
 import { RecordStore } from '../common/record/store.ts';
 import { sleep, until } from '../common/runtime/run.ts';
 import { partitionOf } from '../common/wire/subjects.ts';
-import { bySegmentTime, isSegmentOf } from '../receiver/disk/names.ts';
+import { bySegmentTime, isSegmentOf } from '../receiver/ledger/names.ts';
 import { joinSource, readDirectories, readPieces } from '../receiver/read/reader.ts';
 import type { ShipOptions, SourceOptions } from '../shipper/options.ts';
 import { ship } from '../shipper/ship.ts';

@@ -14,7 +14,7 @@ import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { tailOf } from '../common/wire/digest.ts';
 import { until } from '../common/runtime/run.ts';
 import { encodeToken, partitionOf, publishSubject } from '../common/wire/subjects.ts';
-import { destinationOf, flatDestinationOf } from '../receiver/disk/names.ts';
+import { destinationOf, flatDestinationOf } from '../receiver/ledger/names.ts';
 import { assertIdentical, central, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { assertClear, ended, messages, stops, warns } from './said.ts';

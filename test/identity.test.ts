@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isRotationOf, rotationPrefix } from '../shipper/sources/identity.ts';
+import { isRotationOf, rotationPrefix } from '../shipper/files/identity.ts';
 
 const ROTATIONS: Record<string, readonly string[]> = {
   'app.log': [

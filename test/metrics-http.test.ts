@@ -6,14 +6,14 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { describe, test } from 'node:test';
 
-import { metricsFlag } from '../cli/daemon/metrics/flag.ts';
+import { metricsFlag } from '../cli/flags/metrics.ts';
 import { serveMetrics } from '../cli/daemon/metrics/server.ts';
 import { LogferryError } from '../common/runtime/errors.ts';
 import { silentLogger } from '../common/runtime/log.ts';
 import { openLink } from '../common/nats/connection.ts';
-import { Pulse, STUCK_MS } from '../common/runtime/pulse.ts';
+import { Pulse, STUCK_MS } from '../common/health/pulse.ts';
 import { until } from '../common/runtime/run.ts';
-import { Shown } from '../common/runtime/shown.ts';
+import { Shown } from '../common/health/shown.ts';
 import { World } from './harness.ts';
 import { ask } from './http.ts';
 import { WAIT_MS } from './patience.ts';

@@ -16,7 +16,7 @@ import {
   flatDestinationOf,
   isSegmentOf,
   segmentName,
-} from '../receiver/disk/names.ts';
+} from '../receiver/ledger/names.ts';
 
 const time = fc.date({ min: new Date('2000-01-01'), max: new Date('2100-01-01'), noInvalidDate: true });
 const encoding = fc.constantFrom<(Encoding | undefined)[]>(undefined, 'gzip', 'zstd');

@@ -13,7 +13,7 @@ import fc from 'fast-check';
 import { silentLogger } from '../common/runtime/log.ts';
 import { fileKey } from '../common/wire/subjects.ts';
 import { joinRuns, type PresentRun } from '../receiver/read/join.ts';
-import { compressedName, destinationOf, type Encoding } from '../receiver/disk/names.ts';
+import { compressedName, destinationOf, type Encoding } from '../receiver/ledger/names.ts';
 import { ledgerPath, LedgerFile } from '../receiver/ledger/ledger-file.ts';
 import { joinSource, listRuns, readContents, readDirectories, readPieces } from '../receiver/read/reader.ts';
 import { passOnce } from '../receiver/upkeep/upkeep.ts';

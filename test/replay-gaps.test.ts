@@ -6,7 +6,7 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { destinationOf } from '../receiver/disk/names.ts';
+import { destinationOf } from '../receiver/ledger/names.ts';
 import { type Generation, generation, joinedOf, publish, publishEnd, replayed, setUp } from './chunks.ts';
 import { baseSeed, random, World } from './harness.ts';
 

@@ -8,7 +8,7 @@ import { describe, test } from 'node:test';
 
 import { sleep, until } from '../common/runtime/run.ts';
 import { partitionOf } from '../common/wire/subjects.ts';
-import { destinationOf } from '../receiver/disk/names.ts';
+import { destinationOf } from '../receiver/ledger/names.ts';
 import {
   generation,
   joinedOf,

@@ -14,7 +14,7 @@ import { emptyRecord, lowerRecord, mergeRecord, type PartitionRecord } from '../
 import { fileKey } from '../common/wire/subjects.ts';
 import { claimsOf } from '../receiver/ledger/ledger.ts';
 import { LedgerFile } from '../receiver/ledger/ledger-file.ts';
-import { destinationOf, STATE_DIRECTORY } from '../receiver/disk/names.ts';
+import { destinationOf, STATE_DIRECTORY } from '../receiver/ledger/names.ts';
 import { type Limits, type Stored, toRemove } from '../receiver/upkeep/retention.ts';
 import { dropUnlisted, segmentsOf } from '../receiver/disk/segments.ts';
 import { Complaints, passOnce } from '../receiver/upkeep/upkeep.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { isDiskFull, LogferryError } from '../common/runtime/errors.ts';
-import { hasGained, isMeasurable, isNoRoom, overdueInMs } from '../receiver/disk/room.ts';
+import { hasGained, isMeasurable, isNoRoom, overdueInMs } from '../receiver/output/room.ts';
 
 function failed(code: string): Error {
   return Object.assign(new Error(code), { code });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { latestTimes, timedName } from '../shipper/sources/rotation-times.ts';
+import { latestTimes, timedName } from '../shipper/files/rotation-times.ts';
 
 const BASES = ['app.log', '0.log'];
 

@@ -6,7 +6,7 @@ import { appendFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { activeName, compressedName, segmentName } from '../receiver/disk/names.ts';
+import { activeName, compressedName, segmentName } from '../receiver/ledger/names.ts';
 import { assertIdentical, assertShared, centralFiles, type Daemon, World, Written } from './harness.ts';
 import { TEST_MS } from './patience.ts';
 

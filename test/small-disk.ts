@@ -10,7 +10,7 @@ import path from 'node:path';
 
 import { systemCode } from '../common/runtime/errors.ts';
 import { until } from '../common/runtime/run.ts';
-import { STATE_DIRECTORY } from '../receiver/disk/names.ts';
+import { STATE_DIRECTORY } from '../receiver/ledger/names.ts';
 
 const MIB = 1024 * 1024;
 const SIZE = 64 * MIB;

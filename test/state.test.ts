@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 
 import { inParallel } from '../common/runtime/run.ts';
-import { type GenerationState, State } from '../shipper/sources/state.ts';
+import { type GenerationState, State } from '../shipper/files/state.ts';
 
 const FILES = 20_000;
 const SAVES = 200;

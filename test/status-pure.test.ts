@@ -10,10 +10,10 @@ import { dropsInMs, Inflow, type Keeping } from '../cli/status/time-left.ts';
 import type { HostRow, ReceiverRow, Status, StreamRow } from '../cli/status/types.ts';
 import { shortened, table } from '../cli/terminal/table.ts';
 import { MAX_STATUS_BYTES, MAX_WORST_FILES, parseAnswer } from '../common/fleet/daemon-status.ts';
-import { LostBytes } from '../receiver/report/lost.ts';
+import { LostBytes } from '../receiver/term/lost.ts';
 import { Rate } from '../receiver/report/rate.ts';
-import type { FileProgress } from '../shipper/options.ts';
 import { FileSums } from '../shipper/report/status.ts';
+import type { FileProgress } from '../shipper/report/reading.ts';
 
 const NOW = Date.parse('2026-11-21T06:00:00Z');
 

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../common/runtime/run.ts';
-import { destinationOf } from '../receiver/disk/names.ts';
+import { destinationOf } from '../receiver/ledger/names.ts';
 import { assertIdentical, World, Written } from './harness.ts';
 import { WAIT_MS } from './patience.ts';
 import { assertClear, ended, fails, messages, stops, warns } from './said.ts';

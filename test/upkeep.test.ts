@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 
 import { sleep, until } from '../common/runtime/run.ts';
-import { destinationOf, isSegmentOf } from '../receiver/disk/names.ts';
+import { destinationOf, isSegmentOf } from '../receiver/ledger/names.ts';
 import { COPIES_DIRECTORY, segmentsOf } from '../receiver/disk/segments.ts';
 import { baseSeed, type Daemon, random, World, Writer, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';

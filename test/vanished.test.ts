@@ -10,9 +10,9 @@ import { until } from '../common/runtime/run.ts';
 import { assertIdentical, type Daemon, World, Written } from './harness.ts';
 import { TEST_MS, WAIT_MS } from './patience.ts';
 import { assertClear, stops, warns } from './said.ts';
+import { NANOS_PER_MS } from '../common/text/units.ts';
 
 const DAY_MS = 86_400_000;
-const NANOS = 1_000_000;
 const MIB = 1024 ** 2;
 
 async function setUp(world: World, extra: readonly string[]): Promise<void> {
@@ -90,7 +90,7 @@ test('altered since the start: what vanishes comes back as it was last', { timeo
       const { config } = await jsm.streams.info(name);
       assert.equal(config.max_age, before.config.max_age);
     }
-    assert.equal((await jsm.streams.info('LOGS')).config.max_age, 3 * DAY_MS * NANOS);
+    assert.equal((await jsm.streams.info('LOGS')).config.max_age, 3 * DAY_MS * NANOS_PER_MS);
     assertAlive(daemons);
   });
 });

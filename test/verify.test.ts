@@ -17,7 +17,7 @@ import { partitionOf } from '../common/wire/subjects.ts';
 import { partitionKey } from '../common/wire/topology.ts';
 import { compactLines, encodeLine } from '../receiver/ledger/ledger.ts';
 import { ledgerPath, loadLedger } from '../receiver/ledger/ledger-file.ts';
-import { compressedName } from '../receiver/disk/names.ts';
+import { compressedName } from '../receiver/ledger/names.ts';
 import { passOnce } from '../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from './central.ts';
 import {

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import { buildCommand } from '../command.ts';
+import { buildCommand } from '../flags/command.ts';
 import { bashCompletion } from './bash.ts';
 import { fishCompletion } from './fish.ts';
 import { zshCompletion } from './zsh.ts';

@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import { buildCommand } from '../command.ts';
+import { buildCommand } from '../flags/command.ts';
 import { type Daemon, DAEMONS, jsonSchema } from './keys.ts';
 import { readConfig } from './read.ts';
 import { masked } from './secrets.ts';

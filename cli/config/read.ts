@@ -11,7 +11,7 @@ import { LogferryError } from '../../common/runtime/errors.ts';
 import { fileSchema, type Leaf, leafAt } from './keys.ts';
 import { substitute } from './text.ts';
 import { readYaml, type Yaml } from './yaml.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../../common/text/nearest.ts';
 import { printable } from '../terminal/printable.ts';
 
 /** One value as the file says it, with what it takes from the environment. */

@@ -6,7 +6,7 @@ import { keepHeapSmall } from '../../common/runtime/memory.ts';
 import { Changing } from '../../common/runtime/changing.ts';
 import type { ShipperReading } from '../../shipper/report/reading.ts';
 import { ship, type ShipOptions } from '../../shipper/ship.ts';
-import { buildConfigured, runUntilStopped } from '../command.ts';
+import { buildConfigured, runUntilStopped } from '../flags/command.ts';
 import type { CommandLine } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { openReopening } from '../flags/options.ts';

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 import { oneLine, systemCode } from '../../common/runtime/errors.ts';
 import { type Logger, Throttle } from '../../common/runtime/log.ts';
-import type { Shown } from '../../common/runtime/shown.ts';
+import type { Shown } from '../../common/health/shown.ts';
 import { printable } from '../terminal/printable.ts';
 
 const run = promisify(execFile);

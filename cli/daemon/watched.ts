@@ -2,7 +2,7 @@
 // Never touches what the daemon does.
 
 import type { Logger } from '../../common/runtime/log.ts';
-import { Shown } from '../../common/runtime/shown.ts';
+import { Shown } from '../../common/health/shown.ts';
 import type { Listen } from '../flags/listen.ts';
 import type { Figure } from './metrics/figures.ts';
 import type { MetricsServer } from './metrics/server.ts';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { keepHeapSmall } from '../../common/runtime/memory.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { checkToken } from './access.ts';
 import { readListen } from '../flags/listen.ts';
 import { dashboard } from './run.ts';

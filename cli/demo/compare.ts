@@ -6,7 +6,7 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { readFully } from '../../common/runtime/files.ts';
-import { destinationOf, STATE_DIRECTORY } from '../../receiver/disk/names.ts';
+import { destinationOf, STATE_DIRECTORY } from '../../receiver/ledger/names.ts';
 import { segmentsOf } from '../../receiver/disk/segments.ts';
 import type { GrowingFile } from './writer.ts';
 

@@ -6,7 +6,7 @@ import { z } from 'zod';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
 import { findNatsServer } from '../nats-server/nats-server.ts';
-import { buildCommand } from '../command.ts';
+import { buildCommand } from '../flags/command.ts';
 import { type Comparison, compareFile, strangeFiles } from './compare.ts';
 import { type DemoDirectory, openDirectory } from './directory.ts';
 import { differences, type Kill, summaryText, tableText } from './report.ts';

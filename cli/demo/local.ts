@@ -12,7 +12,7 @@ import type { Logger } from '../../common/runtime/log.ts';
 import { type NatsServer, startNatsServer } from '../nats-server/nats-server.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { keepRunning } from './child.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { flag, integer, text } from '../flags/flag.ts';
 import { logFlags, openLog } from '../flags/options.ts';
 import { excludeOutput } from './own-output.ts';

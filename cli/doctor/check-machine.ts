@@ -1,6 +1,5 @@
 // What `logferry doctor` checks of this machine.
 
-import { descriptorLimit } from '../../shipper/files/open-files.ts';
 import { fleetOf } from './check-stream.ts';
 import { type Finding, skipped, warning } from './finding.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from './judge-machine.ts';
 import { availableMemory, inotifyInstances, inotifyLimit, lookAtDirectory } from './look-machine.ts';
 import type { Look } from './look.ts';
+import { descriptorLimit } from '../../common/runtime/descriptors.ts';
 
 /** What is free of it, and what the control group leaves. */
 export async function memory(): Promise<Finding> {

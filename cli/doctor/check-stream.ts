@@ -8,7 +8,7 @@ import {
   receiverPermissions,
   shipperInItsAccount,
   shipperPermissions,
-} from '../../common/stream/permissions.ts';
+} from '../../common/fleet/permissions.ts';
 import { topologyOf } from '../../common/stream/stream.ts';
 import {
   DEFAULT_PARTITIONS,
@@ -30,6 +30,7 @@ import {
 } from './judge-server.ts';
 import { type Look, Missing } from './look.ts';
 import { refusedOf } from './permissions.ts';
+import { NANOS_PER_MS } from '../../common/text/units.ts';
 
 /** Whether it is there, and as setup makes it. */
 export async function stream(look: Look): Promise<Finding> {
@@ -45,8 +46,6 @@ export async function stream(look: Look): Promise<Finding> {
   return judgeStream(await factsOf(look));
 }
 
-const NANOS = 1_000_000;
-
 /** What counts of its configuration. Throws Missing. */
 export async function factsOf(look: Look): Promise<StreamFacts> {
   const { info, topology } = await look.needStream();
@@ -57,7 +56,7 @@ export async function factsOf(look: Look): Promise<StreamFacts> {
     discard: config.discard,
     storage: config.storage,
     replicas: config.num_replicas,
-    maxAgeMs: config.max_age / NANOS,
+    maxAgeMs: config.max_age / NANOS_PER_MS,
     maxBytes: config.max_bytes,
     maxMsgs: config.max_msgs,
     maxMsgsPerSubject: config.max_msgs_per_subject,

@@ -10,7 +10,7 @@ import { explain } from '../../common/nats/connection.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { formatDuration } from '../../common/text/units.ts';
 import { wantsColour } from '../terminal/colour.ts';
-import { buildConfigured, runUntilStopped } from '../command.ts';
+import { buildConfigured, runUntilStopped } from '../flags/command.ts';
 import { DAEMONS } from '../config/keys.ts';
 import { type Check, CHECKS } from './checks.ts';
 import { failure, type Finding, lineOf, skipped } from './finding.ts';

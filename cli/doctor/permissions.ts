@@ -12,7 +12,7 @@ import {
 
 import { connectionOptions } from '../../common/nats/connection-options.ts';
 import type { ServerOptions } from '../../common/nats/connection.ts';
-import type { Permissions } from '../../common/stream/permissions.ts';
+import type { Permissions } from '../../common/fleet/permissions.ts';
 
 /** Stands for what a wildcard may be: no stream, no consumer, no host and no key has this name. */
 const NOBODY = 'logferry-doctor';

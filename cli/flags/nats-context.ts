@@ -9,7 +9,7 @@ import { z } from 'zod';
 
 import { refuseOpenToOthers } from '../../common/nats/connection-options.ts';
 import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
-import { parseJson } from '../../common/record/record.ts';
+import { parseJson } from '../../common/runtime/json.ts';
 
 /** What is taken of one; what is empty counts as absent. */
 export interface NatsContext {

@@ -9,7 +9,7 @@ import type { Access } from '../../receiver/disk/access.ts';
 import type { RotateOptions } from '../../receiver/disk/destination.ts';
 import type { UpkeepOptions } from '../../receiver/upkeep/upkeep.ts';
 import { duration, flag, integer, oneOf, orOff, parsed, size, wrongValue } from './flag.ts';
-import { FORMATS } from '../../receiver/disk/names.ts';
+import { FORMATS } from '../../receiver/ledger/names.ts';
 import { rotationFlags } from './rotation.ts';
 
 export const segmentFlags = {

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { ShipOptions, SourceOptions } from '../../shipper/options.ts';
 import { duration, flag, oneOf, parsed, size, text, toggle, wrongValue } from './flag.ts';
-import { metricsFlag } from '../daemon/metrics/flag.ts';
+import { metricsFlag } from './metrics.ts';
 import { commonFlags, configFlag, readDomain, serverOptions, streamNames } from './options.ts';
 import { hostFlag, shipSourceFlags, sourceOptions } from './sources.ts';
 

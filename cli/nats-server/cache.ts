@@ -3,18 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  chmod,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -22,6 +11,7 @@ import { pipeline } from 'node:stream/promises';
 import { LogferryError, systemCode } from '../../common/runtime/errors.ts';
 import { compareVersions, isNewEnough, OLDEST_VERSION, versionOf } from './binary.ts';
 import type { ServerBinary } from './binary.ts';
+import { namesIn, tolerateMissing } from '../../common/runtime/files.ts';
 
 const BINARY = 'nats-server';
 const RECORD = 'nats-server.sha256';
@@ -161,12 +151,4 @@ async function removeOldScratch(cacheDir: string): Promise<void> {
     const age = Date.now() - ((await stat(path).catch(tolerateMissing))?.mtimeMs ?? Date.now());
     if (age > SCRATCH_MAX_AGE_MS) await rm(path, { recursive: true, force: true });
   }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  return (await readdir(directory).catch(tolerateMissing)) ?? [];
-}
-
-function tolerateMissing(error: unknown): undefined {
-  if (systemCode(error) !== 'ENOENT') throw error;
 }

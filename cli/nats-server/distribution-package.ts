@@ -4,11 +4,12 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
+import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
 import { onPath, run } from './binary.ts';
 import { withScratch } from './cache.ts';
 import { distributionSources, parseClassic, parseDeb822, stanzaFor } from './sources.ts';
 import type { AptSource } from './sources.ts';
+import { tolerateMissing } from '../../common/runtime/files.ts';
 
 /** For one suite (its index is about 11 MB); an update that fails after this long would for every suite. */
 const SUITE_TIMEOUT_MS = 120_000;
@@ -164,8 +165,4 @@ async function distribution(): Promise<{ codename: string; suites: string[]; com
 /** Of a failed program the last line that it wrote, which says why; its message repeats the whole command. */
 function lastLine(error: unknown): string {
   return messageOf(error).trim().split('\n').at(-1) ?? '';
-}
-
-function tolerateMissing(error: unknown): undefined {
-  if (systemCode(error) !== 'ENOENT') throw error;
 }

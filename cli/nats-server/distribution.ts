@@ -4,9 +4,10 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { fetchPackage } from './distribution-package.ts';
-import { LogferryError, systemCode } from '../../common/runtime/errors.ts';
+import { LogferryError } from '../../common/runtime/errors.ts';
 import type { ServerBinary } from './binary.ts';
 import { placeInCache } from './cache.ts';
+import { tolerateMissing } from '../../common/runtime/files.ts';
 
 /**
  * Fetches the package of the newest suite whose nats-server runs here and is new enough. Throws `failed` when apt is
@@ -31,8 +32,4 @@ async function binaryIn(unpacked: string): Promise<string> {
     if ((await readdir(join(unpacked, directory)).catch(tolerateMissing))?.includes('nats-server') === true)
       return join(unpacked, directory, 'nats-server');
   throw new LogferryError('failed', 'the package holds no nats-server');
-}
-
-function tolerateMissing(error: unknown): undefined {
-  if (systemCode(error) !== 'ENOENT') throw error;
 }

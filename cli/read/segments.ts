@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { type Listed, listRuns, readContents } from '../../receiver/read/reader.ts';
-import { buildCommand } from '../command.ts';
+import { buildCommand } from '../flags/command.ts';
 import { directoriesFlag } from '../flags/directories.ts';
 import { toggle } from '../flags/flag.ts';
 import { printable } from '../terminal/printable.ts';

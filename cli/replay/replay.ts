@@ -9,7 +9,7 @@ import { parseTime } from '../../common/text/times.ts';
 import { formatBytes, formatDuration } from '../../common/text/units.ts';
 import { replay } from '../../receiver/replay.ts';
 import type { ReplayOptions, ReplayReport } from '../../receiver/replay/options.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { flag, repeated, text, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from '../flags/options.ts';

@@ -14,10 +14,10 @@ import {
   shipperImports,
   shipperInItsAccount,
   shipperPermissions,
-} from '../../common/stream/permissions.ts';
+} from '../../common/fleet/permissions.ts';
 import { encodeToken } from '../../common/wire/subjects.ts';
 import { DEFAULT_PARTITIONS } from '../../common/wire/topology.ts';
-import { buildCommand } from '../command.ts';
+import { buildCommand } from '../flags/command.ts';
 import { flag, integer, parsed, text, toggle } from '../flags/flag.ts';
 import { readDomain, streamFlags, streamNames } from '../flags/options.ts';
 

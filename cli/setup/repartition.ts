@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import { openLink } from '../../common/nats/connection.ts';
 import { repartition, type RepartitionReport } from '../../receiver/repartition.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { duration, flag, integer, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from '../flags/options.ts';

@@ -9,7 +9,7 @@ import { ensureStream, type SetupReport } from '../../common/stream/stream.ts';
 import { inReplicas } from '../../common/stream/memory.ts';
 import { DEFAULT_PARTITIONS } from '../../common/wire/topology.ts';
 import { formatBytes, formatDuration } from '../../common/text/units.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { duration, flag, integer, parsed, repeated, size, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, readDomain, serverOptions, streamNames } from '../flags/options.ts';

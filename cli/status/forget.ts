@@ -7,7 +7,7 @@ import { ANSWER_MS, answersAs, type FleetNames } from '../../common/fleet/fleet.
 import { parseMember } from '../../common/fleet/members.ts';
 import type { Link } from '../../common/nats/connection.ts';
 import { memberOfKey, membersBucket, shipperKey } from '../../common/wire/topology.ts';
-import { nearest } from '../config/nearest.ts';
+import { nearest } from '../../common/text/nearest.ts';
 import { printable } from '../terminal/printable.ts';
 
 /** How many known names an error shows. */

@@ -8,7 +8,7 @@ import { LogferryError, oneLine } from '../../common/runtime/errors.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { type Link, openLink, type ServerOptions } from '../../common/nats/connection.ts';
 import { sleep } from '../../common/runtime/run.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { flag, text, toggle } from '../flags/flag.ts';
 import { isColoured, LiveScreen, sizeOf } from '../terminal/live-screen.ts';
 import { inClearWords } from '../../common/nats/failures.ts';

@@ -10,6 +10,7 @@ import { type RecordHead, RecordHeads } from '../../common/record/heads.ts';
 import { inParallel } from '../../common/runtime/run.ts';
 import { streamInfo, topologyOf } from '../../common/stream/stream.ts';
 import { partitionFilter, type Topology } from '../../common/wire/topology.ts';
+import { NANOS_PER_MS } from '../../common/text/units.ts';
 
 /** Messages of one partition that no receiver has committed. */
 export interface Backlog {
@@ -33,7 +34,6 @@ export interface StreamLook {
 /** What is asked at once, on one connection. */
 const AT_ONCE = 64;
 const CONSUMER_IDLE_MS = 5_000;
-const NANOS = 1_000_000;
 
 /** Kept between looks, so that what has not changed is not asked again. */
 export class StreamMemory {
@@ -135,7 +135,7 @@ async function countFrom(link: Link, stream: string, filter: string, seq: number
         deliver_policy: 'by_start_sequence',
         opt_start_seq: seq,
         ack_policy: 'none',
-        inactive_threshold: CONSUMER_IDLE_MS * NANOS,
+        inactive_threshold: CONSUMER_IDLE_MS * NANOS_PER_MS,
         num_replicas: 1,
         mem_storage: true,
       }),

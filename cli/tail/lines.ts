@@ -2,7 +2,7 @@
 // its rest comes. Pure: takes the time as an argument. Never looks at what a line says.
 
 import { fileKey, type SourceName } from '../../common/wire/subjects.ts';
-import { fill, type Range } from '../verify/holes.ts';
+import { bothRanges, type ByteRange, withoutRanges } from '../../common/wire/ranges.ts';
 
 /** Consecutive bytes of one generation. */
 export interface Block {
@@ -25,7 +25,7 @@ interface Generation {
   /** All below was handed out, is held, or is in `holes`. */
   offset: number;
   /** What was missing when later bytes came. */
-  holes: readonly Range[];
+  holes: readonly ByteRange[];
   held: Uint8Array[];
   heldBytes: number;
   begins: Begins;
@@ -57,10 +57,13 @@ export class LineKeeper {
   }
 
   /** Whether any of these bytes is new. */
-  wants({ host, file }: SourceName, { start, end }: Range): boolean {
+  wants(
+    { host, file }: SourceName,
+    { start, end }: { readonly start: number; readonly end: number },
+  ): boolean {
     const known = this.#generations.get(fileKey(host, file));
     if (known === undefined || end > known.offset) return true;
-    return known.holes.some((hole) => hole.start < end && start < hole.end);
+    return known.holes.some(([from, to]) => from < end && start < to);
   }
 
   /**
@@ -81,10 +84,10 @@ export class LineKeeper {
     const { start } = chunk;
     const end = start + data.length;
     const generation = this.#touch(source, start, start === 0 || start === chunk.begin);
-    const { holes, pieces } = fill(generation.holes, { start, end });
-    generation.holes = holes;
+    const pieces = bothRanges(generation.holes, [[start, end]]);
+    generation.holes = withoutRanges(generation.holes, [[start, end]]);
     const blocks = pieces.map((piece) =>
-      pieceOf(source, piece, data.subarray(piece.start - start, piece.end - start), atMs),
+      pieceOf(source, piece, data.subarray(piece[0] - start, piece[1] - start), atMs),
     );
     if (end <= generation.offset) return blocks;
     if (start > generation.offset) blocks.push(...this.#jump(generation, start));
@@ -106,7 +109,10 @@ export class LineKeeper {
   }
 
   /** Bytes that no longer exist: what was held before them has no rest. Undefined when that was known. */
-  skip(source: SourceName, { start, end }: Range): Block[] | undefined {
+  skip(
+    source: SourceName,
+    { start, end }: { readonly start: number; readonly end: number },
+  ): Block[] | undefined {
     const generation = this.#touch(source, start, false);
     if (end <= generation.offset) return undefined;
     const blocks = this.#jump(generation, Math.max(start, generation.offset));
@@ -156,7 +162,7 @@ export class LineKeeper {
   #jump(generation: Generation, to: number): Block[] {
     const blocks = this.#release(generation);
     if (to > generation.offset)
-      generation.holes = [...generation.holes, { start: generation.offset, end: to }].slice(-MOST_HOLES);
+      generation.holes = [...generation.holes, [generation.offset, to] as const].slice(-MOST_HOLES);
     generation.offset = to;
     generation.begins = 'unknown';
     return blocks;
@@ -214,6 +220,6 @@ function newGeneration(source: SourceName, offset: number, begins: Begins): Gene
 }
 
 /** What fills a hole: nobody knows where in a line it begins. */
-function pieceOf(source: SourceName, { start }: Range, bytes: Uint8Array, atMs: number): Block {
+function pieceOf(source: SourceName, [start]: ByteRange, bytes: Uint8Array, atMs: number): Block {
   return { source, offset: start, bytes, begins: 'unknown', isComplete: bytes.at(-1) === NEWLINE, atMs };
 }

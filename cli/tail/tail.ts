@@ -8,7 +8,7 @@ import { selectionOf } from '../../common/fleet/selection.ts';
 import { keepHeapSmall } from '../../common/runtime/memory.ts';
 import { parseTime } from '../../common/text/times.ts';
 import { wantsColour } from '../terminal/colour.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { flag, integer, repeated, switchOff, text, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from '../flags/options.ts';

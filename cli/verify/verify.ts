@@ -7,7 +7,7 @@ import { LogferryError } from '../../common/runtime/errors.ts';
 import { type Link, openLink } from '../../common/nats/connection.ts';
 import { bytesOf } from '../../common/wire/ranges.ts';
 import { type Selection, selectionOf } from '../../common/fleet/selection.ts';
-import { buildCommand, runUntilStopped } from '../command.ts';
+import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { flag, repeated, text, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from '../flags/options.ts';

@@ -11,10 +11,10 @@ import {
 } from './daemon-status.ts';
 import { LogferryError } from '../runtime/errors.ts';
 import type { Link } from '../nats/connection.ts';
-import { parseJson } from '../record/record.ts';
 import { Bell } from '../runtime/run.ts';
 import { SERVICE_PREFIX } from '../nats/service.ts';
 import { endpointSubject } from '../wire/topology.ts';
+import { parseJson } from '../runtime/json.ts';
 
 export interface FleetNames {
   readonly stream: string;

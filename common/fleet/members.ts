@@ -10,9 +10,9 @@ import { z } from 'zod';
 import { type Bucket, isUnanswered } from '../nats/bucket.ts';
 import { LogferryError, systemCode } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/log.ts';
-import { parseJson } from '../record/record.ts';
 import { sleep } from '../runtime/run.ts';
 import { formatDuration } from '../text/units.ts';
+import { parseJson } from '../runtime/json.ts';
 
 const schema = z.object({
   /** Names the state or output directory: the same one restarted goes on at once. */

@@ -7,7 +7,7 @@ import { z } from 'zod';
 
 import { LogferryError } from '../runtime/errors.ts';
 import { joinRanges, type ByteRange } from '../wire/ranges.ts';
-import { parseAs, parseJson } from '../record/record.ts';
+import { parseAs, parseJson } from '../runtime/json.ts';
 
 /** The endpoint of shippers and receivers, as a token of its subject. */
 export const VERIFY_ENDPOINT = 'verify';

@@ -8,6 +8,7 @@ import { LogferryError } from '../runtime/errors.ts';
 import { headersOf } from '../wire/headers.ts';
 import type { Link } from './connection.ts';
 import { Bell } from '../runtime/run.ts';
+import { NANOS_PER_MS } from '../text/units.ts';
 
 export interface ScannedValue {
   readonly key: string;
@@ -25,7 +26,6 @@ const SILENT_MS = 3_000;
 const SPARE = 1_000;
 /** Beyond this nothing more is taken. */
 const MAX_BYTES = 256 * 1024 * 1024;
-const NANOS = 1_000_000;
 
 /** Keys that match the filter (NATS wildcards); none when there is no such bucket. Throws when there is no answer. */
 export async function scanBucket(link: Link, bucket: string, filter: string): Promise<ScannedValue[]> {
@@ -60,7 +60,7 @@ async function createConsumer(
           filter_subject: filter,
           deliver_policy: 'last_per_subject',
           ack_policy: 'none',
-          inactive_threshold: CONSUMER_IDLE_MS * NANOS,
+          inactive_threshold: CONSUMER_IDLE_MS * NANOS_PER_MS,
           num_replicas: 1,
           mem_storage: true,
         }),
@@ -125,5 +125,5 @@ function placeOf(reply: string): { revision: number; setAt: number; left: number
   const from = tokens.length >= 11 ? 7 : 5;
   const [revision, , nanos, left] = tokens.slice(from, from + 4).map(Number);
   if (revision === undefined || nanos === undefined || left === undefined) return undefined;
-  return { revision, setAt: nanos / NANOS, left };
+  return { revision, setAt: nanos / NANOS_PER_MS, left };
 }

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
 
 import { messageOf } from '../runtime/errors.ts';
+import { NANOS_PER_MS } from '../text/units.ts';
 
 /** What all discovery begins with. */
 export const SERVICE_PREFIX = '$SRV';
@@ -42,8 +43,6 @@ interface Counters {
 /** The headers of an answer that is an error (ADR-32). */
 export const SERVICE_ERROR = 'Nats-Service-Error';
 export const SERVICE_ERROR_CODE = 'Nats-Service-Error-Code';
-
-const NANOS = 1_000_000;
 
 /** Answers until the function that it returns is called. */
 export function serve(nc: NatsConnection, options: ServiceOptions): () => void {
@@ -125,6 +124,6 @@ async function answer(endpoint: Endpoint, counted: Counters, message: Msg): Prom
     message.respond('', { headers: failed });
   } finally {
     counted.requests += 1;
-    counted.nanos += Math.round((performance.now() - began) * NANOS);
+    counted.nanos += Math.round((performance.now() - began) * NANOS_PER_MS);
   }
 }

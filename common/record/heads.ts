@@ -6,9 +6,10 @@ import { z } from 'zod';
 import { scanBucket } from '../nats/bucket-scan.ts';
 import { LogferryError } from '../runtime/errors.ts';
 import type { Link } from '../nats/connection.ts';
-import { parseAs, parseJson, RECORD_VERSION, refuseNewer, type StreamPosition } from './record.ts';
+import { RECORD_VERSION, type StreamPosition } from './record.ts';
 import { unpackRecord } from './store.ts';
 import { partitionOfKey, partitionsBucket } from '../wire/topology.ts';
+import { parseAs, parseJson, refuseNewer } from '../runtime/json.ts';
 
 export interface RecordHead {
   /** The receiver that owns the partition, null when it was released. */

@@ -1,7 +1,17 @@
 // Durable things on a local disk: whole files, directories, and the lock that proves that a predecessor is dead.
 
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import {
+  chmod,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  unlink,
+} from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 
@@ -42,10 +52,27 @@ export async function writeBeside(file: string, data: string | Uint8Array): Prom
 
 /** The file's text, undefined when it is not there. */
 export async function readIfThere(file: string): Promise<string | undefined> {
+  return await readFile(file, 'utf8').catch(tolerateMissing);
+}
+
+/** For `catch`: what is not there is undefined, anything else is thrown. */
+export function tolerateMissing(error: unknown): undefined {
+  if (systemCode(error) !== 'ENOENT') throw error;
+}
+
+/**
+ * The names in a directory; none where there is no such directory.
+ *
+ * @param tolerated codes of errors that count as that
+ */
+export async function namesIn(
+  directory: string,
+  tolerated: readonly string[] = ['ENOENT', 'ENOTDIR'],
+): Promise<string[]> {
   try {
-    return await readFile(file, 'utf8');
+    return await readdir(directory);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
+    if (tolerated.includes(systemCode(error) ?? '')) return [];
     throw error;
   }
 }
@@ -156,30 +183,17 @@ export async function lockDirectory(directory: string, name: string): Promise<Lo
 
 /** Node makes a socket as the umask says. Returns its inode; undefined when a rival has removed it. */
 async function ownersAlone(socket: string): Promise<number | undefined> {
-  try {
-    await chmod(socket, 0o600);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-  }
+  await chmod(socket, 0o600).catch(tolerateMissing);
   return await inodeAt(socket);
 }
 
 async function inodeAt(file: string): Promise<number | undefined> {
-  try {
-    return (await stat(file)).ino;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return (await stat(file).catch(tolerateMissing))?.ino;
 }
 
 /** Deletes a file; it may be gone already. */
 export async function unlinkIfThere(file: string): Promise<void> {
-  try {
-    await unlink(file);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-  }
+  await unlink(file).catch(tolerateMissing);
 }
 
 async function tryListen(address: string): Promise<Server | undefined> {

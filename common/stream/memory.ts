@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { LogferryError, messageOf } from '../runtime/errors.ts';
 import { readIfThere, setAside, writeFileDurably } from '../runtime/files.ts';
 import type { Logger } from '../runtime/log.ts';
-import { parseAs, parseJson, refuseNewer } from '../record/record.ts';
+import { parseAs, parseJson, refuseNewer } from '../runtime/json.ts';
 
 const VERSION = 1;
 

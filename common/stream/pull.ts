@@ -5,6 +5,7 @@ import { createInbox, type Msg, type Subscription } from '@nats-io/transport-nod
 import { headerBytes, headersOf } from '../wire/headers.ts';
 import type { Link } from '../nats/connection.ts';
 import { Bell } from '../runtime/run.ts';
+import { NANOS_PER_MS } from '../text/units.ts';
 
 /** One message as it was delivered. */
 export interface Delivery {
@@ -25,8 +26,6 @@ const HEARTBEAT_MS = 4_000;
 const SILENT_MS = 2.5 * HEARTBEAT_MS;
 /** The bound that counts is bytes; this one only has to be there. */
 const MAX_BATCH = 100_000;
-
-const NANOS = 1_000_000;
 
 /** What all pulls of a receiver may have on their way together: 64 partitions times 16 MiB would be a gigabyte. */
 export class PullMemory {
@@ -128,8 +127,8 @@ export class Puller {
     const request = {
       batch: MAX_BATCH,
       max_bytes: bytes,
-      expires: EXPIRES_MS * NANOS,
-      idle_heartbeat: HEARTBEAT_MS * NANOS,
+      expires: EXPIRES_MS * NANOS_PER_MS,
+      idle_heartbeat: HEARTBEAT_MS * NANOS_PER_MS,
     };
     this.#link.nc.publish(this.#nextSubject, JSON.stringify(request), {
       reply: `${this.#inbox}.${this.#pullCount}`,
@@ -194,7 +193,7 @@ function messageBytes(message: Msg): number {
 
 /** When the stream stored a message, in milliseconds since 1970. */
 export function storedAt({ reply }: Pick<Delivery, 'reply'>): number {
-  return Math.trunc((acknowledgement(reply)?.nanos ?? Number.NaN) / NANOS);
+  return Math.trunc((acknowledgement(reply)?.nanos ?? Number.NaN) / NANOS_PER_MS);
 }
 
 /** How many messages behind this one the consumer was still to deliver, when it was sent. */

@@ -9,6 +9,7 @@ import type { Link } from '../nats/connection.ts';
 import { sleep, untilAnswered } from '../runtime/run.ts';
 import { streamInfo } from './stream.ts';
 import { type Delivery, pendingAfter, Puller } from './pull.ts';
+import { NANOS_PER_MS } from '../text/units.ts';
 
 export interface ReadOptions {
   readonly stream: string;
@@ -29,7 +30,6 @@ const CONSUMER_IDLE_MS = 60_000;
 const RETRY_MS = 300;
 /** With an end: when nothing came for so long, the server is asked whether anything is left. */
 const ASK_MS = 500;
-const NANOS = 1_000_000;
 /** JetStream API error code. */
 const CONSUMER_NOT_FOUND = 10_014;
 
@@ -101,7 +101,7 @@ async function createConsumer(link: Link, options: ReadOptions, from: ReadOption
     filter_subjects: [...options.subjects],
     ...startOf(from),
     ack_policy: 'none',
-    inactive_threshold: CONSUMER_IDLE_MS * NANOS,
+    inactive_threshold: CONSUMER_IDLE_MS * NANOS_PER_MS,
     num_replicas: 1,
     mem_storage: true,
     ...(options.headersOnly === true ? { headers_only: true } : {}),

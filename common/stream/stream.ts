@@ -16,7 +16,7 @@ import {
 import { LogferryError, messageOf, oneLine } from '../runtime/errors.ts';
 import { explain, type Link, permissionViolation } from '../nats/connection.ts';
 import { inReplicas, type StreamLikeness, type StreamMemory } from './memory.ts';
-import { formatBytes, formatDuration } from '../text/units.ts';
+import { formatBytes, formatDuration, NANOS_PER_MS } from '../text/units.ts';
 import {
   membersBucket,
   partitionsBucket,
@@ -58,8 +58,6 @@ const CHANGING_TO = 'logferry_partitions_to_be';
 const NO_STORAGE = [10_047, 10_005];
 /** Another stream has some of these subjects. */
 const SUBJECTS_OVERLAP = 10_065;
-
-const NANOS = 1_000_000;
 
 export interface SetupReport {
   readonly topology: Topology;
@@ -179,7 +177,7 @@ function likenessOf(names: { stream: string; prefix: string }, { config }: Strea
   return {
     partitions: topologyOf(names, config).partitions,
     replicas: config.num_replicas,
-    maxAgeMs: config.max_age / NANOS,
+    maxAgeMs: config.max_age / NANOS_PER_MS,
     maxBytes: config.max_bytes,
     sources: config.sources ?? [],
   };
@@ -277,7 +275,7 @@ async function create(
     discard: 'old' as const,
     allow_direct: true,
     num_replicas: wishes.replicas ?? before?.replicas ?? DEFAULT_REPLICAS,
-    max_age: (wishes.maxAgeMs ?? before?.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS,
+    max_age: (wishes.maxAgeMs ?? before?.maxAgeMs ?? DEFAULT_MAX_AGE_MS) * NANOS_PER_MS,
     compression: 'none' as const,
     ...(wishes.edge === true ? { first_seq: firstSequence(beyond) } : {}),
     sources: [...(wishes.sources ?? before?.sources ?? [])],
@@ -338,7 +336,7 @@ async function reconcile(
     changes[field] = wanted;
   };
   compare('num_replicas', wishes.replicas);
-  compare('max_age', wishes.maxAgeMs === undefined ? undefined : wishes.maxAgeMs * NANOS);
+  compare('max_age', wishes.maxAgeMs === undefined ? undefined : wishes.maxAgeMs * NANOS_PER_MS);
   compare('max_bytes', wishes.maxBytes);
   if (differing.length === 0) return [];
   if (!alter)
@@ -383,7 +381,7 @@ async function reconcileBucket(bucket: Bucket, replicas: number, alter: boolean)
 
 /** A limit as people write it. */
 function shown(field: 'num_replicas' | 'max_age' | 'max_bytes', value: number): string {
-  if (field === 'max_age') return value === 0 ? 'unlimited' : formatDuration(value / NANOS);
+  if (field === 'max_age') return value === 0 ? 'unlimited' : formatDuration(value / NANOS_PER_MS);
   if (field === 'max_bytes') return value < 0 ? 'unlimited' : formatBytes(value);
   return String(value);
 }

@@ -2,6 +2,9 @@
 
 import { LogferryError } from '../runtime/errors.ts';
 
+/** JetStream counts durations in nanoseconds. */
+export const NANOS_PER_MS = 1_000_000;
+
 const BYTE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
   b: 1,

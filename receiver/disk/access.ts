@@ -6,7 +6,7 @@ import { chmod, chown, open, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
 import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
-import { STATE_DIRECTORY } from './names.ts';
+import { STATE_DIRECTORY } from '../ledger/names.ts';
 
 export interface Access {
   /** Permission bits of files; undefined for 0640, or what a file has. */

@@ -11,7 +11,7 @@ import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
 import { deleted, syncDirectory, unlinkIfThere } from '../../common/runtime/files.ts';
 import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
-import { activeName, compressedName, type Format, segmentName } from './names.ts';
+import { activeName, compressedName, type Format, segmentName } from '../ledger/names.ts';
 import { inodeOf, isStill, isThere, statIfThere } from './segments.ts';
 
 const datasync = promisify(fdatasync);

@@ -3,7 +3,7 @@
 import type { Transform } from 'node:stream';
 import { createGunzip, createGzip, createZstdCompress, createZstdDecompress } from 'node:zlib';
 
-import type { Encoding } from './names.ts';
+import type { Encoding } from '../ledger/names.ts';
 
 /** A trip to the thread pool for each piece of output: the default of 16 KiB makes twice as many as are worth it. */
 const PIECE = { chunkSize: 256 * 1024 };

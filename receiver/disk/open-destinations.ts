@@ -1,10 +1,7 @@
 // Which destinations are open, over all partitions of a receiver: the least recently used one is closed when there are
 // as many as the system lets this process have. Closing makes durable what was written.
 
-import process from 'node:process';
-
-import { z } from 'zod';
-
+import { descriptorLimit } from '../../common/runtime/descriptors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import type { Destination } from './destination.ts';
 
@@ -14,15 +11,9 @@ const RESERVED = 256;
 const EACH = 2;
 const LEAST = 16;
 
-const reportSchema = z.object({
-  userLimits: z.object({ open_files: z.object({ soft: z.union([z.number(), z.string()]) }) }),
-});
-
 /** How many destinations may be open under this process's limit of descriptors. */
-export function mostOpen(report: unknown = process.report.getReport()): number {
-  const soft = reportSchema.safeParse(report).data?.userLimits.open_files.soft;
-  if (typeof soft !== 'number') return Number.POSITIVE_INFINITY;
-  return Math.max(LEAST, Math.floor((soft - RESERVED) / EACH));
+export function mostOpen(): number {
+  return Math.max(LEAST, Math.floor((descriptorLimit() - RESERVED) / EACH));
 }
 
 /** One that is written to has a pause between two writes. */

@@ -10,7 +10,7 @@ import { decompressFrame } from '../../common/wire/zstd.ts';
 import { decompressor } from './encoding.ts';
 import { type Frame, framesIn } from './frame-file.ts';
 import type { Run } from '../ledger/ledger.ts';
-import type { Encoding } from './names.ts';
+import type { Encoding } from '../ledger/names.ts';
 
 export interface OpenSegment {
   /** The source bytes [start, end) of a run, decompressed; fewer when the file ends before. Fastest in the order of the file. */

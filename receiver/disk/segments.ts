@@ -21,7 +21,14 @@ import {
 } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
 import type { PartitionRecord } from '../../common/record/record.ts';
-import { activeName, baseOfSegment, bySegmentTime, FORMATS, isSegmentOf, STATE_DIRECTORY } from './names.ts';
+import {
+  activeName,
+  baseOfSegment,
+  bySegmentTime,
+  FORMATS,
+  isSegmentOf,
+  STATE_DIRECTORY,
+} from '../ledger/names.ts';
 
 /** Compressed copies of segments that are not in their place yet, each below a directory named by the original's inode. */
 export const COPIES_DIRECTORY = path.join(STATE_DIRECTORY, 'compress');

@@ -17,7 +17,7 @@ import {
   type Ledger,
   type LedgerLine,
 } from './ledger.ts';
-import { STATE_DIRECTORY } from '../disk/names.ts';
+import { STATE_DIRECTORY } from './names.ts';
 import { Turns } from '../../common/runtime/turns.ts';
 
 /** A ledger is rewritten when it has grown to this many times what it needs, and to so many bytes at least. */

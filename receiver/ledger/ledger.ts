@@ -11,16 +11,15 @@ import {
   type FileEntry,
   holderOf,
   isTermOf,
-  parseJson,
   pushHolder,
-  refuseNewer,
   type Claim,
   type PartitionRecord,
   type Relabel,
 } from '../../common/record/record.ts';
 import { addKnown, type Known, rememberRun, siblingKey } from './known.ts';
-import { activeName, type Encoding, type Format, FORMATS } from '../disk/names.ts';
+import { activeName, type Encoding, type Format, FORMATS } from './names.ts';
 import { addSum, cutSums, stretchesOf, type Sum } from './sums.ts';
+import { parseJson, refuseNewer } from '../../common/runtime/json.ts';
 
 /** Source bytes [start, end) lie at [from, to) of one file on disk, written under `term`. */
 interface Range {

@@ -13,10 +13,10 @@ import { Bell, inParallel, sleep } from '../../common/runtime/run.ts';
 import { releasedSubject } from '../../common/wire/topology.ts';
 import { claimsOf, relabelLines } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
-import { ledgerOf } from '../disk/output.ts';
+import { ledgerOf } from '../output/output.ts';
 import { Partition, type ReceiverContext } from '../term/partition.ts';
 import { planOwners, type Receiver } from './plan.ts';
-import { isNoRoom } from '../disk/room.ts';
+import { isNoRoom } from '../output/room.ts';
 import type { Roster } from './roster.ts';
 import { cutHeldElsewhere } from '../disk/segments.ts';
 

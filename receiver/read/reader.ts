@@ -12,7 +12,7 @@ import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun } fro
 import type { Known } from '../ledger/known.ts';
 import { allRuns, type Run } from '../ledger/ledger.ts';
 import { ledgerPath, loadLedger } from '../ledger/ledger-file.ts';
-import { type Encoding, STATE_DIRECTORY } from '../disk/names.ts';
+import { type Encoding, STATE_DIRECTORY } from '../ledger/names.ts';
 import { type OpenSegment, openSegment } from '../disk/open-segment.ts';
 import { loadLedgers } from '../repartition/regroup-files.ts';
 import { inodeOf, Listing, type Segment, segmentsOf, waitingCopies } from '../disk/segments.ts';

@@ -8,7 +8,7 @@ import { systemCode } from '../../common/runtime/errors.ts';
 import { syncDirectory, unlinkIfThere, writeFileDurably } from '../../common/runtime/files.ts';
 import { compactLines, encodeLine, type Ledger } from '../ledger/ledger.ts';
 import { ledgerPath, ledgersIn, loadLedgerOutside } from '../ledger/ledger-file.ts';
-import { STATE_DIRECTORY } from '../disk/names.ts';
+import { STATE_DIRECTORY } from '../ledger/names.ts';
 
 /** Below an output directory: all new ledgers. It has this name once they are whole. */
 const READY = path.join(STATE_DIRECTORY, 'regrouped');

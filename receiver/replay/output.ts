@@ -20,7 +20,7 @@ import type { RotateOptions } from '../disk/destination.ts';
 import { allRuns, claimsOf } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
 import { mostOpen, OpenDestinations } from '../disk/open-destinations.ts';
-import { ledgerOf, type Output } from '../disk/output.ts';
+import { ledgerOf, type Output } from '../output/output.ts';
 import type { Delivery } from '../../common/stream/pull.ts';
 import { noReceiverStats, type ReceiverStats, type Resolver, Writer } from '../term/writer.ts';
 

@@ -8,9 +8,9 @@ import { z } from 'zod';
 
 import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
 import { readIfThere, writeFileDurably } from '../../common/runtime/files.ts';
-import { parseAs, parseJson, refuseNewer } from '../../common/record/record.ts';
 import { ledgersIn } from '../ledger/ledger-file.ts';
-import { STATE_DIRECTORY } from '../disk/names.ts';
+import { STATE_DIRECTORY } from '../ledger/names.ts';
+import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
 
 export const REPLAY_VERSION = 1;
 

@@ -13,6 +13,7 @@ import { encodeToken, parseStoredSubject } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
 import { Coverage } from './coverage.ts';
 import { readStream } from '../../common/stream/read.ts';
+import { NANOS_PER_MS } from '../../common/text/units.ts';
 
 /** Stream sequences, both included; empty when `last` is below `first`. */
 export interface StreamRange {
@@ -23,7 +24,6 @@ export interface StreamRange {
 /** Messages without their payloads. */
 const SCAN_BYTES = 1024 * 1024;
 const ASK_IDLE_MS = 5_000;
-const NANOS = 1_000_000;
 /** How many bytes a message has that came without them. */
 const SIZE_HEADER = 'Nats-Msg-Size';
 
@@ -68,7 +68,7 @@ async function lookBehind(
     filter_subjects: [...subjects],
     ...start,
     ack_policy: 'none',
-    inactive_threshold: ASK_IDLE_MS * NANOS,
+    inactive_threshold: ASK_IDLE_MS * NANOS_PER_MS,
     num_replicas: 1,
     mem_storage: true,
   };

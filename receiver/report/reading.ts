@@ -1,7 +1,7 @@
 // What a receiver shows of itself to whoever watches it: the status that it answers with, and what it has counted.
 
 import type { ReceiverStatus } from '../../common/fleet/daemon-status.ts';
-import type { ReceiverCounts } from './counts.ts';
+import type { ReceiverCounts } from '../term/counts.ts';
 import type { ReceiverStats } from '../term/writer.ts';
 
 export interface ReceiverReading {

@@ -8,8 +8,8 @@ import { endpointSubject } from '../../common/wire/topology.ts';
 import { packageVersion } from '../../common/runtime/version.ts';
 import type { ReceiverContext } from '../term/partition.ts';
 import { Rate } from './rate.ts';
-import type { Space } from '../disk/room.ts';
-import { spaceOf } from '../disk/room-watch.ts';
+import type { Space } from '../output/room.ts';
+import { spaceOf } from '../output/room-watch.ts';
 
 export interface ReceiverServiceOptions {
   readonly context: ReceiverContext;

@@ -21,27 +21,28 @@ import {
   takeRecord,
   termOf,
 } from '../../common/record/record.ts';
-import type { Loop, Pulse } from '../../common/runtime/pulse.ts';
+import type { Loop, Pulse } from '../../common/health/pulse.ts';
 import type { RecordStore, StoredRecord } from '../../common/record/store.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { type SourceName, storedSubject, partitionOf } from '../../common/wire/subjects.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
 import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
-import type { ReceiverCounts } from '../report/counts.ts';
+import type { ReceiverCounts } from './counts.ts';
 import type { RotateOptions } from '../disk/destination.ts';
 import { type Generations, PartitionGenerations } from './generations.ts';
 import { claimsOf, reclaimStuck, relabelLines } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
-import type { LostBytes } from '../report/lost.ts';
+import type { LostBytes } from './lost.ts';
 import type { OpenDestinations } from '../disk/open-destinations.ts';
-import type { Output } from '../disk/output.ts';
+import type { Output } from '../output/output.ts';
 import { Passing } from './passing.ts';
 import { type Delivery, Puller, type PullMemory } from '../../common/stream/pull.ts';
-import { isNoRoom } from '../disk/room.ts';
-import type { RoomWatch } from '../disk/room-watch.ts';
+import { isNoRoom } from '../output/room.ts';
+import type { RoomWatch } from '../output/room-watch.ts';
 import { cutHeldElsewhere } from '../disk/segments.ts';
 import { type Group, type ReceiverStats, Writer } from './writer.ts';
+import { NANOS_PER_MS } from '../../common/text/units.ts';
 
 /** Everything that a receiver's partitions share. */
 export interface ReceiverContext {
@@ -88,8 +89,6 @@ const HOLES_AT_ONCE = 50;
 /** A clean stop waits this long for answers; what they would have said is found again at the next start. */
 const STOP_MS = 5_000;
 const BACK_OFF_MS = [500, 1_000, 2_000, 5_000];
-
-const NANOS = 1_000_000;
 
 export class Partition {
   readonly partition: number;
@@ -515,10 +514,10 @@ export class Partition {
       deliver_policy: 'by_start_sequence',
       opt_start_seq: this.#position.seq + 1,
       ack_policy: 'explicit',
-      ack_wait: ACK_WAIT_MS * NANOS,
+      ack_wait: ACK_WAIT_MS * NANOS_PER_MS,
       max_ack_pending: MAX_ACK_PENDING,
       max_deliver: -1,
-      inactive_threshold: CONSUMER_IDLE_MS * NANOS,
+      inactive_threshold: CONSUMER_IDLE_MS * NANOS_PER_MS,
       num_replicas: 1,
     };
     await link.ask(async () => await link.jsm.consumers.add(topology.stream, config));

@@ -18,7 +18,7 @@ import { Destination, isPlaceTaken, type Place, type RotateOptions } from '../di
 import type { PartitionGenerations } from './generations.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
-import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from '../disk/names.ts';
+import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from '../ledger/names.ts';
 import type { OpenDestinations } from '../disk/open-destinations.ts';
 import { type Piece, type Stored, storedFrames, storedPlain } from '../disk/stored.ts';
 import type { Delivery } from '../../common/stream/pull.ts';

@@ -11,7 +11,7 @@ import { syncDirectory } from '../../common/runtime/files.ts';
 import { compressor, decompressor } from '../disk/encoding.ts';
 import { encodingOf, hasFrames, listedBytes } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
-import { compressedName, type Encoding, renumbered, STATE_DIRECTORY } from '../disk/names.ts';
+import { compressedName, type Encoding, renumbered, STATE_DIRECTORY } from '../ledger/names.ts';
 import {
   COPIES_DIRECTORY,
   entriesOf,

@@ -11,7 +11,7 @@ import { formatBytes } from '../../common/text/units.ts';
 import { compressSegment, finishCopies } from './compress.ts';
 import { activesOf, encodingOf, hasFrames, listedBytes, staysWhole } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
-import type { Encoding } from '../disk/names.ts';
+import type { Encoding } from '../ledger/names.ts';
 import { type Limits, type Stored, toRemove } from './retention.ts';
 import { dropSegment, Listing, type Segment } from '../disk/segments.ts';
 

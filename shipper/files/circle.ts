@@ -6,9 +6,9 @@ import path from 'node:path';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { isRotatedLog } from '../../common/runtime/log-file.ts';
 import { foundOf } from './discover.ts';
-import { isSameFile, type FileStamp } from '../sources/identity.ts';
+import { isSameFile, type FileStamp } from './identity.ts';
 
-/** In every output directory of a receiver (receiver/disk/output.ts). */
+/** In every output directory of a receiver (receiver/output/output.ts). */
 const OUTPUT_MARKER = path.join('.logferry', 'directory.json');
 
 /** Why a file is not shipped. */

@@ -5,7 +5,7 @@ import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
-import type { FileStamp } from '../sources/identity.ts';
+import type { FileStamp } from './identity.ts';
 
 /** The clock, as births are told: in nanoseconds since 1970. */
 export function now(): bigint {

@@ -1,9 +1,6 @@
 // How many files may be open: the system's limit for a process. When more are wanted, those that were not written to
 // for longest give up their descriptors, committed ones first. They are opened again when they change.
 
-import { readFileSync } from 'node:fs';
-
-import { systemCode } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 
 /** A file that is open, and may be closed for a while. */
@@ -26,21 +23,6 @@ const LOOK_MS = 20;
 const PATIENCE_MS = 1_000;
 /** Then it is tried without room; the system says no, and it is tried again. */
 const GIVE_UP_MS = 5_000;
-
-/** How many descriptors this process may have; Infinity where the system does not say. */
-export function descriptorLimit(limits = readLimits()): number {
-  const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
-}
-
-function readLimits(): string {
-  try {
-    return readFileSync('/proc/self/limits', 'utf8');
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error;
-    return '';
-  }
-}
 
 export class OpenFiles {
   readonly #most: number;

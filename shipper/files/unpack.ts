@@ -7,7 +7,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
 
 import { systemCode } from '../../common/runtime/errors.ts';
-import { HEAD_BYTES } from '../sources/identity.ts';
+import { HEAD_BYTES } from './identity.ts';
 
 export type Packing = 'gzip' | 'zstd';
 

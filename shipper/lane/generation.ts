@@ -19,11 +19,10 @@ import type { Found } from '../files/discover.ts';
 import type { FileSystems } from '../files/file-systems.ts';
 import { Gone } from './gone.ts';
 import { type Host, type HostView, observedOf } from './host.ts';
-import { headOf, isSameFile } from '../sources/identity.ts';
-import type { KnownFiles } from '../sources/known-files.ts';
+import { headOf, isSameFile } from '../files/identity.ts';
+import type { KnownFiles } from '../files/known-files.ts';
 import type { Listings } from '../files/listings.ts';
 import type { OpenFiles } from '../files/open-files.ts';
-import type { FileProgress } from '../options.ts';
 import type { Packers } from './packers.ts';
 import type { FileSums } from '../report/status.ts';
 import { Uncommitted } from './progress.ts';
@@ -36,9 +35,11 @@ import {
   type Repair,
   Rewinds,
 } from './repair.ts';
-import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from '../sources/siblings.ts';
-import type { GenerationState, State } from '../sources/state.ts';
-import { firstBytes, type Piece, standsBefore, Tailer } from './tailer.ts';
+import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from '../files/siblings.ts';
+import type { GenerationState, State } from '../files/state.ts';
+import { type Piece, Tailer } from './tailer.ts';
+import { firstBytes, standsBefore } from '../files/fingerprint.ts';
+import type { FileProgress } from '../report/reading.ts';
 
 /** What all generations of a shipper share. */
 export interface ShipperContext {

@@ -11,12 +11,7 @@ import { LogferryError } from '../../common/runtime/errors.ts';
 import { headersOf } from '../../common/wire/headers.ts';
 import { lastMessageOf } from '../../common/nats/last-message.ts';
 import type { Link } from '../../common/nats/connection.ts';
-import {
-  type FileEntry,
-  parseJson,
-  type PartitionRecord,
-  type StreamPosition,
-} from '../../common/record/record.ts';
+import { type FileEntry, type PartitionRecord, type StreamPosition } from '../../common/record/record.ts';
 import type { RecordStore } from '../../common/record/store.ts';
 import {
   encodeToken,
@@ -28,9 +23,10 @@ import {
 import { streamInfo } from '../../common/stream/stream.ts';
 import { committedSubject, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { CentralSide } from './central.ts';
-import { splitFileId } from '../sources/identity.ts';
+import { splitFileId } from '../files/identity.ts';
 import type { StreamExtent } from './progress.ts';
 import type { CentralLook, Observed } from './repair.ts';
+import { parseJson } from '../../common/runtime/json.ts';
 
 /** The record and the stream as they were read. */
 export interface HostView {

@@ -12,9 +12,10 @@ import { linesIn } from '../../common/wire/lines.ts';
 import { ZSTD_LEVEL } from '../../common/wire/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
-import { headMatches, headOf, HEAD_BYTES } from '../sources/identity.ts';
+import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
-import type { GenerationState } from '../sources/state.ts';
+import type { GenerationState } from '../files/state.ts';
+import { firstBytes, standsBefore } from '../files/fingerprint.ts';
 
 export interface TailerOptions {
   readonly buffers: Buffers;
@@ -355,22 +356,4 @@ function readNow({ fd }: FileHandle, { buffer, position, length }: Wanted): numb
     done += read;
     if (read === 0 || done === length) return done;
   }
-}
-
-/** A file's first bytes, as many as a head covers. */
-export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
-  const first = Buffer.alloc(HEAD_BYTES);
-  return first.subarray(0, await readFully(handle, first, 0));
-}
-
-/** Whether these bytes stand before the position; true where nothing is known of them. */
-export async function standsBefore(
-  handle: FileHandle,
-  position: number,
-  tail: string | undefined,
-): Promise<boolean> {
-  if (tail === undefined || position === 0) return true;
-  const before = Buffer.alloc(Math.min(TAIL_BYTES, position));
-  const read = await readFully(handle, before, position - before.length);
-  return tailOf(before.subarray(0, read)) === tail;
 }

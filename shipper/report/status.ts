@@ -7,7 +7,7 @@ import {
   MAX_WORST_FILES,
   type ShipperStatus,
 } from '../../common/fleet/daemon-status.ts';
-import type { FileProgress } from '../options.ts';
+import type { FileProgress } from './reading.ts';
 
 /** Room for everything but the files. */
 const REST_BYTES = 4_096;

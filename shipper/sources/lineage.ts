@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto';
 
 import type { After } from '../../common/wire/chunk.ts';
 import type { Generation, ShipperContext } from '../lane/generation.ts';
-import { baseOf, type FileStamp, isSameFile, splitFileId } from './identity.ts';
-import type { GenerationState } from './state.ts';
+import { baseOf, type FileStamp, isSameFile, splitFileId } from '../files/identity.ts';
+import type { GenerationState } from '../files/state.ts';
 
 /** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
 const PARK_DELETED_MS = 60_000;

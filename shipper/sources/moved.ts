@@ -1,14 +1,16 @@
 // Files that the state knows under a path where nothing is any more: what holds them is mounted elsewhere now, or they
 // were moved. Never opens a file.
 
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 
-import { systemCode } from '../../common/runtime/errors.ts';
 import { type Found, inspect } from '../files/discover.ts';
-import { type FileStamp, isRotationOf } from './identity.ts';
-import { keyOf } from './known-files.ts';
-import type { GenerationState } from './state.ts';
+import { type FileStamp, isRotationOf } from '../files/identity.ts';
+import { keyOf } from '../files/known-files.ts';
+import type { GenerationState } from '../files/state.ts';
+import { namesIn } from '../../common/runtime/files.ts';
+
+/** A directory that may not be listed cannot say where a file went. */
+const MISSING_OR_CLOSED = ['ENOENT', 'ENOTDIR', 'EACCES'];
 
 /** A path of the state, and where its files are now. */
 export interface Moved {
@@ -54,7 +56,7 @@ export async function findMoved(
 async function besides(file: string): Promise<FileStamp[]> {
   const base = path.basename(file);
   const stamps: FileStamp[] = [];
-  for (const name of await namesIn(path.dirname(file))) {
+  for (const name of await namesIn(path.dirname(file), MISSING_OR_CLOSED)) {
     if (!isRotationOf(base, name)) continue;
     const sight = await inspect(path.join(path.dirname(file), name), true);
     if (sight.kind === 'file') stamps.push(sight.found.stamp);
@@ -64,15 +66,7 @@ async function besides(file: string): Promise<FileStamp[]> {
 
 async function isNothingAt(file: string): Promise<boolean> {
   if ((await inspect(file, true)).kind !== 'nothing') return false;
-  return !(await namesIn(path.dirname(file))).some((name) => isRotationOf(path.basename(file), name));
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return [];
-    throw error;
-  }
+  return !(await namesIn(path.dirname(file), MISSING_OR_CLOSED)).some((name) =>
+    isRotationOf(path.basename(file), name),
+  );
 }

@@ -4,10 +4,18 @@
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
 import type { Generation, ShipperContext } from '../lane/generation.ts';
-import type { Shipped } from './by-name.ts';
-import { baseOf, fileIdOf, type FileStamp, headOf, isSameFile, splitFileId, stampOf } from './identity.ts';
+import type { Shipped } from '../files/by-name.ts';
+import {
+  baseOf,
+  fileIdOf,
+  type FileStamp,
+  headOf,
+  isSameFile,
+  splitFileId,
+  stampOf,
+} from '../files/identity.ts';
 import type { Lineage } from './lineage.ts';
-import type { Beside } from './rotation-times.ts';
+import type { Beside } from '../files/rotation-times.ts';
 import {
   type Between,
   type Candidate,
@@ -16,8 +24,8 @@ import {
   type Seen,
   Siblings,
   type Window,
-} from './siblings.ts';
-import { firstBytes } from '../lane/tailer.ts';
+} from '../files/siblings.ts';
+import { firstBytes } from '../files/fingerprint.ts';
 
 /** A birth is late by up to a clock tick. */
 const TICK_NS = 10_000_000n;

@@ -8,10 +8,10 @@ import { Bell, sleep } from '../../common/runtime/run.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Found, nanosOf, now } from '../files/discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
-import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from './identity.ts';
-import { keyOf } from './known-files.ts';
+import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from '../files/identity.ts';
+import { keyOf } from '../files/known-files.ts';
 import { Lineage } from './lineage.ts';
-import type { Beside } from './rotation-times.ts';
+import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
 import {
   type Between,
@@ -20,9 +20,9 @@ import {
   type Elsewhere,
   type Opened,
   openStill,
-} from './siblings.ts';
-import type { Kept } from './sources.ts';
-import type { GenerationState } from './state.ts';
+} from '../files/siblings.ts';
+import type { GenerationState } from '../files/state.ts';
+import type { Kept } from '../lane/any-source.ts';
 
 /** A deleted file is finished when nobody has written to it for this long. */
 const DELETED_QUIET_MS = 2_000;

@@ -1,7 +1,6 @@
 // The paths of a shipper: which of those that the sources' globs match are shipped, under which name, and where each
 // begins. Never looks again at one that has begun: shipper/session.ts does.
 
-import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
 import { LogferryError, oneLine, systemCode } from '../../common/runtime/errors.ts';
@@ -11,11 +10,10 @@ import { closedDirectories } from '../files/closed.ts';
 import { Circle } from '../files/circle.ts';
 import { type Found, inspect, linksFrom, now } from '../files/discover.ts';
 import { expand, type Matched } from '../files/expand.ts';
-import type { Generation } from '../lane/generation.ts';
 import { contextOf, type Group, groupOf, isAdded, ownerOf, regroup, type SharedContext } from './groups.ts';
-import { baseOf, type FileStamp, isRotationOf, isSameFile } from './identity.ts';
-import { finishedAtItsEnd, isOlder } from '../files/old-files.ts';
-import { keyOf } from './known-files.ts';
+import { baseOf, type FileStamp, isRotationOf, isSameFile } from '../files/identity.ts';
+import { finishedAtItsEnd, isOlder } from './old-files.ts';
+import { keyOf } from '../files/known-files.ts';
 import { findMoved } from './moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
 import type { Skipped } from '../files/skipped.ts';
@@ -23,7 +21,7 @@ import type { Known } from './search.ts';
 import { type Fresh, Source } from './source.ts';
 import { SpoolSource } from '../stdin/spool-source.ts';
 import type { Spool } from '../stdin/spool.ts';
-import type { GenerationState } from './state.ts';
+import type { AnySource } from '../lane/any-source.ts';
 
 const FILES_AT_ONCE = 16;
 /** A rotation creates the new file soon after it has renamed the old one. */
@@ -35,14 +33,6 @@ const STOP_MS = 5_000;
 /** Where a path begins that nothing is known of. */
 type Begin = Pick<Fresh, 'at' | 'since'>;
 
-/** A generation, open to be read by somebody else. */
-export interface Kept {
-  readonly handle: FileHandle;
-  /** Undefined where nothing is kept of it: it ended long ago. */
-  readonly entry: GenerationState | undefined;
-  readonly generation: Generation | undefined;
-}
-
 /** A file that a source names. */
 interface Listed {
   readonly found: Found;
@@ -52,32 +42,6 @@ interface Listed {
 /** How often directories are looked for that may not be listed, and how many times as long as that took it waits at least. */
 const CLOSED_EVERY_MS = 60_000;
 const CLOSED_REST = 20;
-
-/** What is shipped as one path. */
-export interface AnySource {
-  readonly path: string;
-  /** The path under which it is shipped. */
-  readonly name: string;
-  readonly generations: readonly Generation[];
-  readonly current: Generation | undefined;
-  /** Why something of it cannot be read, undefined where it can. */
-  readonly unreadable: string | undefined;
-  readonly isCommitted: boolean;
-  /** The device that its file is on, where it is known and there is reason to look. */
-  readonly device: bigint | undefined;
-  /** Fires when it is no longer shipped. */
-  readonly signal: AbortSignal;
-  readonly isAsSeen: (found: Found) => boolean;
-  readonly foundElsewhere: (found: Found) => Promise<void>;
-  /**
-   * All bytes of a generation through a descriptor of its own, wherever they are now; undefined when they are nowhere, or
-   * only compressed. Whether the file is still what was read is for the caller to see, who closes it.
-   */
-  readonly openWhole: (file: string) => Promise<Kept | undefined>;
-  readonly wake: () => void;
-  readonly look: () => Promise<void>;
-  readonly stop: () => Promise<void>;
-}
 
 export class Sources {
   /** By path. */

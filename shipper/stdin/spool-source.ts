@@ -5,11 +5,11 @@ import { LogferryError, messageOf, oneLine } from '../../common/runtime/errors.t
 import { sleep } from '../../common/runtime/run.ts';
 import { foundOf } from '../files/discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
-import { headOf } from '../sources/identity.ts';
-import { type Elsewhere, openIfThere } from '../sources/siblings.ts';
-import type { AnySource, Kept } from '../sources/sources.ts';
+import { headOf } from '../files/identity.ts';
+import { type Elsewhere, openIfThere } from '../files/siblings.ts';
 import type { Segment, Spool } from './spool.ts';
-import type { GenerationState } from '../sources/state.ts';
+import type { GenerationState } from '../files/state.ts';
+import type { AnySource, Kept } from '../lane/any-source.ts';
 
 const IDLE_MS = 10_000;
 /** How often it is asked whether a finished segment is in the stream, or committed. */

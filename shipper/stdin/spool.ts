@@ -9,8 +9,8 @@ import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 
 import { shortHash } from '../../common/wire/digest.ts';
-import { messageOf, systemCode } from '../../common/runtime/errors.ts';
-import { ensureDirectory, syncDirectory, unlinkIfThere } from '../../common/runtime/files.ts';
+import { messageOf } from '../../common/runtime/errors.ts';
+import { ensureDirectory, syncDirectory, unlinkIfThere, namesIn } from '../../common/runtime/files.ts';
 import { type Logger, Throttle } from '../../common/runtime/log.ts';
 import { Bell, until } from '../../common/runtime/run.ts';
 import { decodeToken, encodeToken } from '../../common/wire/subjects.ts';
@@ -289,14 +289,5 @@ export async function sayLeftInSpool(state: string, name: string | undefined, lo
     log.warn(
       `standard input of an earlier run as ${which} is still in the spool: ship - --as ${which} ships it`,
     );
-  }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
-    throw error;
   }
 }

@@ -14,7 +14,7 @@ import {
 import { describe, test, type TestContext } from 'node:test';
 
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
-import { HEAD_BYTES } from '../../shipper/sources/identity.ts';
+import { HEAD_BYTES } from '../../shipper/files/identity.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 import { TEST_MS } from '../patience.ts';
 

@@ -14,7 +14,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { HEAD_BYTES } from '../../shipper/sources/identity.ts';
+import { HEAD_BYTES } from '../../shipper/files/identity.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 import { TEST_MS, WAIT_MS } from '../patience.ts';
 

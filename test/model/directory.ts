@@ -2,7 +2,7 @@
 // outlives its receiver's crashes, torn ledger lines included.
 
 import type { FrameEnd } from '../../receiver/ledger/ledger.ts';
-import type { Format } from '../../receiver/disk/names.ts';
+import type { Format } from '../../receiver/ledger/names.ts';
 
 /** Source bytes [start, end) of one generation, one piece behind the other in a file on disk; a frame in zstd. */
 export interface Piece {

@@ -1,6 +1,6 @@
 // What can go wrong together in one run of the model.
 
-import type { Format } from '../../receiver/disk/names.ts';
+import type { Format } from '../../receiver/ledger/names.ts';
 
 export type Fault =
   | 'crashReceiver'

@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { splitFileId } from '../../shipper/sources/identity.ts';
+import { splitFileId } from '../../shipper/files/identity.ts';
 import { central, random, type World } from '../harness.ts';
 import { WAIT_MS } from '../patience.ts';
 import { locate, type Located } from './compare.ts';

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { sleep } from '../../common/runtime/run.ts';
-import { baseOf } from '../../shipper/sources/identity.ts';
+import { baseOf } from '../../shipper/files/identity.ts';
 
 /** Birth times come in ticks of the kernel's clock; two rotations in one tick have no order that anybody can know. */
 const TICK_MS = 12;

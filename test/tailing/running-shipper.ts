@@ -8,7 +8,7 @@ import path from 'node:path';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { createLog } from '../../common/runtime/log.ts';
 import { sleep } from '../../common/runtime/run.ts';
-import { type FileStamp, isSameFile } from '../../shipper/sources/identity.ts';
+import { type FileStamp, isSameFile } from '../../shipper/files/identity.ts';
 import { type Daemon, InProcessShipper, type World } from '../harness.ts';
 
 /** A range that was reported as lost. */

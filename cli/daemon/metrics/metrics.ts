@@ -3,10 +3,10 @@
 
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { Shown } from '../../../common/runtime/shown.ts';
+import type { Shown } from '../../../common/health/shown.ts';
 import { packageVersion } from '../../../common/runtime/version.ts';
-import { openDescriptors } from './descriptors.ts';
 import { addFigures, counter, type Figure, flagged, gauge } from './figures.ts';
+import { openDescriptors } from '../../../common/runtime/descriptors.ts';
 
 /** Whoever asks again within this time gets the same answer. */
 const FRESH_MS = 200;

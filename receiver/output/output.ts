@@ -17,13 +17,13 @@ import {
   writeFileDurably,
 } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { parseAs, parseJson, refuseNewer } from '../../common/record/record.ts';
 import { finishCopies } from '../upkeep/compress.ts';
 import { LedgerFile, ledgersIn } from '../ledger/ledger-file.ts';
-import { STATE_DIRECTORY } from './names.ts';
+import { STATE_DIRECTORY } from '../ledger/names.ts';
 import { isOfOthers, regroupLedgers } from '../repartition/regroup.ts';
 import { finishRegrouping, regroupOnDisk } from '../repartition/regroup-files.ts';
-import { dropUnlisted, Listing } from './segments.ts';
+import { dropUnlisted, Listing } from '../disk/segments.ts';
+import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
 
 const IDENTITY_VERSION = 1;
 

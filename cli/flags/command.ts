@@ -3,11 +3,11 @@
 import { Argument, Command } from 'commander';
 import type { z } from 'zod';
 
-import { LogferryError } from '../common/runtime/errors.ts';
-import type { Logger } from '../common/runtime/log.ts';
-import { stopSignal } from '../common/runtime/run.ts';
-import { formatDuration } from '../common/text/units.ts';
-import { addFlags, commandLineOf, type CommandLine, readFlags } from './flags/flag.ts';
+import { LogferryError } from '../../common/runtime/errors.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { stopSignal } from '../../common/runtime/run.ts';
+import { formatDuration } from '../../common/text/units.ts';
+import { addFlags, commandLineOf, type CommandLine, readFlags } from './flag.ts';
 
 /** A stop takes less than five seconds, also without a server; after this a disk does not answer. */
 const STOP_MS = 10_000;

@@ -10,7 +10,7 @@ import { isForbidden, LogferryError, systemCode } from '../../common/runtime/err
 import { readFully } from '../../common/runtime/files.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { type Placed, placeByName, type Shipped } from './by-name.ts';
-import { type Found, foundOf, linksFrom, look, msOf } from '../files/discover.ts';
+import { type Found, foundOf, linksFrom, look, msOf } from './discover.ts';
 import {
   type FileStamp,
   type Head,
@@ -21,11 +21,11 @@ import {
   isSameFile,
   rotationPrefix,
 } from './identity.ts';
-import type { Listings } from '../files/listings.ts';
-import { nearby } from '../files/nearby.ts';
+import type { Listings } from './listings.ts';
+import { nearby } from './nearby.ts';
 import { type Beside, latestTimes, type TimedName, timedName } from './rotation-times.ts';
-import { firstBytes } from '../lane/tailer.ts';
-import { firstUnpacked, type Packing, packingOf, unpack } from '../files/unpack.ts';
+import { firstUnpacked, type Packing, packingOf, unpack } from './unpack.ts';
+import { firstBytes } from './fingerprint.ts';
 
 const FIND_TRIES = 4;
 const FIND_PAUSE_MS = 15;

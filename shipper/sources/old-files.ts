@@ -2,11 +2,11 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { type Found, msOf, now } from './discover.ts';
-import { baseOf, fileIdOf, headOf } from '../sources/identity.ts';
-import { openStill } from '../sources/siblings.ts';
-import type { GenerationState } from '../sources/state.ts';
-import { firstBytes } from '../lane/tailer.ts';
+import { type Found, msOf, now } from '../files/discover.ts';
+import { baseOf, fileIdOf, headOf } from '../files/identity.ts';
+import { openStill } from '../files/siblings.ts';
+import type { GenerationState } from '../files/state.ts';
+import { firstBytes } from '../files/fingerprint.ts';
 
 /** Whether it was last written longer ago than this. */
 export function isOlder(found: Found, ignoreOlderMs: number | undefined, nowMs: number): boolean {

@@ -1,7 +1,7 @@
 // The flag --metrics of both daemons. Never listens.
 
-import { flag, orOff, parsed, wrongValue } from '../../flags/flag.ts';
-import { type Listen, readListen } from '../../flags/listen.ts';
+import { flag, orOff, parsed, wrongValue } from './flag.ts';
+import { type Listen, readListen } from './listen.ts';
 
 const EXPECTED = 'a port like 9601, an address and a port like 0.0.0.0:9601 or [::1]:9601, or off';
 

@@ -35,7 +35,7 @@ export function destinationOf(host: string, source: string): string {
   // Anything but a plain absolute path goes under a name that no component of one can have.
   const names = absolute
     ? parts.map(safeName)
-    : [`%2F${encodeURIComponent(source).slice(0, 100)}-${shortHash(source)}`];
+    : [`%2F${encodeURIComponent(source).slice(0, 100)}-${nameHash(source)}`];
   return path.posix.join(safeName(host), ...names);
 }
 
@@ -43,7 +43,7 @@ export function destinationOf(host: string, source: string): string {
 export function flatDestinationOf(host: string, source: string): string {
   return path.posix.join(
     safeName(host),
-    `%2F${encodeURIComponent(source).slice(0, 100)}-${shortHash(source)}`,
+    `%2F${encodeURIComponent(source).slice(0, 100)}-${nameHash(source)}`,
   );
 }
 
@@ -58,10 +58,10 @@ function safeName(name: string): string {
   safe = safe.replace(SEGMENT_SUFFIX, (suffix) => suffix.replace('.', '%2E'));
   if (Buffer.byteLength(safe) + LONGEST_SUFFIX <= MAX_NAME_BYTES) return safe;
   const kept = Buffer.from(safe).subarray(0, 120).toString('utf8').replaceAll('\uFFFD', '');
-  return `${kept}%~${shortHash(name)}`;
+  return `${kept}%~${nameHash(name)}`;
 }
 
-function shortHash(name: string): string {
+function nameHash(name: string): string {
   return hash('sha256', name, 'hex').slice(0, 24);
 }
 

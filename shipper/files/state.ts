@@ -17,8 +17,8 @@ import {
   writeFileDurably,
 } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { parseAs, parseJson, refuseNewer } from '../../common/record/record.ts';
 import { sleep } from '../../common/runtime/run.ts';
+import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;

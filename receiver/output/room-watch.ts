@@ -10,7 +10,7 @@ import { unlinkIfThere } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import { formatBytes } from '../../common/text/units.ts';
-import { STATE_DIRECTORY } from './names.ts';
+import { STATE_DIRECTORY } from '../ledger/names.ts';
 import { hasGained, isMeasurable, isNoRoom, overdueInMs, type Space } from './room.ts';
 
 export interface RoomOptions {

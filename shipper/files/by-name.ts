@@ -2,11 +2,11 @@
 // looks, and in which order, by the times in their names. What they cannot tell is never guessed, but named.
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import type { Found } from '../files/discover.ts';
+import type { Found } from './discover.ts';
 import type { Beside } from './rotation-times.ts';
 import type { Candidate, Opened, Seen, Window } from './siblings.ts';
-import { standsBefore } from '../lane/tailer.ts';
-import { packingOf } from '../files/unpack.ts';
+import { packingOf } from './unpack.ts';
+import { standsBefore } from './fingerprint.ts';
 
 /** Bytes of a generation that stream or record know, and this state does not. */
 export interface Shipped {

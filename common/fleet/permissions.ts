@@ -1,6 +1,6 @@
 // The least that a shipper or a receiver must be allowed to do on a nats-server, as subjects. Pure.
 
-import { STATUS_ENDPOINT } from '../fleet/daemon-status.ts';
+import { STATUS_ENDPOINT } from './daemon-status.ts';
 import { apiOf } from '../nats/domain-api.ts';
 import { partitionOf, encodeToken } from '../wire/subjects.ts';
 import {
@@ -16,7 +16,7 @@ import {
   shipperKey,
   type Topology,
 } from '../wire/topology.ts';
-import { VERIFY_ENDPOINT } from '../fleet/verify.ts';
+import { VERIFY_ENDPOINT } from './verify.ts';
 
 export interface Permissions {
   readonly publish: readonly string[];

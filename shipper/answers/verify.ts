@@ -18,9 +18,9 @@ import {
   type ShipperQuestion,
   VERIFY_ENDPOINT,
 } from '../../common/fleet/verify.ts';
-import { headMatches } from '../sources/identity.ts';
-import type { AnySource, Kept } from '../sources/sources.ts';
-import { firstBytes, standsBefore } from '../lane/tailer.ts';
+import { headMatches } from '../files/identity.ts';
+import { firstBytes, standsBefore } from '../files/fingerprint.ts';
+import type { AnySource, Kept } from '../lane/any-source.ts';
 
 /** Small reads, so that whoever ships gets the disk and the processor in between. */
 const READ_BYTES = 256 * 1024;

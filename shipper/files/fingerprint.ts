@@ -1,0 +1,26 @@
+// What a file is recognised by: its first bytes, and those before a position. Reads, and never decides.
+
+import type { FileHandle } from 'node:fs/promises';
+
+import { readFully } from '../../common/runtime/files.ts';
+import { TAIL_BYTES } from '../../common/wire/chunk.ts';
+import { tailOf } from '../../common/wire/digest.ts';
+import { HEAD_BYTES } from './identity.ts';
+
+/** A file's first bytes, as many as a head covers. */
+export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
+  const first = Buffer.alloc(HEAD_BYTES);
+  return first.subarray(0, await readFully(handle, first, 0));
+}
+
+/** Whether these bytes stand before the position; true where nothing is known of them. */
+export async function standsBefore(
+  handle: FileHandle,
+  position: number,
+  tail: string | undefined,
+): Promise<boolean> {
+  if (tail === undefined || position === 0) return true;
+  const before = Buffer.alloc(Math.min(TAIL_BYTES, position));
+  const read = await readFully(handle, before, position - before.length);
+  return tailOf(before.subarray(0, read)) === tail;
+}
