@@ -11,7 +11,7 @@ import { isDiskFull, LogferryError, oneLine } from '../common/runtime/errors.ts'
 import { workIn } from '../common/runtime/files.ts';
 import { type Logger, Throttle } from '../common/runtime/log.ts';
 import { Registration } from '../common/fleet/members.ts';
-import { openLink, type ServerOptions } from '../common/nats/connection.ts';
+import { openLink } from '../common/nats/connection.ts';
 import type { PartitionRecord } from '../common/record/record.ts';
 import { Bell, sleep, STOP_ANSWERS_MS, untilAnswered } from '../common/runtime/run.ts';
 import { Shown } from '../common/health/shown.ts';
@@ -41,48 +41,10 @@ import { RoomWatch } from './output/room-watch.ts';
 import { Roster } from './ownership/roster.ts';
 import { isThere } from './disk/segments.ts';
 import { serveReceiver } from './report/service.ts';
-import { keepUp, passOnce, type UpkeepContext, type UpkeepOptions } from './upkeep/upkeep.ts';
+import { keepUp, passOnce, type UpkeepContext } from './upkeep/upkeep.ts';
 import { verifyEndpoint } from './read/verify.ts';
 import { noReceiverStats } from './term/writer.ts';
-
-/** What may change while a receiver runs: all of the upkeep, and of the rotation its size and its interval. */
-export interface ReceiveLimits {
-  /** Give up bytes that have been missing for this long; undefined: an hour less than the stream keeps messages. */
-  readonly giveUpAfterMs: number | undefined;
-  readonly rotate: RotateOptions;
-  /** What becomes of the segments. */
-  readonly upkeep: UpkeepOptions;
-}
-
-export interface ReceiveOptions extends ReceiveLimits {
-  readonly server: ServerOptions;
-  readonly stream: string;
-  readonly prefix: string;
-  readonly out: string;
-  /** The receiver's name; kept in the output directory. */
-  readonly id: string | undefined;
-  readonly leaseMs: number;
-  /** Which partitions to own; undefined: those that the plan of all receivers gives. */
-  readonly share: FixedShare | undefined;
-  /** Let others have the partitions when the disk has taken nothing for so long; undefined: never. */
-  readonly handOverAfterMs: number | undefined;
-  /** End when everything in the stream is committed. */
-  readonly once: boolean;
-  readonly log: Logger;
-  /** Told of by whoever may change the limits; its value counts then. */
-  readonly changes?: Changing<ReceiveLimits>;
-  /** Where whoever watches it finds what it does. */
-  readonly shown?: Shown<ReceiverReading>;
-  /** Told how long each commit took, in seconds. */
-  readonly onCommit?: (seconds: number) => void;
-}
-
-/** A share of the partitions that is given by hand. */
-export type FixedShare =
-  /** Inclusive ranges of partitions. */
-  | { readonly ranges: readonly (readonly [from: number, to: number])[] }
-  /** Every partition whose number modulo `of` is `index`. */
-  | { readonly index: number; readonly of: number };
+import type { FixedShare, ReceiveLimits, ReceiveOptions } from './options.ts';
 
 /** All pulls of a receiver together. */
 const PULL_BYTES = 64 * 1024 * 1024;

@@ -21,6 +21,8 @@ import { refuseOther, REPLAY_VERSION, replayIn, type ReplayState, saveState } fr
 import { isThere } from './disk/segments.ts';
 import { countMessages, sequenceAt } from './replay/stream-range.ts';
 
+export type { ReplayOptions, ReplayProgress, ReplayReport } from './replay/options.ts';
+
 const GIVE_UP_MS = 30_000;
 
 /** Undefined when the signal fired first: what was written is on disk, and the next start goes on behind it. */

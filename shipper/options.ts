@@ -6,6 +6,8 @@ import type { ServerOptions } from '../common/nats/connection.ts';
 import type { Shown } from '../common/health/shown.ts';
 import type { ShipperReading, ShipProgress } from './report/reading.ts';
 
+export type { ShipperReading } from './report/reading.ts';
+
 /** Some globs, and what holds for the files that they match. */
 export interface SourceOptions {
   readonly globs: readonly string[];

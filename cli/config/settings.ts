@@ -5,7 +5,6 @@ import type { z } from 'zod';
 
 import { connectionOptions } from '../../common/nats/connection-options.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
-import type { ReceiveOptions } from '../../receiver/receive.ts';
 import type { ShipOptions } from '../../shipper/options.ts';
 import { type Daemon, keyOf } from './keys.ts';
 import { type ConfigFile, readConfig } from './read.ts';
@@ -17,6 +16,7 @@ import type { Listen } from '../flags/listen.ts';
 import { receiveFlags, receiveOptionsOf } from '../flags/receive.ts';
 import { shipFlags, shipOptionsOf } from '../flags/ship.ts';
 import { shipSourceSchema } from '../flags/sources.ts';
+import type { ReceiveOptions } from '../../receiver/options.ts';
 
 export interface Settings<O> {
   readonly options: O;

@@ -4,8 +4,7 @@ import type { Command } from 'commander';
 
 import { keepHeapSmall } from '../../common/runtime/memory.ts';
 import { Changing } from '../../common/runtime/changing.ts';
-import type { ReceiverReading } from '../../receiver/report/reading.ts';
-import { receive, type ReceiveLimits, type ReceiveOptions } from '../../receiver/receive.ts';
+import { receive } from '../../receiver/receive.ts';
 import { buildConfigured, runUntilStopped } from '../flags/command.ts';
 import type { CommandLine } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
@@ -14,6 +13,7 @@ import { receiveSettings } from '../config/settings.ts';
 import { RECEIVE_CHANGES, reloadOnHangup, reopenOnSignals } from '../config/reload.ts';
 import { receiveFlags } from '../flags/receive.ts';
 import { watched } from './watched.ts';
+import type { ReceiveLimits, ReceiveOptions, ReceiverReading } from '../../receiver/options.ts';
 
 export function receiveCommand(): Command {
   return buildConfigured({

@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 
 import { keepHeapSmall } from '../../common/runtime/memory.ts';
 import { Changing } from '../../common/runtime/changing.ts';
-import type { ShipperReading } from '../../shipper/report/reading.ts';
 import { ship, type ShipOptions } from '../../shipper/ship.ts';
 import { buildConfigured, runUntilStopped } from '../flags/command.ts';
 import type { CommandLine } from '../flags/flag.ts';
@@ -16,6 +15,7 @@ import { reloadOnHangup, reopenOnSignals, SHIP_CHANGES } from '../config/reload.
 import { shipFlags } from '../flags/ship.ts';
 import { globsArgument } from '../flags/sources.ts';
 import { watched } from './watched.ts';
+import type { ShipperReading } from '../../shipper/options.ts';
 
 export function shipCommand(): Command {
   return buildConfigured({

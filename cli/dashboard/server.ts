@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { LogferryError, messageOf, oneLine } from '../../common/runtime/errors.ts';
 import { Access } from './access.ts';
 import { type Listen, urlOf } from '../flags/listen.ts';
-import { listenOn } from '../daemon/listen-on.ts';
+import { listenOn } from '../flags/listen-on.ts';
 import { askForToken, type Page } from './page.ts';
 import { readTailQuery, type TailQuery } from './tail-query.ts';
 import { Viewer } from './viewer.ts';

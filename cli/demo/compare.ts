@@ -6,9 +6,8 @@ import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { readFully } from '../../common/runtime/files.ts';
-import { destinationOf, STATE_DIRECTORY } from '../../receiver/ledger/names.ts';
-import { segmentsOf } from '../../receiver/disk/segments.ts';
 import type { GrowingFile } from './writer.ts';
+import { STATE_DIRECTORY, destinationOf, segmentsOf } from '../../receiver/read.ts';
 
 const BLOCK = 1024 * 1024;
 

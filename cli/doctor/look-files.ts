@@ -6,13 +6,9 @@ import { access, opendir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
-import { closedDirectories } from '../../shipper/files/closed.ts';
-import { inspect } from '../../shipper/files/discover.ts';
-import { expand } from '../../shipper/files/expand.ts';
-import { isRemotePath } from '../../shipper/files/file-systems.ts';
 import type { SourceOptions } from '../../shipper/options.ts';
-import { baseOfGlob } from '../../shipper/files/watch.ts';
 import type { FilesFacts } from './judge-machine.ts';
+import { baseOfGlob, closedDirectories, expand, inspect, isRemotePath } from '../../shipper/inspect.ts';
 
 export interface FilesLook extends FilesFacts {
   /** To watch, one watch each. */

@@ -6,8 +6,8 @@ import { connect } from 'node:net';
 import path from 'node:path';
 
 import { messageOf, systemCode } from '../../common/runtime/errors.ts';
-import { isRemotePath } from '../../shipper/files/file-systems.ts';
 import type { DirectoryFacts } from './judge-machine.ts';
+import { isRemotePath } from '../../shipper/inspect.ts';
 
 const ANSWER_MS = 1_000;
 

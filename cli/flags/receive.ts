@@ -3,11 +3,11 @@
 import { z } from 'zod';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import type { FixedShare, ReceiveOptions } from '../../receiver/receive.ts';
 import { duration, flag, integer, orOff, parsed, text, toggle, wrongValue } from './flag.ts';
 import { metricsFlag } from './metrics.ts';
 import { commonFlags, configFlag, serverOptions, streamNames } from './options.ts';
 import { segmentFlags, segmentOptions } from './segment.ts';
+import type { FixedShare, ReceiveOptions } from '../../receiver/options.ts';
 
 export const receiveFlags = z.strictObject({
   out: flag(

@@ -5,12 +5,9 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
 import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
-import type { Access } from '../../receiver/disk/access.ts';
-import type { RotateOptions } from '../../receiver/disk/destination.ts';
-import type { UpkeepOptions } from '../../receiver/upkeep/upkeep.ts';
 import { duration, flag, integer, oneOf, orOff, parsed, size, wrongValue } from './flag.ts';
-import { FORMATS } from '../../receiver/ledger/names.ts';
 import { rotationFlags } from './rotation.ts';
+import { type Access, FORMATS, type RotateOptions, type UpkeepOptions } from '../../receiver/options.ts';
 
 export const segmentFlags = {
   ...rotationFlags,

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { z } from 'zod';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import { DEFAULT_EXCLUDES } from '../../shipper/files/expand.ts';
 import type { SourceOptions } from '../../shipper/options.ts';
 import { duration, flag, oneOf, parsed, repeated, switchOff, text, wrongValue } from './flag.ts';
+import { DEFAULT_EXCLUDES } from '../../shipper/inspect.ts';
 
 export const globsArgument = {
   name: '[glob...]',

@@ -4,8 +4,6 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import type { Hole } from '../../receiver/read/join.ts';
-import { type Contents, joinSource, readContents, readPieces } from '../../receiver/read/reader.ts';
 import { buildCommand } from '../flags/command.ts';
 import { directoriesFlag } from '../flags/directories.ts';
 import { toggle } from '../flags/flag.ts';
@@ -14,6 +12,7 @@ import { printable } from '../terminal/printable.ts';
 import { sayErrors } from '../terminal/say-errors.ts';
 import { damagedLedgers, refuseUnread } from './unread.ts';
 import { writeOut } from '../terminal/write-out.ts';
+import { type Contents, type Hole, joinSource, readContents, readPieces } from '../../receiver/read.ts';
 
 /** How many known names an error shows. */
 const SHOWN = 5;

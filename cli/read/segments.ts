@@ -3,7 +3,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 
-import { type Listed, listRuns, readContents } from '../../receiver/read/reader.ts';
 import { buildCommand } from '../flags/command.ts';
 import { directoriesFlag } from '../flags/directories.ts';
 import { toggle } from '../flags/flag.ts';
@@ -12,6 +11,7 @@ import { sayErrors } from '../terminal/say-errors.ts';
 import { type Column, table } from '../terminal/table.ts';
 import { damagedLedgers, refuseUnread } from './unread.ts';
 import { writeOut } from '../terminal/write-out.ts';
+import { type Listed, listRuns, readContents } from '../../receiver/read.ts';
 
 const COLUMNS: readonly Column[] = [
   { heading: 'HOST' },

@@ -1,8 +1,8 @@
 // Ledgers and records that could not be read as a whole, in words: what they list is nobody's to print or to verify. Pure.
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import type { Contents } from '../../receiver/read/reader.ts';
 import { printable } from '../terminal/printable.ts';
+import type { Contents } from '../../receiver/read.ts';
 
 export const SEE_ABOVE = 'the lines before this one say which';
 

@@ -1,7 +1,6 @@
 // How far a replay is: one line that is drawn anew on a terminal, a line every few seconds anywhere else.
 
 import { formatBytes } from '../../common/text/units.ts';
-import type { ReplayProgress } from '../../receiver/replay/options.ts';
 import {
   barOf,
   DRAW_MS,
@@ -12,6 +11,7 @@ import {
   type Terminal,
   timeLeft,
 } from '../terminal/progress-line.ts';
+import type { ReplayProgress } from '../../receiver/replay.ts';
 
 const LINE_MS = 5_000;
 

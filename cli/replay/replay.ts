@@ -8,7 +8,6 @@ import { keepHeapSmall } from '../../common/runtime/memory.ts';
 import { parseTime } from '../../common/text/times.ts';
 import { formatBytes, formatDuration } from '../../common/text/units.ts';
 import { replay } from '../../receiver/replay.ts';
-import type { ReplayOptions, ReplayReport } from '../../receiver/replay/options.ts';
 import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { flag, repeated, text, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
@@ -16,6 +15,7 @@ import { commonFlags, openLog, serverOptions, streamNames } from '../flags/optio
 import { printable } from '../terminal/printable.ts';
 import { ReplayLine } from './progress.ts';
 import { rotateOptions, segmentFlags } from '../flags/segment.ts';
+import type { ReplayOptions, ReplayReport } from '../../receiver/replay.ts';
 
 /** How many of each kind of note are shown. */
 const SHOWN = 20;

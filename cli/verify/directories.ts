@@ -4,11 +4,9 @@ import type { LogferryError } from '../../common/runtime/errors.ts';
 import { joinRanges, type ByteRange } from '../../common/wire/ranges.ts';
 import { fileKey } from '../../common/wire/subjects.ts';
 import type { HeldFile } from '../../common/fleet/verify.ts';
-import { contentHoldings } from '../../receiver/read/holdings.ts';
-import { type Contents, joinSource, readContents } from '../../receiver/read/reader.ts';
-import { Verifier } from '../../receiver/read/verify.ts';
 import { damagedLedgers } from '../read/unread.ts';
 import type { Holder, Wanted } from './sides.ts';
+import { type Contents, Verifier, contentHoldings, joinSource, readContents } from '../../receiver/read.ts';
 
 export interface Directories {
   readonly holders: readonly Holder[];

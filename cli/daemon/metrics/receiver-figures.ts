@@ -1,7 +1,7 @@
 // The metrics of a receiver: sums over all its partitions, from the status that it answers with and what it has counted.
 
-import type { ReceiverReading } from '../../../receiver/report/reading.ts';
 import { counter, counterBy, type Figure, flagged, gauge } from './figures.ts';
+import type { ReceiverReading } from '../../../receiver/options.ts';
 
 export const receiverFigures: readonly Figure<ReceiverReading>[] = [
   counter(

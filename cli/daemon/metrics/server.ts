@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 
 import { messageOf } from '../../../common/runtime/errors.ts';
 import { type Listen, urlOf } from '../../flags/listen.ts';
-import { listenOn } from '../listen-on.ts';
+import { listenOn } from '../../flags/listen-on.ts';
 import { printable } from '../../terminal/printable.ts';
 
 export interface Routes {

@@ -1,7 +1,7 @@
 // The metrics of a shipper: sums over all its files, from the status that it answers with and what it has counted.
 
-import type { ShipperReading } from '../../../shipper/report/reading.ts';
 import { counter, counterBy, type Figure, flagged, gauge } from './figures.ts';
+import type { ShipperReading } from '../../../shipper/options.ts';
 
 export const shipperFigures: readonly Figure<ShipperReading>[] = [
   counter(

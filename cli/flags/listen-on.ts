@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
-import type { Listen } from '../flags/listen.ts';
+import type { Listen } from './listen.ts';
 
 /** Returns the port. Throws `failed` when it cannot listen, naming the flag that said where. */
 export async function listenOn(server: Server, { host, port }: Listen, flag: string): Promise<number> {
