@@ -9,7 +9,7 @@ import path from 'node:path';
 
 import { freePort } from '../cli/nats-server/port.ts';
 import { until as comesTrue } from '../common/runtime/run.ts';
-import { ANSWER_MS, WAIT_MS } from '../test/patience.ts';
+import { ANSWER_MS, WAIT_MS } from '../test/support/timeouts.ts';
 import type { Service } from './docker-compose.ts';
 import type { Image } from './image.ts';
 

@@ -6,7 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { ANSWER_MS, WAIT_MS } from '../test/patience.ts';
+import { ANSWER_MS, WAIT_MS } from '../test/support/timeouts.ts';
 import type { ComposeProcesses } from './compose-processes.ts';
 
 /** The log file was renamed at least twice by then. */

@@ -1,0 +1,68 @@
+// Many more destinations than descriptors: each is closed and opened again many times, the receiver is killed on the
+// way, and every byte is where it belongs.
+
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { test } from 'node:test';
+
+import { contentOf, SimulatedHosts } from '../../bench/simulated-hosts.ts';
+import { silentLogger } from '../../common/runtime/log.ts';
+import { openLink } from '../../common/nats/connection.ts';
+import { sleep, until } from '../../common/runtime/run.ts';
+import { bytesIn, central, type Daemon, World } from '../support/harness.ts';
+import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+
+/** Room for 22 destinations. */
+const DESCRIPTORS = 300;
+const HOSTS = 60;
+const FILES_EACH = 4;
+const ROUNDS = 12;
+
+/** A command that runs another with few descriptors. */
+const FEW = ['bash', '-c', `ulimit -n ${DESCRIPTORS}; exec "$@"`, 'bash'];
+
+function receiveWithFew(world: World): Daemon {
+  return world.receive(['--rotate-size', '16KiB'], world.out, FEW);
+}
+
+async function descriptorsOf({ child }: Daemon): Promise<number> {
+  return (await readdir(`/proc/${child.pid}/fd`).catch(() => [])).length;
+}
+
+test(
+  '240 destinations with room for 22, the receiver killed on the way',
+  { timeout: TEST_MS },
+  async (context) => {
+    await World.run('destinations', async (world) => {
+      const setup = world.start('setup', ['setup', '--server', world.server.url]);
+      assert.equal(await setup.exited, 0);
+      const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
+      world.atEnd(async () => {
+        await link.close();
+      });
+      const hosts = new SimulatedHosts(link, 'logs', HOSTS, FILES_EACH, 4 * 1024);
+      let receiver = receiveWithFew(world);
+      let most = 0;
+      for (let round = 1; round <= ROUNDS; round += 1) {
+        await hosts.publishRound();
+        await sleep(400);
+        most = Math.max(most, await descriptorsOf(receiver));
+        if (round % 4 !== 0) continue;
+        await receiver.kill();
+        receiver = receiveWithFew(world);
+      }
+      const written = hosts.files.reduce((sum, file) => sum + file.bytes, 0);
+      await until(async () => (await bytesIn([world.out])) >= written, { timeoutMs: WAIT_MS, everyMs: 200 });
+      for (const file of hosts.files) {
+        const got = await central(world.out, file.host, file.path);
+        assert.ok(
+          got.equals(contentOf(file, 0, file.bytes)),
+          `${file.host} ${file.path}: ${got.length} of ${file.bytes}`,
+        );
+      }
+      assert.equal(await bytesIn([world.out]), written);
+      assert.ok(most > 0 && most < DESCRIPTORS, `${most} descriptors`);
+      context.diagnostic(`at most ${most} descriptors were open at a look`);
+    });
+  },
+);

@@ -1,0 +1,226 @@
+// One log file of the model: written to and rotated on disk, with every byte of every generation remembered, and where
+// it can be read now.
+
+import { execFile } from 'node:child_process';
+import { closeSync, openSync, renameSync, statSync, truncateSync, unlinkSync, writeSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+import { sleep } from '../../../common/runtime/run.ts';
+import { baseOf } from '../../../shipper/files/identity.ts';
+
+/** Birth times come in ticks of the kernel's clock; two rotations in one tick have no order that anybody can know. */
+const TICK_MS = 12;
+
+/** A file on disk. */
+export interface Holder {
+  /** Undefined when it was deleted, or its content is another generation's by now. */
+  name: string | undefined;
+  readonly ino: string;
+  readonly birth: string;
+  compressed: boolean;
+  /** How many generations this inode has had. */
+  generations: number;
+}
+
+/** What of a generation may be missing: its end, when nobody could read it any more. */
+export interface Cut {
+  /** Had arrived by then. */
+  readonly arrived: number;
+  /** The size that the shipper knew by then: what is missing up to there has to be reported. */
+  readonly known: number | undefined;
+}
+
+/** What was written to the path between two rotations. */
+export class Generation {
+  readonly number: number;
+  readonly #chunks: Buffer[] = [];
+  holder: Holder;
+  /** The files that have held it, by what a file id begins with. */
+  readonly bases = new Set<string | undefined>();
+  size = 0;
+  lines = 0;
+  cut: Cut | undefined;
+
+  constructor(number: number, holder: Holder) {
+    this.number = number;
+    this.holder = holder;
+    this.moveTo(holder);
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
+
+  /** Whether a file with a name holds it. */
+  get isReadable(): boolean {
+    return this.holder.name !== undefined;
+  }
+
+  moveTo(holder: Holder): void {
+    this.holder = holder;
+    this.bases.add(baseOf(holder));
+    holder.generations += 1;
+  }
+
+  add(data: Buffer): void {
+    this.#chunks.push(data);
+    this.size += data.length;
+  }
+}
+
+export class RotatedLog {
+  readonly path: string;
+  readonly generations: Generation[] = [];
+  /** Rotated files, newest first. */
+  rotated: Holder[] = [];
+  readonly #label: string;
+  #fd: number | undefined;
+  #rotations = 0;
+  #bornAt = 0;
+
+  /** Another host's file of this name, nearby, has other bytes: lines say whose they are. */
+  constructor(file: string) {
+    this.path = file;
+    this.#label = path.join(path.basename(path.dirname(file)), path.basename(file));
+  }
+
+  /** The generation at the path; undefined while there is no file. */
+  get current(): Generation | undefined {
+    return this.#fd === undefined ? undefined : this.generations.at(-1);
+  }
+
+  /** Opens the file, as a writer does that was told to. */
+  async create(): Promise<Generation> {
+    if (this.current !== undefined) return this.current;
+    await this.#nextTick();
+    this.#fd = openSync(this.path, 'a');
+    return this.#begin(holderOf(this.path));
+  }
+
+  /** Appends one line of about this length; without its end it is not finished yet. */
+  async line(length: number, finished = true): Promise<void> {
+    const generation = await this.create();
+    generation.lines += 1;
+    const text = `${this.#label} ${generation.number}.${generation.lines} `;
+    this.append(`${text}${'x'.repeat(Math.max(0, length - text.length))}${finished ? '\n' : ''}`);
+  }
+
+  append(text: string): void {
+    const generation = this.current;
+    if (generation === undefined || this.#fd === undefined) throw new Error('BUG: no file to append to');
+    const data = Buffer.from(text);
+    generation.add(data);
+    if (writeSync(this.#fd, data) !== data.length) throw new Error('a short write');
+  }
+
+  /** As logrotate does it with `dateext` and `nocreate`: the next write makes a new file. */
+  rename(): void {
+    this.#rotate(`${this.path}-20261121${String(this.#rotations).padStart(6, '0')}`);
+  }
+
+  /** .1 becomes .2, the file .1. */
+  chain(): void {
+    this.#shift();
+    this.#rotate(`${this.path}.1`);
+  }
+
+  /** Nothing is written between the copy and the truncation. */
+  async copyTruncate(): Promise<void> {
+    const generation = this.current;
+    if (generation === undefined) return;
+    this.#shift();
+    const copy = `${this.path}.1`;
+    await this.#nextTick();
+    await copyFile(this.path, copy);
+    truncateSync(this.path, 0);
+    const { holder } = generation;
+    generation.moveTo(holderOf(copy));
+    this.rotated.unshift(generation.holder);
+    this.#rotations += 1;
+    this.#begin(holder);
+  }
+
+  /** Truncated without a copy; returns what was in it. */
+  truncate(): Generation | undefined {
+    const generation = this.current;
+    if (generation === undefined) return undefined;
+    truncateSync(this.path, 0);
+    const { holder } = generation;
+    generation.holder = { ...holder, name: undefined };
+    this.#begin(holder);
+    return generation;
+  }
+
+  /** `gzip` of a rotated file. */
+  async compress(holder: Holder): Promise<void> {
+    if (holder.name === undefined || holder.compressed) return;
+    await promisify(execFile)('gzip', ['-f', holder.name]);
+    holder.name = `${holder.name}.gz`;
+    holder.compressed = true;
+  }
+
+  /** Deletes a rotated file. */
+  remove(holder: Holder): void {
+    if (holder.name === undefined) return;
+    unlinkSync(holder.name);
+    holder.name = undefined;
+    this.rotated = this.rotated.filter((other) => other !== holder);
+  }
+
+  /** Deletes the file at the path; the next write makes a new one. */
+  delete(): void {
+    const generation = this.current;
+    if (generation === undefined) return;
+    unlinkSync(this.path);
+    generation.holder.name = undefined;
+    this.close();
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  #rotate(to: string): void {
+    const generation = this.current;
+    if (generation === undefined) return;
+    renameSync(this.path, to);
+    generation.holder.name = to;
+    this.rotated.unshift(generation.holder);
+    this.#rotations += 1;
+    this.close();
+  }
+
+  /** Makes room for another .1. */
+  #shift(): void {
+    const numbered = this.rotated.filter(({ name }) => name !== undefined && /\.\d+(\.gz)?$/.test(name));
+    for (const holder of numbered.toReversed()) {
+      const name = holder.name?.replace(
+        /\.(\d+)(\.gz)?$/,
+        (_, count, gz = '') => `.${Number(count) + 1}${gz}`,
+      );
+      if (holder.name === undefined || name === undefined) continue;
+      renameSync(holder.name, name);
+      holder.name = name;
+    }
+  }
+
+  #begin(holder: Holder): Generation {
+    const generation = new Generation(this.generations.length, holder);
+    this.generations.push(generation);
+    return generation;
+  }
+
+  async #nextTick(): Promise<void> {
+    const since = performance.now() - this.#bornAt;
+    if (since < TICK_MS) await sleep(TICK_MS - since);
+    this.#bornAt = performance.now();
+  }
+}
+
+function holderOf(name: string): Holder {
+  const { ino, birthtimeNs } = statSync(name, { bigint: true });
+  return { name, ino: String(ino), birth: String(birthtimeNs), compressed: false, generations: 0 };
+}

@@ -1,0 +1,149 @@
+// The shipper of a model's host: in this process, or in one of its own that can be killed. Tells which files it holds
+// open, what its state says of a size, and what it has reported as lost.
+
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { systemCode } from '../../../common/runtime/errors.ts';
+import { createLog } from '../../../common/runtime/log.ts';
+import { sleep } from '../../../common/runtime/run.ts';
+import { type FileStamp, isSameFile } from '../../../shipper/files/identity.ts';
+import { type Daemon, InProcessShipper, type World } from '../../support/harness.ts';
+
+/** A range that was reported as lost. */
+export interface Report {
+  readonly path: string;
+  readonly file: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Somebody may open a file for a moment, to look at its first bytes: held is what stays open. */
+const HELD_LOOKS = 3;
+const HELD_LOOK_MS = 25;
+
+export class RunningShipper {
+  readonly #world: World;
+  readonly #host: string;
+  readonly #glob: string;
+  #stop: (() => Promise<void>) | undefined;
+  #daemon: Daemon | undefined;
+
+  constructor(world: World, host: string, glob: string) {
+    this.#world = world;
+    this.#host = host;
+    this.#glob = glob;
+    world.atEnd(async () => {
+      await this.stop();
+    });
+  }
+
+  get runs(): boolean {
+    return this.#stop !== undefined;
+  }
+
+  get #state(): string {
+    return path.join(this.#world.dir, `state-${this.#host}`);
+  }
+
+  /** Where {@link World.start} writes it. */
+  get #logFile(): string {
+    return path.join(this.#world.dir, `ship-${this.#host}.log`);
+  }
+
+  /** In this process. */
+  startInside(): void {
+    const log = createLog({ level: 'debug', file: { file: this.#logFile, maxBytes: 1e9, keep: 1 } }).log;
+    const shipper = new InProcessShipper(this.#world, this.#host, this.#glob, log);
+    this.#stop = async () => {
+      await shipper.stop();
+    };
+  }
+
+  startProcess(): void {
+    const daemon = this.#world.start(`ship-${this.#host}`, [
+      ...['ship', this.#glob, '--host', this.#host, '--state', this.#state],
+      ...['--server', this.#world.server.url, '--lease', '2s', '--log-level', 'debug'],
+    ]);
+    this.#daemon = daemon;
+    this.#stop = async () => {
+      await daemon.stop();
+    };
+  }
+
+  /** A clean stop. */
+  async stop(): Promise<void> {
+    const stop = this.#stop;
+    this.#stop = undefined;
+    this.#daemon = undefined;
+    await stop?.();
+  }
+
+  /** SIGKILL where it has a process of its own, else a clean stop. */
+  async kill(): Promise<void> {
+    const daemon = this.#daemon;
+    if (daemon === undefined) return await this.stop();
+    this.#stop = undefined;
+    this.#daemon = undefined;
+    await daemon.kill();
+  }
+
+  /** Whether it keeps the inode open. */
+  async holds(ino: string): Promise<boolean> {
+    for (let look = 0; look < HELD_LOOKS; look += 1) {
+      if (look > 0) await sleep(HELD_LOOK_MS);
+      if (!this.#hasOpen(ino)) return false;
+    }
+    return true;
+  }
+
+  #hasOpen(ino: string): boolean {
+    if (!this.runs) return false;
+    const proc = `/proc/${this.#daemon?.child.pid ?? 'self'}`;
+    try {
+      return readdirSync(`${proc}/fd`).some((fd) => isReading(proc, fd, ino));
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false;
+      throw error;
+    }
+  }
+
+  /** The size of a file's only generation, as the state says that was saved last. */
+  async knownSize(source: string, stamp: FileStamp): Promise<number | undefined> {
+    try {
+      const state = JSON.parse(await readFile(path.join(this.#state, 'state.json'), 'utf8')) as {
+        sources: Record<string, (FileStamp & { size: number })[]>;
+      };
+      return state.sources[source]?.find((entry) => isSameFile(entry, stamp))?.size;
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** What was reported as lost, each range once: after a kill it may be said again. */
+  get reports(): Report[] {
+    const reports = new Map<string, Report>();
+    for (const line of readFileSync(this.#logFile, 'utf8').split('\n')) {
+      if (!line.includes('are lost')) continue;
+      const report = JSON.parse(line) as Report;
+      reports.set(`${report.file} ${report.from}`, report);
+    }
+    return [...reports.values()];
+  }
+}
+
+/** The writers of this process hold the same files, but not for reading. */
+function isReading(proc: string, fd: string, ino: string): boolean {
+  try {
+    if (!readlinkSync(`${proc}/fd/${fd}`).startsWith('/')) return false;
+    if (String(statSync(`${proc}/fd/${fd}`, { bigint: true }).ino) !== ino) return false;
+    const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`${proc}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '1';
+    return (Number.parseInt(flags, 8) & 3) === 0;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'EBADF') return false;
+    throw error;
+  }
+}
