@@ -11,9 +11,9 @@ import { connect } from '@nats-io/transport-node';
 import { freePort } from '../../cli/nats-server/port.ts';
 import { type NatsServer, startNatsServer } from '../../cli/nats-server/nats-server.ts';
 import { until } from '../../common/runtime/run.ts';
-import { Daemon } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { ended, fails } from '../support/said.ts';
+import { Daemon } from '../support/daemon.ts';
 
 const LOGIN = { user: 'me', password: 'right' };
 

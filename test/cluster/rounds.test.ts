@@ -3,9 +3,9 @@
 import { test } from 'node:test';
 
 import { sleep } from '../../common/runtime/run.ts';
-import { baseSeed } from '../support/harness.ts';
 import { ClusterWorld } from './world.ts';
 import { TEST_MS } from '../support/timeouts.ts';
+import { baseSeed } from '../support/seed.ts';
 
 const ROUNDS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 4);
 /** How many servers are killed in a round, by turns. */

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
 import { Cluster } from './servers.ts';
-import { World } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { World } from '../support/world.ts';
 
 const STREAMS = ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'];
 

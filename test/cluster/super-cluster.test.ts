@@ -10,8 +10,11 @@ import { freePort } from '../../cli/nats-server/port.ts';
 import { startNatsServer } from '../../cli/nats-server/nats-server.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { deployed } from '../support/deployed.ts';
-import { assertIdentical, baseSeed, random, STORE, World, Writer, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { STORE, World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const CLUSTERS = ['west', 'east'] as const;
 

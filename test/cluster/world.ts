@@ -7,18 +7,13 @@ import { isUnanswered } from '../../common/nats/bucket.ts';
 import { until, untilAnswered } from '../../common/runtime/run.ts';
 import { partitionOf } from '../../common/wire/subjects.ts';
 import { Cluster } from './servers.ts';
-import {
-  assertIdentical,
-  baseSeed,
-  type Daemon,
-  random,
-  runIn,
-  World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, messages } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { runIn, World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const ERROR = 50;
 const ROTATE = ['--rotate-size', '200KiB'];

@@ -10,10 +10,12 @@ import { simulateShippers } from '../../bench/simulated-shippers.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { openLink } from '../../common/nats/connection.ts';
 import { until } from '../../common/runtime/run.ts';
-import { Browser, findChromium } from '../support/browser.ts';
+import { Browser, findChromium } from './browser.ts';
 import { startDashboard } from '../support/dashboard-world.ts';
-import { InProcessShipper, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
+import { InProcessShipper } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const chromium = findChromium();
 const skip =

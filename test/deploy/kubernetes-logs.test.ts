@@ -8,10 +8,12 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { central, type Daemon, World } from '../support/harness.ts';
-import { MANIFESTS, PodLog } from '../support/kubernetes.ts';
+import { MANIFESTS, PodLog } from './kubernetes.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { warns } from '../support/said.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
 
 const FILES = '/var/log/pods/*/*/*.log';
 const LINKS = '/var/log/containers/*.log';

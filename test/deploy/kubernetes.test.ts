@@ -10,10 +10,13 @@ import { promisify } from 'node:util';
 
 import { z } from 'zod';
 
-import { assertShared, type Daemon, World, Written } from '../support/harness.ts';
-import { build, type Manifest, skipWithoutKubectl as skip, workload } from '../support/kubernetes.ts';
+import { build, type Manifest, skipWithoutKubectl as skip, workload } from './kubernetes.ts';
 import { fails, logs } from '../support/said.ts';
 import { ENTRY } from '../support/paths.ts';
+import { assertShared } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const DOCS = path.resolve(import.meta.dirname, '../../docs/containers.md');
 const DIRECTORIES = ['setup', 'shipper', 'receiver', 'overlays/example', 'overlays/credentials'];

@@ -11,11 +11,13 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { findPromtool } from '../support/metrics/promtool.ts';
 import { METRICS, Scraped } from '../support/metrics/scrape.ts';
 import { TEST_MS } from '../support/timeouts.ts';
 import { ROOT } from '../support/paths.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const PROMETHEUS = path.join(ROOT, 'deploy/prometheus');
 const RULES = path.join(PROMETHEUS, 'logferry.rules.yml');

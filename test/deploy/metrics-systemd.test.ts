@@ -12,10 +12,12 @@ import { openLink } from '../../common/nats/connection.ts';
 import { STUCK_MS } from '../../common/health/pulse.ts';
 import { until } from '../../common/runtime/run.ts';
 import { Shown } from '../../common/health/shown.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { NotifySocket, whyNoNotify } from '../support/metrics/notify-socket.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { logs, messages, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const skip = whyNoNotify();
 

@@ -10,8 +10,10 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, credsAuthenticator } from '@nats-io/transport-node';
 
 import { Operator } from '../support/credentials.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { ended, fails } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const MIB = 1024 ** 2;
 

@@ -12,10 +12,13 @@ import { connect, errors } from '@nats-io/transport-node';
 import type { HostRow, Status } from '../../cli/status/types.ts';
 import { until } from '../../common/runtime/run.ts';
 import { deployed } from '../support/deployed.ts';
-import { assertShared, type Daemon, STORE, World, Written } from '../support/harness.ts';
 import { printPermissions } from '../support/own-accounts.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { fails, stops } from '../support/said.ts';
+import { assertShared } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { STORE, World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const HOSTS = ['web1', 'web2'];
 

@@ -21,16 +21,13 @@ import {
   storeOf,
   STREAM,
 } from '../support/broker.ts';
-import {
-  assertIdentical,
-  baseSeed,
-  central,
-  type Daemon,
-  random,
-  World,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 interface Damage {
   /** With SIGTERM the server writes its index, and believes it at the start. */

@@ -10,18 +10,14 @@ import { sleep, until } from '../../common/runtime/run.ts';
 import { parseStoredSubject, partitionOf } from '../../common/wire/subjects.ts';
 import { subjectTransform } from '../../common/wire/topology.ts';
 import { assertLost, assertNoErrors, lostIn, newest, stateOf, STREAM } from '../support/broker.ts';
-import {
-  assertIdentical,
-  baseSeed,
-  central,
-  type Daemon,
-  random,
-  World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 /** What `logferry setup` makes, with other limits. */
 const MADE = {

@@ -9,9 +9,12 @@ import { test } from 'node:test';
 import { sleep, until } from '../../common/runtime/run.ts';
 import { partitionOf } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { assertIdentical, baseSeed, random, World, Writer, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { Proxy } from '../support/proxy.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
 

@@ -18,9 +18,11 @@ import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { central, type Daemon, World } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { messages } from '../support/said.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
 
 const ERROR = 50;
 /** Longer than a compressed file has to be left alone before it is read, and than two looks are apart. */

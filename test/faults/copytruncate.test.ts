@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Longer than it takes to look at a file that was written lately. */
 const LOOK_MS = 1_300;

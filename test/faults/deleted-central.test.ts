@@ -7,8 +7,11 @@ import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
 import { partitionOf } from '../../common/wire/subjects.ts';
-import { central, type Daemon, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Everything that is committed of the host's only file. */
 async function committed(world: World): Promise<number> {

@@ -9,8 +9,10 @@ import { contentOf, SimulatedHosts } from '../../bench/simulated-hosts.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { openLink } from '../../common/nats/connection.ts';
 import { sleep, until } from '../../common/runtime/run.ts';
-import { bytesIn, central, type Daemon, World } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { bytesIn, central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
 
 /** Room for 22 destinations. */
 const DESCRIPTORS = 300;

@@ -13,21 +13,16 @@ import { sleep, until } from '../../common/runtime/run.ts';
 import { claimsOf, type RunLine } from '../../receiver/ledger/ledger.ts';
 import { LedgerFile, ledgerPath, loadLedger } from '../../receiver/ledger/ledger-file.ts';
 import { scratch } from '../support/central.ts';
-import {
-  assertIdentical,
-  assertShared,
-  baseSeed,
-  bytesIn,
-  type Daemon,
-  Hosts,
-  random,
-  World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { logs, messages, share, stops, warns } from '../support/said.ts';
 import { SmallDisk } from '../support/small-disk.ts';
+import { assertIdentical, assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { bytesIn } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { Hosts } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

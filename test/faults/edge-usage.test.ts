@@ -7,10 +7,12 @@ import { describe, test } from 'node:test';
 
 import type { HostRow, Status } from '../../cli/status/types.ts';
 import { until } from '../../common/runtime/run.ts';
-import { Edge, run, withHub } from '../support/edge-world.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
+import { Edge, run, withHub } from './edge-world.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { fails, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Looks with status at the hub until web1 answers there, and is like this. */
 async function showsWeb1(world: World, isIt: (row: HostRow) => boolean = () => true): Promise<void> {

@@ -7,18 +7,13 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { Edge, type HubWorld, run, withHub } from '../support/edge-world.ts';
-import {
-  assertIdentical,
-  assertShared,
-  baseSeed,
-  type Daemon,
-  random,
-  type World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
+import { Edge, type HubWorld, run, withHub } from './edge-world.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical, assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import type { Daemon } from '../support/daemon.ts';
+import type { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
 

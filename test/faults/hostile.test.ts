@@ -15,9 +15,12 @@ import { tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
 import { encodeToken, partitionOf, publishSubject } from '../../common/wire/subjects.ts';
 import { destinationOf, flatDestinationOf } from '../../receiver/ledger/names.ts';
-import { assertIdentical, central, World, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, messages, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { central } from '../support/central-files.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 type Fields = Readonly<Record<string, string>>;
 

@@ -7,7 +7,7 @@ import { runInNewContext } from 'node:vm';
 
 import { silentLogger } from '../../common/runtime/log.ts';
 import { openLink } from '../../common/nats/connection.ts';
-import { World } from '../support/harness.ts';
+import { World } from '../support/world.ts';
 
 const REQUESTS = 100_000;
 /** Each reaction that a promise keeps is about 300 bytes: 30 MB. Garbage that is not collected yet was up to 7 MB. */

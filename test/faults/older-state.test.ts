@@ -6,8 +6,10 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { sleep } from '../../common/runtime/run.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { TEST_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Birth times come in ticks of the kernel's clock. */
 const TICK_MS = 20;

@@ -6,8 +6,13 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { assertShared, baseSeed, type Daemon, Hosts, random, World, Writer } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { Hosts } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Writer } from '../support/log-files.ts';
 
 const ROUNDS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 6);
 const EVENTS = ['kill', 'kill', 'pause', 'pause', 'stop'] as const;

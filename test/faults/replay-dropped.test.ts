@@ -18,10 +18,11 @@ import {
   setUp,
   startReplay,
 } from '../support/chunks.ts';
-import { type Daemon, World } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { Proxy } from '../support/proxy.ts';
 import { ended, fails } from '../support/said.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
 
 const MIB = 1024 * 1024;
 const HOSTS = 2;

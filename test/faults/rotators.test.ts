@@ -11,9 +11,11 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { assertIdentical, type Truth, World, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { findLogrotate, type Logrotate } from './rotators/logrotate.ts';
+import { assertIdentical, type Truth } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const LINES_A_SECOND = 20_000;
 const SECONDS = 5;

@@ -3,10 +3,11 @@
 
 import { test, type TestContext } from 'node:test';
 
-import { baseSeed, World } from '../support/harness.ts';
 import { TEST_MS } from '../support/timeouts.ts';
 import type { Step, Style } from './tailing/plan.ts';
 import { play } from './tailing/play.ts';
+import { baseSeed } from '../support/seed.ts';
+import { World } from '../support/world.ts';
 
 const SEEDS = 3;
 const STEPS = 120;

@@ -12,10 +12,13 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { sleep, until } from '../../common/runtime/run.ts';
 import { destinationOf, isSegmentOf } from '../../receiver/ledger/names.ts';
 import { COPIES_DIRECTORY, segmentsOf } from '../../receiver/disk/segments.ts';
-import { baseSeed, type Daemon, random, World, Writer, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ended, fails, messages } from '../support/said.ts';
 import { ENTRY } from '../support/paths.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const KILLS = Math.ceil(Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10) / 3);
 const ROTATE = ['--rotate-size', '50KiB'];

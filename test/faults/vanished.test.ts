@@ -7,10 +7,13 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, type Daemon, World, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, stops, warns } from '../support/said.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const DAY_MS = 86_400_000;
 const MIB = 1024 ** 2;

@@ -11,8 +11,11 @@ import { until } from '../../common/runtime/run.ts';
 import { parseStoredSubject } from '../../common/wire/subjects.ts';
 import { Passing } from '../../receiver/term/passing.ts';
 import { Backlog } from '../../shipper/lane/backlog.ts';
-import { central, centralFiles, random, World, Writer, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
+import { central, centralFiles } from '../support/central-files.ts';
+import { random } from '../support/seed.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const MIB = 1024 * 1024;
 

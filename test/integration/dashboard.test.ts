@@ -14,8 +14,10 @@ import { LogferryError } from '../../common/runtime/errors.ts';
 import { until } from '../../common/runtime/run.ts';
 import { startDashboard, untilEvent } from '../support/dashboard-world.ts';
 import { ask } from '../support/http.ts';
-import { InProcessShipper, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
+import { InProcessShipper } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
 const HOSTILE_HOST = `<script>alert("host")</script>'&"`;

@@ -7,10 +7,13 @@ import { test } from 'node:test';
 import { until } from '../../common/runtime/run.ts';
 import { isRemotePath, isRemoteType } from '../../shipper/files/file-systems.ts';
 import { ship } from '../../shipper/ship.ts';
-import { assertIdentical, shipOptions, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import type { FileProgress } from '../../shipper/report/reading.ts';
 import { descriptorLimit } from '../../common/runtime/descriptors.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { shipOptions } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 void test('each file says how far behind it is, and for how long', async () => {
   await World.run('file-progress', async (world) => {

@@ -14,17 +14,12 @@ import { tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
 import { publishSubject } from '../../common/wire/subjects.ts';
 import { framesIn } from '../../receiver/disk/frame-file.ts';
-import {
-  assertIdentical,
-  assertShared,
-  central,
-  centralFiles,
-  unzstd,
-  World,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ended, stops } from '../support/said.ts';
+import { assertIdentical, assertShared } from '../support/compare.ts';
+import { central, centralFiles, unzstd } from '../support/central-files.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const ZSTD = ['--format', 'zstd'];
 

@@ -14,10 +14,10 @@ import { openLink } from '../../common/nats/connection.ts';
 import { Pulse, STUCK_MS } from '../../common/health/pulse.ts';
 import { until } from '../../common/runtime/run.ts';
 import { Shown } from '../../common/health/shown.ts';
-import { World } from '../support/harness.ts';
 import { ask } from '../support/http.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { fails } from '../support/said.ts';
+import { World } from '../support/world.ts';
 
 const LISTEN = { host: '127.0.0.1', port: 0, isLoopback: true };
 

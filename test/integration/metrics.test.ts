@@ -8,11 +8,14 @@ import { describe, test } from 'node:test';
 import { headers } from '@nats-io/transport-node';
 
 import { headersOf } from '../../common/wire/headers.ts';
-import { assertIdentical, type Daemon, World, Written } from '../support/harness.ts';
 import { METRICS, Scraped } from '../support/metrics/scrape.ts';
 import { TEST_MS } from '../support/timeouts.ts';
 import { stops, warns } from '../support/said.ts';
 import { SmallDisk } from '../support/small-disk.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const KIB = 1024;
 /** What a chunk is known by; the rest is between its shipper and the server. */

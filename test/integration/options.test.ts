@@ -7,10 +7,10 @@ import path from 'node:path';
 import { describe } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import type { Daemon } from '../support/harness.ts';
 import { Shared } from '../support/machine.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { logs, messages, stops, warns } from '../support/said.ts';
+import type { Daemon } from '../support/daemon.ts';
 
 describe('options', () => {
   const shared = new Shared('options');

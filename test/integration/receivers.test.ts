@@ -9,19 +9,15 @@ import { sleep, until } from '../../common/runtime/run.ts';
 import { partitionOf } from '../../common/wire/subjects.ts';
 import { ledgersIn } from '../../receiver/ledger/ledger-file.ts';
 import { readDirectories } from '../../receiver/read/reader.ts';
-import {
-  assertShared,
-  baseSeed,
-  bytesIn,
-  type Daemon,
-  Hosts,
-  random,
-  World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { fails, logs, messages, share } from '../support/said.ts';
+import { assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { bytesIn } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { Hosts } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
 

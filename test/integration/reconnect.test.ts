@@ -9,8 +9,11 @@ import { silentLogger } from '../../common/runtime/log.ts';
 import { type Link, openLink } from '../../common/nats/connection.ts';
 import { FEW_WAIT_MS, MANY_WAIT_MS, ReconnectPace, reconnectWaitMs } from '../../common/nats/reconnect.ts';
 import { inParallel, until } from '../../common/runtime/run.ts';
-import { assertIdentical, random, World, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { random } from '../support/seed.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const chance = fc.double({ min: 0, max: 1, noNaN: true });
 

@@ -15,8 +15,8 @@ import { type NatsServer, startNatsServer } from '../../cli/nats-server/nats-ser
 import { type Link, openLink } from '../../common/nats/connection.ts';
 import { emptyRecord, type FileEntry, type PartitionRecord } from '../../common/record/record.ts';
 import { RecordStore } from '../../common/record/store.ts';
-import { baseSeed, random } from '../support/harness.ts';
 import { TEST_MS } from '../support/timeouts.ts';
+import { baseSeed, random } from '../support/seed.ts';
 
 let dir: string;
 let server: NatsServer;

@@ -10,17 +10,14 @@ import { sleep, until } from '../../common/runtime/run.ts';
 import { compactLines, encodeLine } from '../../receiver/ledger/ledger.ts';
 import { ledgerPath, ledgersIn, loadLedger } from '../../receiver/ledger/ledger-file.ts';
 import { regroupLedgers } from '../../receiver/repartition/regroup.ts';
-import {
-  assertShared,
-  baseSeed,
-  type Daemon,
-  InProcessShipper,
-  random,
-  World,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ended, fails, logs, stops, warns } from '../support/said.ts';
+import { assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { InProcessShipper } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const HOSTS = 10;
 const BUCKET = 'LOGS_partitions';

@@ -16,7 +16,8 @@ import {
   replayed,
   setUp,
 } from '../support/chunks.ts';
-import { baseSeed, random, World } from '../support/harness.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { World } from '../support/world.ts';
 
 /** All that is written of a file that was not rotated there, in the order in which it lies. */
 async function onDisk(out: string, { host, path: source }: Generation): Promise<Buffer> {

@@ -19,11 +19,16 @@ import {
   setUp,
   startReplay,
 } from '../support/chunks.ts';
-import { assertShared, baseSeed, bytesIn, Hosts, random, World, type Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { Proxy } from '../support/proxy.ts';
 import { ended, fails, stops } from '../support/said.ts';
 import { SmallDisk } from '../support/small-disk.ts';
+import { assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { bytesIn } from '../support/central-files.ts';
+import { Hosts } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import type { Written } from '../support/log-files.ts';
 
 const SOON_MS = 5_000;
 

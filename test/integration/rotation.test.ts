@@ -7,15 +7,12 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { activeName, compressedName, segmentName } from '../../receiver/ledger/names.ts';
-import {
-  assertIdentical,
-  assertShared,
-  centralFiles,
-  type Daemon,
-  World,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS } from '../support/timeouts.ts';
+import { assertIdentical, assertShared } from '../support/compare.ts';
+import { centralFiles } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 interface Crash {
   readonly title: string;

@@ -9,8 +9,10 @@ import { z } from 'zod';
 
 import { type Endpoint, serve, SERVICE_ERROR, SERVICE_ERROR_CODE } from '../../common/nats/service.ts';
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { ANSWER_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const endpoint: Endpoint = {
   name: 'echo',

@@ -8,8 +8,11 @@ import { test } from 'node:test';
 
 import type { HostRow, Status } from '../../cli/status/types.ts';
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, type Daemon, World, Written } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 interface Looked {
   readonly code: number | null;

@@ -9,9 +9,11 @@ import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
 import { destinationOf } from '../../receiver/ledger/names.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, fails, messages, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const LONGEST = 255;
 

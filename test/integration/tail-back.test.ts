@@ -8,9 +8,10 @@ import { silentLogger } from '../../common/runtime/log.ts';
 import { openLink } from '../../common/nats/connection.ts';
 import { selectionOf } from '../../common/fleet/selection.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
-import { random, World } from '../support/harness.ts';
 import { TEST_MS } from '../support/timeouts.ts';
 import { count, printed, Publisher, setUp, tailed } from '../support/tailed.ts';
+import { random } from '../support/seed.ts';
+import { World } from '../support/world.ts';
 
 test(
   'the last lines are found however far back they are, and beside many other files',

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { World } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import {
   count,
@@ -18,6 +17,7 @@ import {
   shipped,
   tailed,
 } from '../support/tailed.ts';
+import { World } from '../support/world.ts';
 
 test('two hosts, several files: selected, limited, as they were written', { timeout: TEST_MS }, async () => {
   await World.run('tail', async (world) => {

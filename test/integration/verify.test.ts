@@ -20,20 +20,14 @@ import { ledgerPath, loadLedger } from '../../receiver/ledger/ledger-file.ts';
 import { compressedName } from '../../receiver/ledger/names.ts';
 import { passOnce } from '../../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from '../support/central.ts';
-import {
-  assertIdentical,
-  assertShared,
-  baseSeed,
-  centralFiles,
-  Hosts,
-  random,
-  unzstd,
-  World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ENTRY } from '../support/paths.ts';
+import { assertIdentical, assertShared } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import { centralFiles, unzstd } from '../support/central-files.ts';
+import { Hosts } from '../support/in-process.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 interface Found {
   readonly start: number;

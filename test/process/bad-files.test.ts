@@ -8,10 +8,13 @@ import path from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, type Daemon, type Identity, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { ended, fails, stops, warns } from '../support/said.ts';
 import { ENTRY } from '../support/paths.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Daemon, Identity } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Root reads everything: then the processes run as somebody else. */
 const SOMEBODY: Identity = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};

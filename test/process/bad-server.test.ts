@@ -9,9 +9,12 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, Daemon, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, fails, logs, messages, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 function receiver(out: string, server: string, extra: readonly string[] = []): Daemon {
   return new Daemon(['receive', '--out', out, '--server', server, ...extra], `${out}.txt`);

@@ -12,10 +12,10 @@ import { z } from 'zod';
 
 import { until } from '../../common/runtime/run.ts';
 import { openIfThere } from '../../shipper/files/siblings.ts';
-import type { Daemon } from '../support/harness.ts';
 import { type Machine, Shared } from '../support/machine.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { messages, stops } from '../support/said.ts';
+import type { Daemon } from '../support/daemon.ts';
 
 const INFO = 30;
 

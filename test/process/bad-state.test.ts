@@ -11,9 +11,12 @@ import { jetstream } from '@nats-io/jetstream';
 import { sleep, until } from '../../common/runtime/run.ts';
 import { partitionOf } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { assertIdentical, type Daemon, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, fails, messages, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const NEWER = JSON.stringify({ version: 99, anything: 'else' });
 const GARBAGE = ['', '{"version":1,"dire', '\u0000\u0001\u00ff garbage\n', '[]', '{"version":1}'];

@@ -15,7 +15,7 @@ import { fishCompletion } from '../../cli/completion/fish.ts';
 import { zshCompletion } from '../../cli/completion/zsh.ts';
 import type { Outline } from '../../cli/completion/outline.ts';
 import { TEST_MS } from '../support/timeouts.ts';
-import { askShell, findShell, type Offered, type ShellName } from '../support/shells.ts';
+import { askShell, findShell, type Offered, type ShellName } from './shells.ts';
 import { ENTRY } from '../support/paths.ts';
 
 const run = promisify(execFile);

@@ -7,10 +7,13 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { central, type Daemon, World, Written } from '../support/harness.ts';
 import { Machine, Shared } from '../support/machine.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, fails, logs, messages, stops, warns } from '../support/said.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const ERROR = 50;
 

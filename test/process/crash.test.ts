@@ -3,16 +3,12 @@
 import { test } from 'node:test';
 
 import { sleep } from '../../common/runtime/run.ts';
-import {
-  assertIdentical,
-  baseSeed,
-  type Daemon,
-  random,
-  World,
-  Writer,
-  Written,
-} from '../support/harness.ts';
 import { TEST_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { baseSeed, random } from '../support/seed.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Writer, Written } from '../support/log-files.ts';
 
 const KILLS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10);
 

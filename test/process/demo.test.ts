@@ -8,9 +8,9 @@ import path from 'node:path';
 import { test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { centralFiles } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ENTRY } from '../support/paths.ts';
+import { centralFiles } from '../support/central-files.ts';
 
 const HOST = 'web1';
 

@@ -13,10 +13,13 @@ import { startNatsServer } from '../../cli/nats-server/nats-server.ts';
 import { freePort } from '../../cli/nats-server/port.ts';
 import { until } from '../../common/runtime/run.ts';
 import { Authority, hasOpenssl } from '../support/certificates.ts';
-import { assertIdentical, type Identity, World, Written } from '../support/harness.ts';
 import { ownAccounts, printPermissions } from '../support/own-accounts.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { ended, stops } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Identity } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Root may read everything. */
 const SOMEBODY: Identity = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};

@@ -7,9 +7,12 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { assertShared, type Daemon, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { ended, stops } from '../support/said.ts';
+import { assertShared } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** Lets everybody do everything with what does not say otherwise. */
 const OPEN = ['sh', '-c', 'umask 000; exec "$@"', 'sh'];

@@ -11,10 +11,12 @@ import { describe, test } from 'node:test';
 
 import { isRotatedLog, LogFile } from '../../common/runtime/log-file.ts';
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { ended } from '../support/said.ts';
 import { SmallDisk } from '../support/small-disk.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const WITHIN = { timeoutMs: WAIT_MS };
 /** Lets everybody do everything with what does not say otherwise. */

@@ -10,8 +10,10 @@ import { createUser } from '@nats-io/nkeys';
 
 import { Authority, type Certificate, hasOpenssl } from '../support/certificates.ts';
 import { Operator } from '../support/credentials.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { ended, fails, logs, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const REFUSED = /^logferry: nats-server at \S+ refuses these credentials \(.*\): check --creds, --nkey, /;
 

@@ -13,8 +13,8 @@ import { addFlags, commandLineOf, readFlags } from '../../cli/flags/flag.ts';
 import { serverFlags, serverOptions } from '../../cli/flags/options.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { ServerOptions } from '../../common/nats/connection.ts';
-import { World } from '../support/harness.ts';
 import { ended } from '../support/said.ts';
+import { World } from '../support/world.ts';
 
 /** As `nats context save` writes one that has nothing but a URL. */
 const EMPTY = {

@@ -10,10 +10,12 @@ import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 
 import { until } from '../../common/runtime/run.ts';
 import { encodeToken, partitionOf } from '../../common/wire/subjects.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { ownAccounts, printPermissions } from '../support/own-accounts.ts';
 import { ANSWER_MS, WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, fails, logs, stops, warns } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const ADMIN = '{ user: admin, password: admin }';
 

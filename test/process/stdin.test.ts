@@ -8,10 +8,10 @@ import path from 'node:path';
 import { describe } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import type { Daemon } from '../support/harness.ts';
 import { type Machine, Shared } from '../support/machine.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, logs, messages, stops, warns } from '../support/said.ts';
+import type { Daemon } from '../support/daemon.ts';
 
 const AS = '/var/log/app.log';
 const MIB = 1024 * 1024;

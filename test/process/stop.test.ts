@@ -5,9 +5,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { assertIdentical, central, type Daemon, World, Written } from '../support/harness.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { ended, fails, logs, stops } from '../support/said.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { central } from '../support/central-files.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 /** The server is alive and says nothing any more, as in a partition of the network; undone at the end of the world. */
 function freeze(world: World): void {

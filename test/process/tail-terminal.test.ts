@@ -5,10 +5,10 @@ import { execFile, spawn, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { World } from '../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ended, printed, Publisher, setUp } from '../support/tailed.ts';
 import { ENTRY } from '../support/paths.ts';
+import { World } from '../support/world.ts';
 
 test('whoever reads may stop reading: it ends without a word', async () => {
   await World.run('tail-pipe', async (world) => {

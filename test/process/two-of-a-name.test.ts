@@ -10,9 +10,11 @@ import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { sleep } from '../../common/runtime/run.ts';
-import { assertIdentical, World, Written } from '../support/harness.ts';
 import { fails, logs, messages, stops, warns } from '../support/said.ts';
 import { ENTRY } from '../support/paths.ts';
+import { assertIdentical } from '../support/compare.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 function escape(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);

@@ -16,8 +16,9 @@ import { z } from 'zod';
 
 import { isStreamMissing } from '../../common/nats/bucket.ts';
 import { until } from '../../common/runtime/run.ts';
-import type { Daemon, World } from './harness.ts';
 import { ANSWER_MS, WAIT_MS } from './timeouts.ts';
+import type { Daemon } from './daemon.ts';
+import type { World } from './world.ts';
 
 export const STREAM = 'LOGS';
 /** The stream behind the bucket of the records. */

@@ -12,8 +12,9 @@ import { readIfThere } from '../../common/runtime/files.ts';
 import { publishSubject, sourceOf, type SourceName } from '../../common/wire/subjects.ts';
 import type { Hole } from '../../receiver/read/join.ts';
 import { joinSource, readContents, readPieces } from '../../receiver/read/reader.ts';
-import type { Daemon, World } from './harness.ts';
 import { ended } from './said.ts';
+import type { Daemon } from './daemon.ts';
+import type { World } from './world.ts';
 
 /** One generation of a file, and what its messages say beside their range. */
 export interface Generation extends SourceName {

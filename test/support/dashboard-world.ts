@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 
 import { until } from '../../common/runtime/run.ts';
-import type { Daemon, World } from './harness.ts';
 import { WAIT_MS } from './timeouts.ts';
+import type { Daemon } from './daemon.ts';
+import type { World } from './world.ts';
 
 /** On a free port unless `extra` says another; resolves when it listens. */
 export async function startDashboard(

@@ -7,9 +7,11 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { until } from '../../common/runtime/run.ts';
-import { central, type Daemon, World } from './harness.ts';
 import { WAIT_MS } from './timeouts.ts';
 import { assertClear, ended, stops } from './said.ts';
+import { central } from './central-files.ts';
+import type { Daemon } from './daemon.ts';
+import { World } from './world.ts';
 
 /** A world with a receiver that the tests of a file share, one after the other; kept when one of them fails. */
 export class Shared {

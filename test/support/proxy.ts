@@ -2,8 +2,7 @@
 
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
-
-import type { World } from './harness.ts';
+import type { World } from './world.ts';
 
 const PORTION = 256 * 1024;
 

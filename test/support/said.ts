@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 
 import { until } from '../../common/runtime/run.ts';
-import type { Daemon } from './harness.ts';
 import { WAIT_MS } from './timeouts.ts';
+import type { Daemon } from './daemon.ts';
 
 const WARN = 40;
 

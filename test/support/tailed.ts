@@ -12,9 +12,11 @@ import { chunkHeaders, type DataChunk } from '../../common/wire/chunk.ts';
 import { crc32, tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
 import { publishSubject } from '../../common/wire/subjects.ts';
-import { InProcessShipper, type World, Written } from './harness.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from './timeouts.ts';
 import { ENTRY } from './paths.ts';
+import { InProcessShipper } from './in-process.ts';
+import type { World } from './world.ts';
+import { Written } from './log-files.ts';
 
 interface Result {
   readonly code: number | null;

@@ -7,12 +7,14 @@ import path from 'node:path';
 
 import { sleep, until } from '../../../common/runtime/run.ts';
 import { splitFileId } from '../../../shipper/files/identity.ts';
-import { central, random, type World } from '../../support/harness.ts';
 import { WAIT_MS } from '../../support/timeouts.ts';
 import { locate, type Located } from './compare.ts';
 import { describe, planOf, type Step, type Style, STYLES } from './plan.ts';
 import { type Generation, type Holder, RotatedLog } from './rotated-log.ts';
 import { RunningShipper } from './running-shipper.ts';
+import { central } from '../../support/central-files.ts';
+import { random } from '../../support/seed.ts';
+import type { World } from '../../support/world.ts';
 
 const LONG_LINE = 1_500_000;
 const SAID_STEPS = 40;

@@ -9,7 +9,9 @@ import { systemCode } from '../../../common/runtime/errors.ts';
 import { createLog } from '../../../common/runtime/log.ts';
 import { sleep } from '../../../common/runtime/run.ts';
 import { type FileStamp, isSameFile } from '../../../shipper/files/identity.ts';
-import { type Daemon, InProcessShipper, type World } from '../../support/harness.ts';
+import type { Daemon } from '../../support/daemon.ts';
+import { InProcessShipper } from '../../support/in-process.ts';
+import type { World } from '../../support/world.ts';
 
 /** A range that was reported as lost. */
 export interface Report {

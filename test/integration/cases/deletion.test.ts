@@ -15,9 +15,9 @@ import {
 import { describe, test } from 'node:test';
 
 import { until } from '../../../common/runtime/run.ts';
-import { baseSeed, random } from '../../support/harness.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 import { TEST_MS, WAIT_MS } from '../../support/timeouts.ts';
+import { baseSeed, random } from '../../support/seed.ts';
 
 const cases = Cases.share('deletion');
 

@@ -17,8 +17,10 @@ import { test } from 'node:test';
 import { createGzip, createZstdCompress, gzipSync } from 'node:zlib';
 
 import { sleep, until } from '../../../common/runtime/run.ts';
-import { assertIdentical, World, Written } from '../../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../../support/timeouts.ts';
+import { assertIdentical } from '../../support/compare.ts';
+import { World } from '../../support/world.ts';
+import { Written } from '../../support/log-files.ts';
 
 /** As gzip and zstd do it: the compressed file gets the time of the original, which goes. */
 async function compress(file: string, kind: 'gz' | 'zst' = 'gz'): Promise<void> {

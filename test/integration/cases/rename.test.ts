@@ -4,9 +4,9 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
-import { plainSource } from '../../support/harness.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
 import { TEST_MS } from '../../support/timeouts.ts';
+import { plainSource } from '../../support/in-process.ts';
 
 const cases = Cases.share('rename');
 

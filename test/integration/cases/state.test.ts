@@ -16,10 +16,10 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { until } from '../../../common/runtime/run.ts';
-import type { Daemon } from '../../support/harness.ts';
 import { TEST_MS, WAIT_MS } from '../../support/timeouts.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { Cases, type CaseHost, type Log } from './tailing.ts';
+import type { Daemon } from '../../support/daemon.ts';
 
 const cases = Cases.share('state');
 

@@ -21,9 +21,12 @@ import { until } from '../../../common/runtime/run.ts';
 import { partitionOf } from '../../../common/wire/subjects.ts';
 import type { ShipOptions } from '../../../shipper/options.ts';
 import { ship } from '../../../shipper/ship.ts';
-import { central, centralFiles, type Daemon, shipOptions, World } from '../../support/harness.ts';
 import { WAIT_MS } from '../../support/timeouts.ts';
 import { Proxy } from '../../support/proxy.ts';
+import { central, centralFiles } from '../../support/central-files.ts';
+import type { Daemon } from '../../support/daemon.ts';
+import { shipOptions } from '../../support/in-process.ts';
+import { World } from '../../support/world.ts';
 
 const LEASE_MS = 2_000;
 /** Longer than a step of a file system's clock, 10 ms at the most. */

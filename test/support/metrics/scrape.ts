@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 
 import { until } from '../../../common/runtime/run.ts';
-import type { Daemon } from '../harness.ts';
 import { ask } from '../http.ts';
 import { WAIT_MS } from '../timeouts.ts';
 import { logs } from '../said.ts';
+import type { Daemon } from '../daemon.ts';
 
 /** On any port; the log says which. */
 export const METRICS = ['--metrics', '127.0.0.1:0'];

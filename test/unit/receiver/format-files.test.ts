@@ -22,7 +22,7 @@ import { joinSource, listRuns, readDirectories, readPieces } from '../../../rece
 import { cutHeldElsewhere, dropUnlisted, segmentsOf } from '../../../receiver/disk/segments.ts';
 import { passOnce } from '../../../receiver/upkeep/upkeep.ts';
 import { Central, scratch } from '../../support/central.ts';
-import { unzstd } from '../../support/harness.ts';
+import { unzstd } from '../../support/central-files.ts';
 
 const SOURCE = '/var/log/a.log';
 const DESTINATION = destinationOf('web1', SOURCE);

@@ -16,7 +16,7 @@ import type { Run } from '../../../receiver/ledger/ledger.ts';
 import { openSegment } from '../../../receiver/disk/open-segment.ts';
 import { type Piece, storedFrames } from '../../../receiver/disk/stored.ts';
 import { scratch } from '../../support/central.ts';
-import { unzstd } from '../../support/harness.ts';
+import { unzstd } from '../../support/central-files.ts';
 
 const bytes = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 3_000 }),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import { WAIT_MS } from './timeouts.ts';
+import { WAIT_MS } from '../support/timeouts.ts';
 
 /** Undefined when there is none. */
 export function findChromium(): string | undefined {

@@ -9,10 +9,10 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { freePort, isFree } from '../../cli/nats-server/port.ts';
 import { type NatsServer, startNatsServer } from '../../cli/nats-server/nats-server.ts';
 import { until } from '../../common/runtime/run.ts';
-import { deployed } from './deployed.ts';
-import { STORE, World } from './harness.ts';
-import { ANSWER_MS, WAIT_MS } from './timeouts.ts';
-import { Proxy } from './proxy.ts';
+import { deployed } from '../support/deployed.ts';
+import { ANSWER_MS, WAIT_MS } from '../support/timeouts.ts';
+import { Proxy } from '../support/proxy.ts';
+import { STORE, World } from '../support/world.ts';
 
 /** Leaf nodes connect there. */
 export interface HubWorld {

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { onPath } from '../../cli/nats-server/binary.ts';
-import { TEST_MS } from './timeouts.ts';
+import { TEST_MS } from '../support/timeouts.ts';
 
 const run = promisify(execFile);
 
