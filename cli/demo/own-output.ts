@@ -1,4 +1,4 @@
-// What `local` must not ship: the files that it writes itself. Pure but for looking where symbolic links lead.
+// What `local` must not ship: the files that it writes itself. Only looks where symbolic links lead.
 
 import { realpathSync } from 'node:fs';
 import path from 'node:path';

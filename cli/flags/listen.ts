@@ -1,4 +1,4 @@
-// An address to listen on taken apart, and who can reach what listens there. Pure.
+// An address to listen on taken apart, and who can reach what listens there. Opens nothing.
 
 import { BlockList, isIP } from 'node:net';
 

@@ -1,5 +1,5 @@
 // Whether the work of a daemon goes on: each of its loops says when it goes round, and one that has not done so for long
-// is stuck. Never ends anything: whoever asks decides. Pure: the time is an argument.
+// is stuck. Never ends anything: whoever asks decides. Asks the clock only where the time is not given.
 
 import { formatDuration } from '../text/units.ts';
 

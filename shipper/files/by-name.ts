@@ -4,16 +4,9 @@
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Found } from './discover.ts';
 import type { Beside } from './rotation-times.ts';
-import type { Candidate, Opened, Seen, Window } from './siblings.ts';
 import { packingOf } from './unpack.ts';
 import { standsBefore } from './fingerprint.ts';
-
-/** Bytes of a generation that stream or record know, and this state does not. */
-export interface Shipped {
-  readonly offset: number;
-  /** See tailOf, at the offset; undefined when nobody knows it. */
-  readonly tail: string | undefined;
-}
+import type { Candidate, Opened, Seen, Window } from './candidate.ts';
 
 /** Where a rotated name stands among those of its directory and family. */
 export interface Place {

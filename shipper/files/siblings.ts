@@ -2,14 +2,13 @@
 // copytruncate left or a compressor made, and generations that came and went between two looks. Names shift while one
 // looks: what counts is the file that was opened, never its name.
 
-import { constants } from 'node:fs';
-import { type FileHandle, open, readlink } from 'node:fs/promises';
+import { type FileHandle, readlink } from 'node:fs/promises';
 import path from 'node:path';
 
-import { isForbidden, LogferryError, systemCode } from '../../common/runtime/errors.ts';
+import { isForbidden, LogferryError } from '../../common/runtime/errors.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { sleep } from '../../common/runtime/run.ts';
-import { type Placed, placeByName, type Shipped } from './by-name.ts';
+import { type Placed, placeByName } from './by-name.ts';
 import { type Found, foundOf, linksFrom, look, msOf } from './discover.ts';
 import {
   type FileStamp,
@@ -26,6 +25,17 @@ import { nearby } from './nearby.ts';
 import { type Beside, latestTimes, type TimedName, timedName } from './rotation-times.ts';
 import { firstUnpacked, type Packing, packingOf, unpack } from './unpack.ts';
 import { firstBytes } from './fingerprint.ts';
+import {
+  type Opened,
+  type Elsewhere,
+  type Candidate,
+  type Seen,
+  type Window,
+  type Between,
+  openIfThere,
+  openStill,
+  candidateOf,
+} from './candidate.ts';
 
 const FIND_TRIES = 4;
 const FIND_PAUSE_MS = 15;
@@ -43,108 +53,6 @@ const COMPARED_BYTES = 64 * 1024;
 const PACKING_MS = 60_000;
 /** And not read at all as long as it is being written. */
 const PACKED_QUIET_MS = 1_000;
-
-/** A file that is held open, and what it was when it was opened. */
-export interface Opened {
-  readonly handle: FileHandle;
-  readonly found: Found;
-}
-
-/** The bytes of a generation in another file. */
-export interface Elsewhere extends Opened {
-  /** How many bytes of the generation it has. */
-  readonly size: number;
-  /** Its bytes below this offset are not there. */
-  readonly from: number;
-}
-
-/** A file whose generation is not chosen yet. */
-export interface Candidate extends Elsewhere {
-  /** As it was when the file was found: should it be truncated before it is read, its copy is known by this. */
-  readonly head: Head;
-  /** When it was seen at the path, or was born if it was not, in nanoseconds since 1970. */
-  readonly since: bigint;
-  /** It was seen at the path: what was copied from there may come before it. */
-  readonly wasAtPath: boolean;
-  /** What stood beside it at the path, or was rotated away before it; undefined when nobody has looked. */
-  beside?: Beside;
-}
-
-/** What was seen of a generation. */
-export interface Seen {
-  readonly head: Head;
-  readonly size: number;
-  /** All its bytes, where a file with them is open. */
-  readonly handle?: FileHandle | undefined;
-}
-
-/** Where generations are looked for that came and were rotated away, or copied and truncated, between two looks. */
-export interface Window {
-  /** Born after this moment, in nanoseconds since 1970. */
-  readonly after: bigint;
-  /** Born before the file that is at the path now; undefined when it is the same file that was truncated. */
-  readonly before: FileStamp | undefined;
-  /** Without `before`: the generation that copies may come before, and when it was found, or its first bytes read. */
-  readonly next:
-    | { readonly stamp: FileStamp; readonly head: Head; readonly found: bigint; readonly read: bigint }
-    | undefined;
-  /** Files that are a generation of some source. */
-  readonly isKnown: (found: Found) => boolean;
-  /** Truncated generations whose copy was not found. */
-  readonly lost: readonly Seen[];
-  /** Generations that may be compressed by now. */
-  readonly finished: readonly Seen[];
-  /** What stood beside the newest generation at the path: null when nobody has looked, undefined when there is none. */
-  readonly beside: Beside | null | undefined;
-  /** What stream or record know of generations that came after the newest one of the state. */
-  readonly laterShipped: () => Promise<readonly Shipped[]>;
-}
-
-/** Generations that nobody has looked at. */
-export interface Between {
-  /** Oldest first. */
-  readonly candidates: Candidate[];
-  /** The copy of the next generation, which was truncated since it was found. */
-  readonly own: Candidate | undefined;
-  /** Compressed files that may be such generations, and nothing tells their place. */
-  readonly unplaced: readonly Found[];
-}
-
-/**
- * Undefined when there is nothing at the path. Throws when it is there and cannot be read. Should a FIFO have taken the
- * file's place, its writer is not waited for.
- */
-export async function openIfThere(file: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Opens what was found, if it is still there under this name. */
-export async function openStill(found: Found): Promise<Opened | undefined> {
-  const handle = await openIfThere(found.path);
-  if (handle === undefined) return undefined;
-  const now = foundOf(found.path, await handle.stat({ bigint: true }));
-  if (isSameFile(now.stamp, found.stamp)) return { handle, found: now };
-  await handle.close();
-  return undefined;
-}
-
-/** Another descriptor of a file that is open, also when it has no name any more. Undefined where there is no /proc. */
-export async function openAgain(handle: FileHandle, name: string): Promise<Opened | undefined> {
-  const again = await openIfThere(`/proc/self/fd/${handle.fd}`);
-  if (again === undefined) return undefined;
-  return { handle: again, found: foundOf(name, await again.stat({ bigint: true })) };
-}
-
-/** @param since see Candidate */
-export async function candidateOf(opened: Opened, since: bigint): Promise<Candidate> {
-  const head = headOf(await firstBytes(opened.handle));
-  return { ...opened, size: opened.found.size, from: 0, head, since, wasAtPath: true };
-}
 
 export class Siblings {
   readonly #source: string;

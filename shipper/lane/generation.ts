@@ -35,11 +35,12 @@ import {
   type Repair,
   Rewinds,
 } from './repair.ts';
-import { type Elsewhere, openAgain, type Opened, type Seen, type Siblings } from '../files/siblings.ts';
+import { type Siblings } from '../files/siblings.ts';
 import type { GenerationState, State } from '../files/state.ts';
 import { type Piece, Tailer } from './tailer.ts';
 import { firstBytes, standsBefore } from '../files/fingerprint.ts';
 import type { FileProgress } from '../report/reading.ts';
+import { type Elsewhere, openAgain, type Opened, type Seen } from '../files/candidate.ts';
 
 /** What all generations of a shipper share. */
 export interface ShipperContext {

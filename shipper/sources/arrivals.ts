@@ -2,7 +2,7 @@
 
 import { Bell } from '../../common/runtime/run.ts';
 import type { ShipperContext } from '../lane/generation.ts';
-import type { Candidate } from '../files/siblings.ts';
+import type { Candidate } from '../files/candidate.ts';
 
 export class Arrivals {
   readonly #context: Pick<ShipperContext, 'knownFiles' | 'openFiles'>;

@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 
 import { type Found, msOf, now } from '../files/discover.ts';
 import { baseOf, fileIdOf, headOf } from '../files/identity.ts';
-import { openStill } from '../files/siblings.ts';
 import type { GenerationState } from '../files/state.ts';
 import { firstBytes } from '../files/fingerprint.ts';
+import { openStill } from '../files/candidate.ts';
 
 /** Whether it was last written longer ago than this. */
 export function isOlder(found: Found, ignoreOlderMs: number | undefined, nowMs: number): boolean {

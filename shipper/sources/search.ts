@@ -4,7 +4,6 @@
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
 import type { Generation, ShipperContext } from '../lane/generation.ts';
-import type { Shipped } from '../files/by-name.ts';
 import {
   baseOf,
   fileIdOf,
@@ -16,16 +15,9 @@ import {
 } from '../files/identity.ts';
 import type { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
-import {
-  type Between,
-  type Candidate,
-  type Elsewhere,
-  type Opened,
-  type Seen,
-  Siblings,
-  type Window,
-} from '../files/siblings.ts';
+import { Siblings } from '../files/siblings.ts';
 import { firstBytes } from '../files/fingerprint.ts';
+import type { Shipped, Between, Candidate, Elsewhere, Opened, Seen, Window } from '../files/candidate.ts';
 
 /** A birth is late by up to a clock tick. */
 const TICK_NS = 10_000_000n;

@@ -13,6 +13,8 @@ import { keyOf } from '../files/known-files.ts';
 import { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
+import type { GenerationState } from '../files/state.ts';
+import type { Kept } from '../lane/any-source.ts';
 import {
   type Between,
   type Candidate,
@@ -20,9 +22,7 @@ import {
   type Elsewhere,
   type Opened,
   openStill,
-} from '../files/siblings.ts';
-import type { GenerationState } from '../files/state.ts';
-import type { Kept } from '../lane/any-source.ts';
+} from '../files/candidate.ts';
 
 /** A deleted file is finished when nobody has written to it for this long. */
 const DELETED_QUIET_MS = 2_000;

@@ -6,10 +6,10 @@ import { sleep } from '../../common/runtime/run.ts';
 import { foundOf } from '../files/discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
 import { headOf } from '../files/identity.ts';
-import { type Elsewhere, openIfThere } from '../files/siblings.ts';
 import type { Segment, Spool } from './spool.ts';
 import type { GenerationState } from '../files/state.ts';
 import type { AnySource, Kept } from '../lane/any-source.ts';
+import { type Elsewhere, openIfThere } from '../files/candidate.ts';
 
 const IDLE_MS = 10_000;
 /** How often it is asked whether a finished segment is in the stream, or committed. */

@@ -11,11 +11,11 @@ import { describe, test } from 'node:test';
 import { z } from 'zod';
 
 import { until } from '../../common/runtime/run.ts';
-import { openIfThere } from '../../shipper/files/siblings.ts';
 import { type Machine, Shared } from '../support/machine.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { messages, stops } from '../support/said.ts';
 import type { Daemon } from '../support/daemon.ts';
+import { openIfThere } from '../../shipper/files/candidate.ts';
 
 const INFO = 30;
 
