@@ -1,23 +1,18 @@
-// Everything that `logferry doctor` checks, in the order in which it is said. Each check looks at a thing (look*.ts)
-// and lets another file judge it (judge-*.ts).
+// Everything that `logferry doctor` checks, in the order in which it is said. Each check is in a file of its topic: what it
+// looks at, and what it thinks of that.
 
-import { configuration, descriptors, directory, files, inotify, memory, space } from './check-machine.ts';
-import { login, maxPayload, reachable, roundTrip } from './check-server.ts';
-import {
-  buckets,
-  clock,
-  factsOf,
-  fleetOf,
-  limits,
-  mayReceive,
-  mayShip,
-  replicas,
-  stream,
-} from './check-stream.ts';
+import { clock } from './clock.ts';
+import { descriptors } from './descriptors.ts';
+import { directory, space } from './directories.ts';
+import { files } from './files.ts';
 import type { Finding } from './finding.ts';
-import { judgeNode } from './judge-machine.ts';
-import { judgeAccount, judgeFleet, judgeFullness, judgeVersion } from './judge-server.ts';
+import { fleet } from './fleet.ts';
+import { inotify } from './inotify.ts';
 import type { Look } from './look.ts';
+import { configuration, memory, node } from './machine.ts';
+import { mayReceive, mayShip } from './permissions.ts';
+import { jetstream, login, maxPayload, reachable, roundTrip, version } from './server.ts';
+import { buckets, fullness, limits, replicas, stream } from './stream.ts';
 
 export interface Check {
   readonly name: string;
@@ -27,7 +22,7 @@ export interface Check {
 
 export const CHECKS: readonly Check[] = [
   // This machine.
-  { name: 'node', run: async () => await Promise.resolve(judgeNode(process.versions.node)) },
+  { name: 'node', run: node },
   { name: 'memory', run: memory },
   { name: 'configuration', run: configuration },
   { name: 'files', run: files },
@@ -40,18 +35,18 @@ export const CHECKS: readonly Check[] = [
   // The server.
   { name: 'reachable', run: reachable },
   { name: 'login', run: login },
-  { name: 'version', run: async (look) => judgeVersion((await look.needConnection()).info?.version ?? '0') },
+  { name: 'version', run: version },
   { name: 'round trip', run: roundTrip },
   { name: 'max payload', run: maxPayload },
-  { name: 'jetstream', run: async (look) => judgeAccount(await look.account()) },
+  { name: 'jetstream', run: jetstream },
   // The stream, and who uses it.
   { name: 'stream', run: stream },
   { name: 'clock', run: clock },
   { name: 'replicas', run: replicas },
   { name: 'limits', run: limits },
-  { name: 'fullness', run: async (look) => judgeFullness(await factsOf(look)) },
+  { name: 'fullness', run: fullness },
   { name: 'buckets', run: buckets },
   { name: 'may ship', run: mayShip },
   { name: 'may receive', run: mayReceive },
-  { name: 'fleet', run: async (look) => judgeFleet(await fleetOf(look)) },
+  { name: 'fleet', run: fleet },
 ];

@@ -45,3 +45,7 @@ export function lineOf(name: string, nameWidth: number, finding: Finding, isColo
   const shown = isColoured ? `\u001B[${COLOURS[level]}m${word}\u001B[0m` : word;
   return `${shown}${name.padEnd(nameWidth + 2)}${printable(hint === undefined ? says : `${says}: ${hint}`)}`;
 }
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}

@@ -14,7 +14,6 @@ import { silentLogger } from '../../common/runtime/log.ts';
 import { explain, type Link, openLink } from '../../common/nats/connection.ts';
 import { DEFAULT_REPLICAS, streamInfo, topologyOf } from '../../common/stream/stream.ts';
 import { RECEIVER_INBOX, shipperInbox, type Topology } from '../../common/wire/topology.ts';
-import { type FilesLook, lookAtFiles } from './look-files.ts';
 import type { Plan } from './plan.ts';
 
 /** What a check needs is not there: said by the check that is about that. */
@@ -42,7 +41,7 @@ export class Look {
 
   /** Servers that take a connection, and what is wrong with each of the others. */
   async reach(): Promise<{ readonly reached: readonly string[]; readonly failed: readonly string[] }> {
-    return await this.#once('reach', async () => {
+    return await this.once('reach', async () => {
       const reached: string[] = [];
       const failed: string[] = [];
       await Promise.all(
@@ -58,7 +57,7 @@ export class Look {
 
   /** Throws Missing where nothing is reached, the error in clear words where nobody is let in. */
   async connection(): Promise<NatsConnection> {
-    return await this.#once('connection', async () => {
+    return await this.once('connection', async () => {
       const { reached } = await this.reach();
       if (reached.length === 0) throw new Missing('no server is reached');
       const { server } = this.plan;
@@ -86,7 +85,7 @@ export class Look {
 
   /** Throws as openLink does. */
   async link(): Promise<Link> {
-    return await this.#once('link', async () => {
+    return await this.once('link', async () => {
       await this.needConnection();
       const { reached } = await this.reach();
       const server = { ...this.plan.server, server: reached.join(','), inboxPrefix: this.inboxPrefix };
@@ -101,7 +100,7 @@ export class Look {
 
   /** For as many copies as the stream has, or would be made with. */
   async account(): Promise<AccountStorage> {
-    return await this.#once('account', async () => {
+    return await this.once('account', async () => {
       const link = await this.link();
       const found = await this.stream();
       return await accountStorage(link, found?.info.config.num_replicas ?? DEFAULT_REPLICAS);
@@ -110,7 +109,7 @@ export class Look {
 
   /** Undefined where there is none; `askedMs` is when it was asked for and how long that took. */
   async stream(): Promise<{ info: StreamInfo; at: number; tookMs: number } | undefined> {
-    return await this.#once('stream', async () => {
+    return await this.once('stream', async () => {
       const link = await this.#need(this.link(), 'no JetStream');
       // The first request of a connection takes longer, and its answer says less of the clock.
       await streamInfo(link, this.plan.names.stream);
@@ -135,17 +134,12 @@ export class Look {
     return await this.#need(this.account(), 'no JetStream');
   }
 
-  /** What the globs of the shipper match. */
-  async files(): Promise<FilesLook> {
-    const { sources = [] } = this.plan.shipper ?? {};
-    return await this.#once('files', async () => await lookAtFiles(sources, this.signal));
-  }
-
   async close(): Promise<void> {
     await Promise.allSettled(this.#close.map(async (close) => await close()));
   }
 
-  async #once<T>(name: string, look: () => Promise<T>): Promise<T> {
+  /** Looks when it is asked for the first time; the same again after that. */
+  async once<T>(name: string, look: () => Promise<T>): Promise<T> {
     const kept = this.#kept.get(name) ?? look();
     this.#kept.set(name, kept);
     return (await kept) as T;

@@ -10,9 +10,74 @@ import {
   type PermissionViolationError,
 } from '@nats-io/transport-node';
 
-import { connectionOptions } from '../../common/nats/connection-options.ts';
+import { type Finding, skipped, failure, ok } from './finding.ts';
+import { type Look, Missing } from './look.ts';
+import {
+  type Permissions,
+  receiverPermissions,
+  shipperInItsAccount,
+  shipperPermissions,
+} from '../../common/fleet/permissions.ts';
+import {
+  DEFAULT_PARTITIONS,
+  RECEIVER_INBOX,
+  shipperInbox,
+  type Topology,
+} from '../../common/wire/topology.ts';
 import type { ServerOptions } from '../../common/nats/connection.ts';
-import type { Permissions } from '../../common/fleet/permissions.ts';
+import { connectionOptions } from '../../common/nats/connection-options.ts';
+
+/** Whether this user has what a shipper needs. */
+export async function mayShip(look: Look): Promise<Finding | undefined> {
+  const { shipper } = look.plan;
+  if (shipper === undefined) return undefined;
+  const { host } = shipper;
+  await look.needConnection();
+  const topology = await topologyFor(look);
+  const inbox = look.plan.server.inboxPrefix ?? shipperInbox(host);
+  const refused = await refusedFor(look, shipperPermissions(topology, host), inbox);
+  const isElsewhere = refused.length > 0 && refused.every((one) => one.includes('.STREAM.MSG.GET.'));
+  const others = isElsewhere ? await refusedFor(look, shipperInItsAccount(topology, host), inbox) : refused;
+  return judgePermissions(`the shipper of ${host}`, others, true);
+}
+
+/** Where nobody has said what this user is to be, that it may not is no failure. */
+export async function mayReceive(look: Look): Promise<Finding | undefined> {
+  const { shipper, receiver, server } = look.plan;
+  if (receiver === undefined && shipper !== undefined) return undefined;
+  await look.needConnection();
+  const inbox = server.inboxPrefix ?? (receiver === undefined ? look.inboxPrefix : RECEIVER_INBOX);
+  const refused = await refusedFor(look, receiverPermissions(await topologyFor(look)), inbox);
+  return judgePermissions('a receiver', refused, receiver !== undefined);
+}
+
+/** Of the stream, or of the one that would be made. */
+async function topologyFor(look: Look): Promise<Topology> {
+  try {
+    return (await look.needStream()).topology;
+  } catch (error) {
+    if (error instanceof Missing) return { ...look.plan.names, partitions: DEFAULT_PARTITIONS };
+    throw error;
+  }
+}
+
+/** The inbox of whoever it would be is heard as well. */
+async function refusedFor(look: Look, permissions: Permissions, inbox: string): Promise<string[]> {
+  const subscribe = permissions.subscribe.map((subject) =>
+    subject.startsWith('_INBOX') ? `${inbox}.>` : subject,
+  );
+  return await refusedOf(look.plan.server, { ...permissions, subscribe }, inbox);
+}
+
+/** @param refused subjects that this user may not use, as `publish <subject>` */
+export function judgePermissions(role: string, refused: readonly string[], isWanted: boolean): Finding {
+  if (refused.length === 0) return ok(`this user may be ${role}`);
+  const some = `${refused.slice(0, 4).join(', ')}${refused.length > 4 ? ` and ${refused.length - 4} more` : ''}`;
+  const says = `this user may not be ${role}: refused ${some}`;
+  return isWanted
+    ? failure(says, 'logferry permissions prints what it needs')
+    : skipped(`this user may not be ${role}; as whom it may ship, --host asks`);
+}
 
 /** Stands for what a wildcard may be: no stream, no consumer, no host and no key has this name. */
 const NOBODY = 'logferry-doctor';

@@ -5,31 +5,22 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { type Finding, lineOf } from '../../../cli/doctor/finding.ts';
+import { type DirectoryFacts, judgeDirectory, judgeSpace } from '../../../cli/doctor/directories.ts';
+import { type FilesFacts, judgeFiles } from '../../../cli/doctor/files.ts';
+import { judgeDescriptors } from '../../../cli/doctor/descriptors.ts';
+import { judgeInotify } from '../../../cli/doctor/inotify.ts';
+import { judgeMemory, judgeNode } from '../../../cli/doctor/machine.ts';
+import { judgeAccount, judgeMaxPayload, judgeRoundTrip, judgeVersion } from '../../../cli/doctor/server.ts';
+import { judgeClock } from '../../../cli/doctor/clock.ts';
+import { judgeFleet } from '../../../cli/doctor/fleet.ts';
 import {
-  type DirectoryFacts,
-  type FilesFacts,
-  judgeDescriptors,
-  judgeDirectory,
-  judgeFiles,
-  judgeInotify,
-  judgeMemory,
-  judgeNode,
-  judgeSpace,
-} from '../../../cli/doctor/judge-machine.ts';
-import {
-  judgeAccount,
-  judgeClock,
-  judgeFleet,
   judgeFullness,
   judgeLimits,
-  judgeMaxPayload,
-  judgePermissions,
   judgeReplicas,
-  judgeRoundTrip,
   judgeStream,
-  judgeVersion,
   type StreamFacts,
-} from '../../../cli/doctor/judge-server.ts';
+} from '../../../cli/doctor/stream.ts';
+import { judgePermissions } from '../../../cli/doctor/permissions.ts';
 
 const GIB = 1024 ** 3;
 

@@ -1,19 +1,78 @@
-// What the globs of a shipper match here, and whether this user may read it; how many directories they have watched.
-// Opens nothing.
+// What the globs of a shipper match, and whether this user may read it; how many directories they have watched. Opens
+// nothing.
 
 import { constants } from 'node:fs';
 import { access, opendir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 
+import { type Finding, warning, failure, ok, counted } from './finding.ts';
+import type { Look } from './look.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import type { SourceOptions } from '../../shipper/options.ts';
-import type { FilesFacts } from './judge-machine.ts';
 import { baseOfGlob, closedDirectories, expand, inspect, isRemotePath } from '../../shipper/inspect.ts';
+
+/** What the globs match, and whether this user may read it. */
+export async function files(look: Look): Promise<Finding | undefined> {
+  if ((look.plan.shipper?.sources.length ?? 0) === 0) return undefined;
+  return judgeFiles(await filesOf(look));
+}
+
+/** What the globs of the shipper match, seen once for all checks. */
+export async function filesOf(look: Look): Promise<FilesLook> {
+  const { sources = [] } = look.plan.shipper ?? {};
+  return await look.once('files', async () => await lookAtFiles(sources, look.signal));
+}
+
+/** What the globs of a shipper match. */
+export interface FilesFacts {
+  readonly globs: readonly string[];
+  readonly files: number;
+  /** Those that this user may not read, with their group's name. */
+  readonly unreadable: readonly { readonly path: string; readonly group: string | undefined }[];
+  /** What is no regular file. */
+  readonly others: number;
+  /** Directories on the way that this user may not list. */
+  readonly closed: readonly string[];
+  readonly hasBirthTimes: boolean;
+  readonly remote: readonly string[];
+}
 
 export interface FilesLook extends FilesFacts {
   /** To watch, one watch each. */
   readonly directories: number;
 }
+
+export function judgeFiles(of: FilesFacts): Finding {
+  const [closed] = of.closed;
+  if (closed !== undefined) return failure(`${closed} may not be listed by this user`, CAPABILITY);
+  const [first] = of.unreadable;
+  if (first !== undefined) {
+    const more = of.unreadable.length === 1 ? '' : ` and ${of.unreadable.length - 1} more`;
+    const group = first.group === undefined ? '' : `add this user to group ${first.group}, or `;
+    return failure(`${first.path}${more} may not be read by this user`, `${group}${CAPABILITY}`);
+  }
+  if (of.files === 0)
+    return warning(
+      `no file matches ${of.globs.join(' ')}`,
+      'check the path, and quote the glob so that the shell leaves it alone',
+    );
+  const says = `${counted(of.files, 'file')} to ship, all readable`;
+  const [remote] = of.remote;
+  if (remote !== undefined)
+    return warning(
+      `${says}; ${remote} is on a remote file system`,
+      'nothing there is watched: changes are seen within 10 seconds, and a rotation while nothing looks may be missed',
+    );
+  if (!of.hasBirthTimes)
+    return warning(
+      `${says}, on a file system without birth times`,
+      'a reused inode is told apart by its content only (design.md §8): a local ext4, xfs or btrfs has them',
+    );
+  return ok(says);
+}
+
+const CAPABILITY =
+  'give the daemon CAP_DAC_READ_SEARCH (AmbientCapabilities= of its unit, as in deploy/systemd)';
 
 /** More are not counted: that many need no doctor to be too many. */
 const MOST_DIRECTORIES = 1_000_000;
