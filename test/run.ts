@@ -5,7 +5,7 @@
 //     node test/run.ts test/process/cli.test.ts
 //     CONCURRENCY=2 node test/run.ts faults  so many files at a time (4)
 
-import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { run } from 'node:test';
@@ -23,6 +23,8 @@ const SLOWEST = 25;
 const asked = process.argv.slice(2);
 const files = filesOf(asked.length === 0 ? TIERS : asked);
 const directory = mkdtempSync(path.join(tmpdir(), 'logferry-tests-'));
+// Some tests start logferry as another user.
+chmodSync(directory, 0o755);
 process.once('exit', () => {
   rmSync(directory, { recursive: true, force: true });
 });

@@ -2,7 +2,7 @@
 // names the tests that prove it.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from '../../support/paths.ts';
@@ -10,7 +10,9 @@ import { ROOT } from '../../support/paths.ts';
 const DOCUMENTS = [
   'README.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'bench/README.md',
+  'test/README.md',
   ...readdirSync(path.join(ROOT, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
@@ -41,6 +43,23 @@ for (const document of DOCUMENTS)
       assert.ok(existsSync(target), `${document}: ${link}`);
       if (anchor !== undefined && target.endsWith('.md'))
         assert.ok(anchorsOf(readFileSync(target, 'utf8')).includes(anchor), `${document}: ${link}`);
+    }
+  });
+
+/** History speaks of files as they were. */
+const PATHS_OF_TODAY = DOCUMENTS.filter((document) => document !== 'CHANGELOG.md');
+/** Made on the user's machine, and in no checkout. */
+const MADE: readonly string[] = ['deploy/compose/certificates'];
+/** A file or folder of ours in backticks; `*` for several. */
+const OWN_PATH = /`(?<own>(?:\.ci|bench|cli|common|deploy|docs|receiver|shipper|test)\/[\w./*-]*)`/g;
+
+for (const document of PATHS_OF_TODAY)
+  test(`${document} names files and folders that are there`, () => {
+    const text = readFileSync(path.join(ROOT, document), 'utf8');
+    for (const { groups } of text.matchAll(OWN_PATH)) {
+      const own = groups?.['own'] ?? '';
+      if (MADE.includes(own)) continue;
+      assert.ok(globSync(own, { cwd: ROOT }).length > 0, `${document}: ${own}`);
     }
   });
 
