@@ -11,15 +11,16 @@ import { RecordStore } from '../common/record/store.ts';
 import { inParallel, until } from '../common/runtime/run.ts';
 import { ensureStream } from '../common/stream/stream.ts';
 import { partitionOf } from '../common/wire/subjects.ts';
-import { DEFAULT_PARTITIONS, DEFAULT_STREAM } from '../common/wire/topology.ts';
+import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { LogferryProcess } from './logferry-process.ts';
 import { type Usage, usageOf } from './process-usage.ts';
 import { RecordWatch } from './record-watch.ts';
 import type { SimulatedFile } from './simulated-hosts.ts';
 import type { WorldOptions } from './world.ts';
+import { tuning } from '../common/runtime/tuning.ts';
 
 export const PREFIX = 'logs';
-export const PARTITIONS = DEFAULT_PARTITIONS;
+export const PARTITIONS = tuning.partitions;
 
 const SETTLE_TIMEOUT_MS = 60_000;
 const READS_AT_ONCE = 16;

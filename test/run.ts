@@ -13,7 +13,7 @@ import { spec } from 'node:test/reporters';
 
 import { build } from 'esbuild';
 
-import { ROOT, SOURCE_ENTRY } from './support/paths.ts';
+import { ROOT, TUNED_ENTRY } from './support/paths.ts';
 
 const TIERS = ['unit', 'model', 'integration', 'process', 'faults', 'cluster', 'deploy'];
 /** Most files wait more than they compute. */
@@ -53,7 +53,7 @@ events.on('close', printSlowest);
 /** One file for each command, and what they share; the page of the dashboard lies beside it. */
 async function bundle(outdir: string): Promise<string> {
   await build({
-    entryPoints: [SOURCE_ENTRY],
+    entryPoints: [TUNED_ENTRY],
     outdir,
     bundle: true,
     splitting: true,
@@ -66,7 +66,7 @@ async function bundle(outdir: string): Promise<string> {
     outExtension: { '.js': '.mjs' },
   });
   cpSync(path.join(ROOT, 'cli/dashboard/page'), path.join(outdir, 'page'), { recursive: true });
-  return path.join(outdir, 'main.mjs');
+  return path.join(outdir, 'entry.mjs');
 }
 
 function filesOf(names: readonly string[]): string[] {

@@ -7,7 +7,8 @@ import { type Link, openLink } from '../../common/nats/connection.ts';
 import { RecordStore } from '../../common/record/store.ts';
 import { isUnanswered } from '../../common/nats/bucket.ts';
 import { encodeToken, fileKey, parseStoredSubject, partitionOf } from '../../common/wire/subjects.ts';
-import { DEFAULT_PARTITIONS, DEFAULT_STREAM } from '../../common/wire/topology.ts';
+import { DEFAULT_STREAM } from '../../common/wire/topology.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 
 const PREFIX = DEFAULT_STREAM.toLowerCase();
 
@@ -26,7 +27,7 @@ export class FlightWatch {
   private constructor(link: Link, host: string) {
     this.#link = link;
     this.#host = host;
-    this.#partition = partitionOf(host, DEFAULT_PARTITIONS);
+    this.#partition = partitionOf(host, tuning.partitions);
     this.#records = new RecordStore(link, DEFAULT_STREAM, silentLogger());
   }
 

@@ -18,14 +18,10 @@ import {
   shipperInItsAccount,
   shipperPermissions,
 } from '../../common/fleet/permissions.ts';
-import {
-  DEFAULT_PARTITIONS,
-  RECEIVER_INBOX,
-  shipperInbox,
-  type Topology,
-} from '../../common/wire/topology.ts';
+import { RECEIVER_INBOX, shipperInbox, type Topology } from '../../common/wire/topology.ts';
 import type { ServerOptions } from '../../common/nats/connection.ts';
 import { connectionOptions } from '../../common/nats/connection-options.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 
 /** Whether this user has what a shipper needs. */
 export async function mayShip(look: Look): Promise<Finding | undefined> {
@@ -56,7 +52,7 @@ async function topologyFor(look: Look): Promise<Topology> {
   try {
     return (await look.needStream()).topology;
   } catch (error) {
-    if (error instanceof Missing) return { ...look.plan.names, partitions: DEFAULT_PARTITIONS };
+    if (error instanceof Missing) return { ...look.plan.names, partitions: tuning.partitions };
     throw error;
   }
 }

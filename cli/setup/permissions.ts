@@ -16,10 +16,10 @@ import {
   shipperPermissions,
 } from '../../common/fleet/permissions.ts';
 import { encodeToken } from '../../common/wire/subjects.ts';
-import { DEFAULT_PARTITIONS } from '../../common/wire/topology.ts';
 import { buildCommand } from '../flags/command.ts';
 import { flag, integer, parsed, text, toggle } from '../flags/flag.ts';
 import { readDomain, streamFlags, streamNames } from '../flags/options.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 
 const flags = z.strictObject({
   host: flag('--host <name>', { help: 'of a shipper of this host' }, text('a host name')),
@@ -35,7 +35,7 @@ const flags = z.strictObject({
   ),
   partitions: flag(
     '--partitions <n>',
-    { help: 'as the stream has them', default: String(DEFAULT_PARTITIONS) },
+    { help: 'as the stream has them', default: String(tuning.partitions) },
     integer(1, 4_096),
   ),
   json: toggle('--json', 'print one JSON object'),

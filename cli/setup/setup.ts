@@ -7,12 +7,12 @@ import { sourceIn } from '../../common/nats/domain.ts';
 import { openLink } from '../../common/nats/connection.ts';
 import { ensureStream, type SetupReport } from '../../common/stream/stream.ts';
 import { inReplicas } from '../../common/stream/memory.ts';
-import { DEFAULT_PARTITIONS } from '../../common/wire/topology.ts';
 import { formatBytes, formatDuration } from '../../common/text/units.ts';
 import { buildCommand, runUntilStopped } from '../flags/command.ts';
 import { duration, flag, integer, parsed, repeated, size, toggle } from '../flags/flag.ts';
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, readDomain, serverOptions, streamNames } from '../flags/options.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 
 /** A stream that holds less than a few chunks cannot carry anything. */
 const LEAST_BYTES = 16 * 1024 ** 2;
@@ -25,7 +25,7 @@ const flags = z.strictObject({
     '--partitions <n>',
     {
       help: 'shares that the hosts are divided into; logferry repartition changes it',
-      otherwise: `${DEFAULT_PARTITIONS} when created`,
+      otherwise: `${tuning.partitions} when created`,
     },
     integer(1, 4_096),
   ),
@@ -99,7 +99,7 @@ async function run(options: z.output<typeof flags>): Promise<void> {
     try {
       const { partitions, replicas, maxAge: maxAgeMs, maxBytes } = options;
       const sources = options.source.map((domain) => sourceIn(domain, names.stream));
-      const limits = { partitions, replicas, maxAgeMs, maxBytes, defaultPartitions: DEFAULT_PARTITIONS };
+      const limits = { partitions, replicas, maxAgeMs, maxBytes, defaultPartitions: tuning.partitions };
       const wishes = { ...limits, edge: options.edge, ...(sources.length > 0 ? { sources } : {}) };
       const report = await inClearWords(server, ensureStream(link, names, wishes, options.alter));
       process.stdout.write(options.json ? `${JSON.stringify(asJson(report))}\n` : inLines(report));

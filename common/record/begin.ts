@@ -9,7 +9,7 @@ import { RecordStore, refuseOtherPartitions } from './store.ts';
 import { untilAnswered } from '../runtime/run.ts';
 import { createdAgain, ensureStream, restorer, type SetupReport } from '../stream/stream.ts';
 import { StreamMemory } from '../stream/memory.ts';
-import { DEFAULT_PARTITIONS } from '../wire/topology.ts';
+import { tuning } from '../runtime/tuning.ts';
 
 export interface Begun {
   readonly report: SetupReport;
@@ -41,7 +41,7 @@ export async function begin(
 ): Promise<Begun | undefined> {
   const memory = await StreamMemory.open(directory, names.stream, log);
   const before = memory.likeness;
-  const wishes = { defaultPartitions: DEFAULT_PARTITIONS, before, edge };
+  const wishes = { defaultPartitions: tuning.partitions, before, edge };
   let said = false;
   const setUp = async (): Promise<SetupReport> => {
     try {

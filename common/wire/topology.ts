@@ -10,7 +10,6 @@ export interface Topology {
 }
 
 export const DEFAULT_STREAM = 'LOGS';
-export const DEFAULT_PARTITIONS = 64;
 
 /** The subjects that shippers publish to. */
 export function publishedSubjects(prefix: string): string {

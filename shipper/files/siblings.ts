@@ -36,6 +36,7 @@ import {
   openStill,
   candidateOf,
 } from './candidate.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 
 const FIND_TRIES = 4;
 const FIND_PAUSE_MS = 15;
@@ -49,8 +50,6 @@ const BIRTH_LATE_NS = 10_000_000n;
 /** Between the moment that is noted for a file and the read of its first bytes. */
 const LOOK_NS = 50_000_000n;
 const COMPARED_BYTES = 64 * 1024;
-/** A compressed file that ends in the middle is waited for until nobody has written to it for this long. */
-const PACKING_MS = 60_000;
 /** And not read at all as long as it is being written. */
 const PACKED_QUIET_MS = 1_000;
 
@@ -348,13 +347,13 @@ export class Siblings {
   ): Promise<Elsewhere | undefined> {
     // A compressor sets the time of the original when it has finished.
     const isFinished = writtenBeforePacked(found) !== undefined;
-    const quietMs = isFinished ? PACKING_MS : Math.abs(Date.now() - msOf(found.modified));
+    const quietMs = isFinished ? tuning.packingMs : Math.abs(Date.now() - msOf(found.modified));
     const unfinished = new LogferryError('busy', `${found.path} is still being written`);
     const from = Math.max(0, position - HEAD_BYTES);
     try {
       if (quietMs < PACKED_QUIET_MS) throw unfinished;
       const unpacked = await unpack(handle, packing, this.#scratch, from);
-      if (!unpacked.isWhole && quietMs < PACKING_MS) {
+      if (!unpacked.isWhole && quietMs < tuning.packingMs) {
         await unpacked.handle.close();
         throw unfinished;
       }

@@ -2,12 +2,7 @@
 // of them was not reported yet. Pure: the time comes as an argument.
 
 import { type ByteRange, joinRanges, withoutRanges } from '../../common/wire/ranges.ts';
-
-/**
- * What was committed once is on a receiver's disk, though the broker may have lost the record that says so. For so long
- * it is waited for: a receiver that runs sets its records again with a heartbeat, 5 s later at the default lease.
- */
-export const KNOWN_AGAIN_MS = 20_000;
+import { tuning } from '../../common/runtime/tuning.ts';
 
 /** What is said of bytes that are gone; each byte once. */
 export interface GoneReport {
@@ -32,7 +27,7 @@ export class Gone {
   isAwaited(offset: number, nowMs: number): boolean {
     if (this.#mostCommitted <= offset) return false;
     this.#missedSince ??= nowMs;
-    return nowMs - this.#missedSince < KNOWN_AGAIN_MS;
+    return nowMs - this.#missedSince < tuning.knownAgainMs;
   }
 
   /** Bytes are missed, and waited for. */

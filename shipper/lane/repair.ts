@@ -1,3 +1,4 @@
+import { tuning } from '../../common/runtime/tuning.ts';
 // When a generation must be shipped again from its committed offset (design §4.7). Pure. Nothing is believed but what
 // the stream and the record say now: an acknowledged message can be gone, and a committed offset can go back.
 
@@ -107,7 +108,6 @@ export function afterCentralLook(state: Published, observed: Observed, central: 
 /** So often it is shipped again from one place at once. */
 const AT_ONCE = 3;
 const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Shipping again from where it was shipped again before, with nothing committed since, helps less and less: a receiver
@@ -124,7 +124,7 @@ export class Rewinds {
     if (nowMs < this.#next) return false;
     this.#count += 1;
     const pauseMs = FIRST_PAUSE_MS * 2 ** (this.#count - AT_ONCE);
-    if (this.#count >= AT_ONCE) this.#next = nowMs + Math.min(pauseMs, LONGEST_PAUSE_MS);
+    if (this.#count >= AT_ONCE) this.#next = nowMs + Math.min(pauseMs, tuning.rewindPauseMs);
     return true;
   }
 }

@@ -10,6 +10,7 @@ import { isStreamMissing, isUnanswered } from '../../common/nats/bucket.ts';
 import { answered, ClusterWorld } from './world.ts';
 import { TEST_MS } from '../support/timeouts.ts';
 import { messages } from '../support/said.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const STREAMS = ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'];
 const STREAM_NOT_FOUND = 10_059;
@@ -24,7 +25,7 @@ test('all stores are wiped under running processes', TIMEOUT, async () => {
     await wipeAll(world);
     for (const { child } of running) child.kill('SIGCONT');
     await world.goesOn();
-    await assertAsBefore(world, 64);
+    await assertAsBefore(world, PARTITIONS);
   });
 });
 

@@ -16,6 +16,7 @@ import { WAIT_MS } from '../support/timeouts.ts';
 import { InProcessShipper } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const chromium = findChromium();
 const skip =
@@ -68,9 +69,9 @@ test('it shows hosts, receivers, partitions and lines; what is hostile stays tex
     await page.goto(url);
     await page.locator('#hosts tr').nth(2).waitFor();
     await page.locator('.badge.cell[data-colour="1"]').nth(63).waitFor();
-    assert.equal(await page.locator('.cell').count(), 64);
+    assert.equal(await page.locator('.cell').count(), PARTITIONS);
     assert.match(await page.locator('#receivers').innerText(), /central-1/);
-    assert.match(await page.locator('#owners').innerText(), /A\s*central-1\s*64/);
+    assert.match(await page.locator('#owners').innerText(), new RegExp(`A\\s*central-1\\s*${PARTITIONS}`));
     const names = await page.locator('#hosts button.name').allInnerTexts();
     assert.deepEqual(names.toSorted(), [HOSTILE_HOST, 'web1', 'web2']);
     const line = page.locator('#tail .line', { hasText: 'owned' });
@@ -229,7 +230,7 @@ test('of many hosts some are shown, more when asked for, and any is found', { sk
     world.atEnd(async () => {
       await link.close();
     });
-    const topology = { stream: 'LOGS', prefix: 'logs', partitions: 64 };
+    const topology = { stream: 'LOGS', prefix: 'logs', partitions: PARTITIONS };
     const status = {
       ...{ started: new Date().toISOString(), files: 1, sizeBytes: 1, publishedBytes: 1, committedBytes: 1 },
       ...{

@@ -18,6 +18,7 @@ import { ROOT } from '../support/paths.ts';
 import { assertIdentical } from '../support/compare.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const PROMETHEUS = path.join(ROOT, 'deploy/prometheus');
 const RULES = path.join(PROMETHEUS, 'logferry.rules.yml');
@@ -93,7 +94,7 @@ async function outputs(): Promise<{ ship: string; receive: string }> {
     const ofShipper = await Scraped.of(shipper);
     const ofReceiver = await Scraped.of(receiver);
     await ofShipper.shows({ logferry_shipper_committed_bytes_total: file.bytes });
-    await ofReceiver.shows({ logferry_receiver_partitions: 64 });
+    await ofReceiver.shows({ logferry_receiver_partitions: PARTITIONS });
     texts = { ship: (await ofShipper.scrape()).text, receive: (await ofReceiver.scrape()).text };
   });
   assert.ok(texts !== undefined);

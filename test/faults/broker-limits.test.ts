@@ -18,12 +18,13 @@ import { central } from '../support/central-files.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 /** What `logferry setup` makes, with other limits. */
 const MADE = {
   name: STREAM,
   subjects: ['logs.*.*.*'],
-  subject_transform: subjectTransform({ stream: STREAM, prefix: 'logs', partitions: 64 }),
+  subject_transform: subjectTransform({ stream: STREAM, prefix: 'logs', partitions: PARTITIONS }),
   storage: 'file' as const,
   retention: 'limits' as const,
   discard: 'old' as const,
@@ -118,7 +119,7 @@ test(
         const last = await settled(world);
         assert.ok(last - first >= 6, 'too few messages');
         const middle = first + 2 + Math.floor(rand() * (last - first - 2));
-        const host = `logs.${partitionOf(world.host, 64)}.${world.host}`;
+        const host = `logs.${partitionOf(world.host, PARTITIONS)}.${world.host}`;
         const subjects = Object.keys(
           (await jsm.streams.info(STREAM, { subjects_filter: `${host}.>` })).state.subjects ?? {},
         );

@@ -15,6 +15,7 @@ import { assertIdentical } from '../support/compare.ts';
 import { baseSeed, random } from '../support/seed.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const ROTATE = ['--rotate-size', '200KiB'];
 
@@ -176,7 +177,7 @@ test('a ledger whose last line is garbage: its bytes are shipped again', { timeo
       await sleep(300);
     }
     await receiver.kill();
-    const key = partitionKey(partitionOf(world.host, 64));
+    const key = partitionKey(partitionOf(world.host, PARTITIONS));
     const ledger = path.join(world.out, '.logferry', `${key}.ledger`);
     const lines = (await readFile(ledger, 'utf8')).split('\n').slice(0, -2);
     await writeFile(ledger, [...lines, 'garbage', ''].join('\n'));

@@ -12,10 +12,11 @@ import { central } from '../support/central-files.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 /** Everything that is committed of the host's only file. */
 async function committed(world: World): Promise<number> {
-  const read = (await world.records()).read(partitionOf(world.host, 64));
+  const read = (await world.records()).read(partitionOf(world.host, PARTITIONS));
   // There is no bucket yet.
   const { record } = await read.catch(() => ({ record: undefined }));
   return [...(record?.files.values() ?? [])].reduce((sum, { offset }) => sum + offset, 0);

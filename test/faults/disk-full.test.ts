@@ -23,6 +23,7 @@ import type { Daemon } from '../support/daemon.ts';
 import { Hosts } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -156,7 +157,7 @@ async function ownsAll(world: World, id: string): Promise<void> {
   const store = await world.records();
   const others = async (): Promise<number> => {
     let count = 0;
-    for (let number = 0; number < 64; number += 1)
+    for (let number = 0; number < PARTITIONS; number += 1)
       if ((await store.read(number)).record?.owner !== id) count += 1;
     return count;
   };
@@ -282,12 +283,12 @@ describe('full disks', { concurrency: 3 }, () => {
               world.receive([...ROTATE, '--id', `r${number}`, '--hand-over-after', '2s'], outs[number]),
             );
           const [r0, r1] = [receive(0), receive(1)];
-          await shares([r0, r1], [32, 32]);
+          await shares([r0, r1], [PARTITIONS / 2, PARTITIONS / 2]);
           const hosts = await Hosts.start(world, outs, 12);
           const writer = new Writer(hosts.files, rand, { rotate: 'rename', perTick: 10 });
           await disk.leave(200 * KIB);
           await warns(r0, NO_ROOM);
-          await shares([r0, r1], [0, 64]);
+          await shares([r0, r1], [0, PARTITIONS]);
           await ownsAll(world, 'r1');
           // It has cut back, and does not take that for room.
           await sleep(4_000);
@@ -295,7 +296,7 @@ describe('full disks', { concurrency: 3 }, () => {
           assert.equal(share(r0), 0);
           await disk.empty();
           await logs(r0, ROOM);
-          await shares([r0, r1], [32, 32]);
+          await shares([r0, r1], [PARTITIONS / 2, PARTITIONS / 2]);
           await sleep(500);
           await writer.stop();
           await assertShared(hosts.files, outs);
@@ -318,7 +319,7 @@ describe('full disks', { concurrency: 3 }, () => {
         const hosts = await Hosts.start(world, outs, 12);
         const writer = new Writer(hosts.files, rand, { rotate: 'rename', perTick: 4 });
         const r0 = receive(0);
-        await shares([r0, r1], [32, 32]);
+        await shares([r0, r1], [PARTITIONS / 2, PARTITIONS / 2]);
         await sleep(1_000);
         await disk.leave(0);
         await r1.kill();
@@ -327,7 +328,7 @@ describe('full disks', { concurrency: 3 }, () => {
         r1 = receive(1);
         await ownsAll(world, 'r1');
         await disk.empty();
-        await shares([r0, r1], [32, 32]);
+        await shares([r0, r1], [PARTITIONS / 2, PARTITIONS / 2]);
         await writer.stop();
         await assertShared(hosts.files, outs);
         for (const receiver of [r0, r1]) await stops(receiver);

@@ -13,6 +13,7 @@ import { fails, stops, warns } from '../support/said.ts';
 import { assertIdentical } from '../support/compare.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 /** Looks with status at the hub until web1 answers there, and is like this. */
 async function showsWeb1(world: World, isIt: (row: HostRow) => boolean = () => true): Promise<void> {
@@ -136,7 +137,10 @@ describe('an edge as its operator sees it', { concurrency: 2 }, () => {
         await fails(atHub, /the server has the JetStream domain hub itself/);
         await run(world, ['setup', '--partitions', '8']);
         const edge = await Edge.start(hub, 'edge1');
-        await fails(world.ship(edge.flags), /stream LOGS has 64 partitions here and 8 in domain hub/);
+        await fails(
+          world.ship(edge.flags),
+          new RegExp(`stream LOGS has ${PARTITIONS} partitions here and 8 in domain hub`),
+        );
         await edge.with(async (jsm) => {
           await jsm.streams.delete('LOGS');
         });

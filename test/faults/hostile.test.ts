@@ -21,6 +21,7 @@ import { assertIdentical } from '../support/compare.ts';
 import { central } from '../support/central-files.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -130,7 +131,7 @@ async function publish(world: World, subject: string, fields: Fields, payload: U
 /** Another host in the same partition. */
 function hostBeside(host: string): string {
   const names = Array.from({ length: 10_000 }, (_, number) => `evil${number}`);
-  const found = names.find((name) => partitionOf(name, 64) === partitionOf(host, 64));
+  const found = names.find((name) => partitionOf(name, PARTITIONS) === partitionOf(host, PARTITIONS));
   assert.ok(found !== undefined);
   return found;
 }
@@ -353,7 +354,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const { nc, jsm } = await world.connection();
       const id = await fileIdOf(world, file);
       const own = publishSubject('logs', { host: world.host, path: file.file, file: id });
-      const record = `$KV.LOGS_partitions.p${partitionOf(world.host, 64)}`;
+      const record = `$KV.LOGS_partitions.p${partitionOf(world.host, PARTITIONS)}`;
       const targets = [own, record, '$KV.LOGS_members.receiver.r1', '$KV.LOGS_members.shipper.web1'];
       const isIntact = async (): Promise<boolean> => {
         const message = await jsm.streams.getMessage('KV_LOGS_partitions', { last_by_subj: record });

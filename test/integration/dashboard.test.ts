@@ -18,6 +18,7 @@ import { WAIT_MS } from '../support/timeouts.ts';
 import { InProcessShipper } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
 const HOSTILE_HOST = `<script>alert("host")</script>'&"`;
@@ -177,7 +178,7 @@ test('it sends what is there: hosts, receivers, partitions, lines; whatever they
     const { data } = await untilEvent(`${url}events`, isComplete);
     assert.deepEqual(data.hosts.map(({ host }: { host: string }) => host).toSorted(), [HOSTILE_HOST, 'web1']);
     assert.equal(data.receivers[0].id, 'central-1');
-    assert.equal(data.stream.partitions.length, 64);
+    assert.equal(data.stream.partitions.length, PARTITIONS);
     await untilEvent(
       `${url}events`,
       ({ event, data: series }) => event === 'history' && series.hosts.web1?.lag.length > 0,

@@ -16,6 +16,7 @@ import { assertIdentical } from '../support/compare.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const KIB = 1024;
 /** What a chunk is known by; the rest is between its shipper and the server. */
@@ -68,8 +69,8 @@ describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
         logferry_receiver_written_bytes_total: bytes,
         logferry_receiver_written_lines_total: 600 * files.length,
         ...{ logferry_receiver_duplicate_chunks_total: 0, logferry_receiver_missing_chunks_total: 0 },
-        ...{ logferry_receiver_partitions: 64, logferry_receiver_stream_partitions: 64 },
-        ...{ logferry_receiver_terms_total: 64, logferry_receiver_lost_terms_total: 0 },
+        ...{ logferry_receiver_partitions: PARTITIONS, logferry_receiver_stream_partitions: PARTITIONS },
+        ...{ logferry_receiver_terms_total: PARTITIONS, logferry_receiver_lost_terms_total: 0 },
         ...{ logferry_receiver_has_room: 1, logferry_receiver_waiting_files: 0 },
         logferry_receiver_generations: 2 * files.length,
       });
@@ -173,7 +174,7 @@ describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
       [ofReceiver] = await scraped(again);
       await ofReceiver?.shows({
         logferry_ready: 1,
-        ...{ logferry_receiver_lost_bytes_total: 0, logferry_receiver_partitions: 64 },
+        ...{ logferry_receiver_lost_bytes_total: 0, logferry_receiver_partitions: PARTITIONS },
       });
     });
   });
@@ -185,7 +186,10 @@ describe('metrics', { concurrency: 2, timeout: TEST_MS }, () => {
       };
       write('first.log');
       const [shipper, receiver] = await both(world);
-      await receiver.shows({ logferry_receiver_written_chunks_total: 1, logferry_receiver_partitions: 64 });
+      await receiver.shows({
+        logferry_receiver_written_chunks_total: 1,
+        logferry_receiver_partitions: PARTITIONS,
+      });
       const before = {
         shipper: (await shipper.scrape()).own,
         receiver: (await receiver.scrape()).own,

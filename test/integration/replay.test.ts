@@ -29,6 +29,7 @@ import { bytesIn } from '../support/central-files.ts';
 import { Hosts } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import type { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const SOON_MS = 5_000;
 
@@ -387,7 +388,7 @@ describe('a receiver goes on in a replayed directory', { concurrency: 2 }, () =>
       assert.equal(await ended(receiver), 0, receiver.stderr);
       assert.deepEqual(await joinedOf(world.out, one), { data: one.data, holes: [], begin: 0 });
       assert.deepEqual(await readFile(path.join(world.out, destinationOf('web1', one.path))), one.data);
-      const { record } = await (await world.records()).read(partitionOf('web1', 64));
+      const { record } = await (await world.records()).read(partitionOf('web1', PARTITIONS));
       assert.equal(record?.files.get('web1/aaa-0')?.offset, 1_000);
       // A replay only adds: what a receiver has gone on with is not its own any more.
       const again = await replayed(world, 'out');

@@ -13,6 +13,8 @@ import { assertIdentical } from '../support/compare.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
+import { partitionOf } from '../../common/wire/subjects.ts';
 
 interface Looked {
   readonly code: number | null;
@@ -89,7 +91,7 @@ test(
       );
       const host = web1(looked);
       assert.equal(host?.state, 'answers');
-      assert.equal(host.partition, 32);
+      assert.equal(host.partition, partitionOf('web1', PARTITIONS));
       assert.equal(host.owner, 'central-1');
       assert.deepEqual(
         [host.files, host.sizeBytes, host.publishedBytes, host.lagBytes],
@@ -99,18 +101,18 @@ test(
       const [receiver] = status.receivers;
       assert.equal(receiver?.id, 'central-1');
       assert.equal(receiver.state, 'answers');
-      assert.equal(receiver.partitions.length, 64);
+      assert.equal(receiver.partitions.length, PARTITIONS);
       assert.equal(receiver.bytes, file.bytes);
       assert.equal(receiver.hasRoom, true);
       assert.ok(receiver.disk !== null && receiver.disk.free > 0 && receiver.disk.total > receiver.disk.free);
-      assert.equal(status.stream.partitions.length, 64);
+      assert.equal(status.stream.partitions.length, PARTITIONS);
       assert.deepEqual(status.stream.uncommitted, { messages: 0, oldest: null, dropsInSeconds: null });
       assert.equal(status.stream.maxAgeSeconds, 604_800);
 
       const screen = await run(world);
       assert.equal(screen.child.exitCode, 0, screen.stderr);
       assert.match(screen.stdout, /^no data is at risk\nstream LOGS: /);
-      assert.match(screen.stdout, /^central-1 .* 64 /m);
+      assert.match(screen.stdout, new RegExp(`^central-1 .* ${PARTITIONS} `, 'm'));
       assert.match(screen.stdout, /^web1 +1 +0 B .* now$/m);
       assert.equal(screen.stdout.includes('\u001B'), false, 'no colour in a pipe');
     });
@@ -136,12 +138,12 @@ test(
       await receiver.kill();
       file.line();
       const looked = await looksUntil(world, (one) => one.code === 3);
-      const sentence = 'partition 32 has uncommitted data and no living receiver';
+      const sentence = `partition ${partitionOf('web1', PARTITIONS)} has uncommitted data and no living receiver`;
       assert.deepEqual(looked.status.stream.risks, [sentence]);
       assert.equal(looked.stderr, `logferry: data is at risk: ${sentence}\n`);
       const { uncommitted, partitions } = looked.status.stream;
       assert.ok(uncommitted.messages >= 1 && uncommitted.dropsInSeconds !== null);
-      assert.equal(partitions[32]?.uncommittedMessages, uncommitted.messages);
+      assert.equal(partitions[partitionOf('web1', PARTITIONS)]?.uncommittedMessages, uncommitted.messages);
       assert.equal(web1(looked)?.lagBytes, 100);
       assert.equal(looked.status.receivers[0]?.state, 'silent');
       const screen = await run(world);

@@ -12,6 +12,7 @@ import { TEST_MS } from '../support/timeouts.ts';
 import { count, printed, Publisher, setUp, tailed } from '../support/tailed.ts';
 import { random } from '../support/seed.ts';
 import { World } from '../support/world.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 test(
   'the last lines are found however far back they are, and beside many other files',
@@ -73,7 +74,7 @@ test('no more is read than is allowed: what was found is shown, and how many fil
       const found = await readBack(
         link,
         {
-          ...{ topology: { stream: 'LOGS', prefix: 'logs', partitions: 64 }, prefix: 'logs' },
+          ...{ topology: { stream: 'LOGS', prefix: 'logs', partitions: PARTITIONS }, prefix: 'logs' },
           ...{ selection: selectionOf([], ['/quiet.log'], []), log: silentLogger(), since: undefined },
           ...{ state: info.state, isEnd: true, readBytes: 1024 * 1024, lines, mostBytes },
         },

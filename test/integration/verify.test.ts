@@ -28,6 +28,7 @@ import { centralFiles, unzstd } from '../support/central-files.ts';
 import { Hosts } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 interface Found {
   readonly start: number;
@@ -348,8 +349,8 @@ describe('verify', { concurrency: 2 }, () => {
         await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
         await check();
         await receiver.stop();
-        const ledgerFile = ledgerPath(world.out, partitionOf(world.host, 64));
-        const { ledger } = await loadLedger(ledgerFile, '', partitionOf(world.host, 64));
+        const ledgerFile = ledgerPath(world.out, partitionOf(world.host, PARTITIONS));
+        const { ledger } = await loadLedger(ledgerFile, '', partitionOf(world.host, PARTITIONS));
         await writeFile(ledgerFile, compactLines(ledger).map(encodeLine).join(''));
         receiver = world.receive();
         await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
@@ -534,7 +535,7 @@ describe('verify', { concurrency: 2 }, () => {
       await receiver.stop();
       await shipper.stop();
       const { nc, jsm } = await world.connection();
-      const key = partitionKey(partitionOf(world.host, 64));
+      const key = partitionKey(partitionOf(world.host, PARTITIONS));
       const subject = `$KV.LOGS_partitions.${key}`;
       const unread = new RegExp(
         `^logferry: the record ${key} in bucket LOGS_partitions .* is not verified: .*$`,

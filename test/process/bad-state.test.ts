@@ -17,6 +17,7 @@ import { assertIdentical } from '../support/compare.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const NEWER = JSON.stringify({ version: 99, anything: 'else' });
 const GARBAGE = ['', '{"version":1,"dire', '\u0000\u0001\u00ff garbage\n', '[]', '{"version":1}'];
@@ -134,7 +135,11 @@ describe('state that does not parse', { concurrency: 3 }, () => {
       let receiver = world.receive();
       const file = await shipped(world, receiver);
       const shipper = world.ship();
-      const ledger = path.join(world.out, '.logferry', `${partitionKey(partitionOf(world.host, 64))}.ledger`);
+      const ledger = path.join(
+        world.out,
+        '.logferry',
+        `${partitionKey(partitionOf(world.host, PARTITIONS))}.ledger`,
+      );
       const damages: Record<string, (text: string) => string> = {
         'a line of garbage between the others': (text) => text.replace('\n', '\n\u0000garbage\n'),
         'a line of another program': (text) => `${text}{"some":"thing"}\n`,
@@ -184,7 +189,7 @@ describe('state that does not parse', { concurrency: 3 }, () => {
       let receiver = world.receive();
       const file = await shipped(world, receiver);
       let shipper = world.ship();
-      const key = partitionKey(partitionOf(world.host, 64));
+      const key = partitionKey(partitionOf(world.host, PARTITIONS));
       const { nc, jsm } = await world.connection();
       const put = async (data: string | Uint8Array): Promise<number> =>
         (await jetstream(nc).publish(`$KV.LOGS_partitions.${key}`, data)).seq;
@@ -242,7 +247,7 @@ describe('state that does not parse', { concurrency: 3 }, () => {
       const file = await shipped(world, receiver);
       await stops(receiver);
       const { nc } = await world.connection();
-      const key = partitionKey(partitionOf(world.host, 64));
+      const key = partitionKey(partitionOf(world.host, PARTITIONS));
       await jetstream(nc).publish(`$KV.LOGS_partitions.${key}`, 'garbage');
       file.line();
       const shipper = world.ship();

@@ -14,7 +14,8 @@ import { progressText } from '../../cli/terminal/progress-line.ts';
 import { startNatsServer } from '../../cli/nats-server/nats-server.ts';
 import { until } from '../../common/runtime/run.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
-import { ROOT, SOURCE_ENTRY } from '../support/paths.ts';
+import { ROOT, ENTRY } from '../support/paths.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 /** A line of a stack trace. */
 const STACK = /^\s+at .*:\d+:\d+\)?$/m;
@@ -29,7 +30,7 @@ interface Result {
 async function logferry(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Result> {
   const result = await new Promise<Result>((resolve) => {
     const options = { env: { ...process.env, NATS_URL: '', ...env }, timeout: WAIT_MS };
-    const child = execFile(process.execPath, [SOURCE_ENTRY, ...args], options, (_error, stdout, stderr) => {
+    const child = execFile(process.execPath, [ENTRY, ...args], options, (_error, stdout, stderr) => {
       resolve({ code: child.exitCode, stdout, stderr });
     });
   });
@@ -184,13 +185,13 @@ test('NATS_URL counts when --server is not given, and is checked the same', asyn
 });
 
 test('a log file that cannot be written is one line and exit 1', async () => {
-  const { code, stderr } = await logferry(['setup', '--log-file', path.join(SOURCE_ENTRY, 'below-a-file')]);
+  const { code, stderr } = await logferry(['setup', '--log-file', path.join(ENTRY, 'below-a-file')]);
   assert.equal(code, 1);
   assert.match(stderr, /^logferry: cannot write the log to [^\n]+--log-file\n$/);
 });
 
 test('an output directory that cannot be made is one line and exit 1', async () => {
-  const { code, stderr } = await logferry(['receive', '--out', path.join(SOURCE_ENTRY, 'below-a-file')]);
+  const { code, stderr } = await logferry(['receive', '--out', path.join(ENTRY, 'below-a-file')]);
   assert.equal(code, 1);
   assert.match(stderr, /^logferry: cannot use [^\n]+--out[^\n]+\n$/);
 });
@@ -202,7 +203,7 @@ test('a daemon without a server says what it tries, and stops cleanly at SIGTERM
     ['receive', '--out', directory],
     ['ship', '/no/such/*.log', '--state', path.join(directory, 'state')],
   ]) {
-    const child = spawn(process.execPath, [SOURCE_ENTRY, ...args, '--server', server], {
+    const child = spawn(process.execPath, [ENTRY, ...args, '--server', server], {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: WAIT_MS,
       killSignal: 'SIGKILL',
@@ -225,7 +226,7 @@ test('stopping what was to end by itself is a failure', async (t) => {
   const server = `nats://127.0.0.1:${await closedPort()}`;
   const child = spawn(
     process.execPath,
-    [SOURCE_ENTRY, 'receive', '--out', directory, '--once', '--server', server],
+    [ENTRY, 'receive', '--out', directory, '--once', '--server', server],
     { stdio: ['ignore', 'ignore', 'pipe'], timeout: WAIT_MS, killSignal: 'SIGKILL' },
   );
   let said = '';
@@ -239,7 +240,7 @@ test('stopping what was to end by itself is a failure', async (t) => {
 });
 
 test('a reader that goes away ends the command quietly', async () => {
-  const child = spawn('sh', ['-c', '"$0" "$1" ship --help | true', process.execPath, SOURCE_ENTRY], {
+  const child = spawn('sh', ['-c', '"$0" "$1" ship --help | true', process.execPath, ENTRY], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let said = '';
@@ -260,7 +261,7 @@ test('setup says what it created and alters only when asked to', async (t) => {
   assert.equal(
     first.stdout,
     'created stream APP\ncreated bucket APP_partitions\ncreated bucket APP_members\n' +
-      'stream APP: subjects app.*.*.*, 64 partitions, 1 replica, kept 7d, at most 64.0 MiB\n',
+      `stream APP: subjects app.*.*.*, ${PARTITIONS} partitions, 1 replica, kept 7d, at most 64.0 MiB\n`,
   );
   const again = await logferry(['setup', '--stream', 'APP'], env);
   assert.match(again.stdout, /^nothing to do\nstream APP/);
@@ -274,7 +275,7 @@ test('setup says what it created and alters only when asked to', async (t) => {
   assert.match(asked.stdout, /^nothing to do\nstream APP: .*kept 3d/);
   const partitions = await logferry(['setup', '--stream', 'APP', '--partitions', '8', '--alter'], env);
   assert.deepEqual([partitions.code, partitions.stdout], [1, '']);
-  assert.match(partitions.stderr, /^logferry: [^\n]*64 partitions, not 8[^\n]*\n$/);
+  assert.match(partitions.stderr, new RegExp(`^logferry: [^\\n]*${PARTITIONS} partitions, not 8[^\\n]*\\n$`));
 });
 
 test('local ships into its directory, survives a killed receiver, stops in order, and goes on', async (t) => {
@@ -290,7 +291,7 @@ test('local ships into its directory, survives a killed receiver, stops in order
   };
   const args = ['local', path.join(directory, '**', '*.log'), '--out', central, '--host', 'web1'];
   for (const round of ['first', 'second']) {
-    const child = spawn(process.execPath, [SOURCE_ENTRY, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [ENTRY, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));

@@ -20,6 +20,7 @@ import { assertIdentical } from '../support/compare.ts';
 import type { Identity } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 /** Root may read everything. */
 const SOMEBODY: Identity = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
@@ -90,7 +91,7 @@ describe('logferry doctor', { concurrency: 2 }, () => {
       assertFinds(found, {
         state: /^ok --state .* is in use by a running logferry$/,
         out: /^ok --out .* is in use by a running logferry$/,
-        stream: /^ok stream LOGS, 64 partitions$/,
+        stream: new RegExp(`^ok stream LOGS, ${PARTITIONS} partitions$`),
         buckets: /^ok LOGS_partitions and LOGS_members$/,
         'may ship': /^ok this user may be the shipper of web1$/,
         'may receive': /^ok this user may be a receiver$/,

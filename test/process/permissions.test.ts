@@ -16,6 +16,7 @@ import { assertClear, ended, fails, logs, stops, warns } from '../support/said.t
 import { assertIdentical } from '../support/compare.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const ADMIN = '{ user: admin, password: admin }';
 
@@ -169,7 +170,7 @@ describe('least permissions', { concurrency: 2 }, () => {
 
         const attacker = await Attacker.enter(world, 'web1');
         const before = await streams.info('LOGS');
-        const [own, other] = [partitionOf('web1', 64), partitionOf('web2', 64)];
+        const [own, other] = [partitionOf('web1', PARTITIONS), partitionOf('web2', PARTITIONS)];
         await assertBounded(attacker, own, other);
         assert.ok((await refusals(world)).some((line) => line.includes('"logs.web2.x.y"')));
         // What it may read by its own subjects it could have sent to anybody: `$JS.API.STREAM.DELETE.LOGS`.
@@ -231,7 +232,7 @@ describe('least permissions', { concurrency: 2 }, () => {
         assert.deepEqual(wanted, []);
 
         const attacker = await Attacker.enter(world, 'web1');
-        const [own, other] = [partitionOf('web1', 64), partitionOf('web2', 64)];
+        const [own, other] = [partitionOf('web1', PARTITIONS), partitionOf('web2', PARTITIONS)];
         await assertBounded(attacker, own, other);
         assert.ok((await refusals(world)).some((line) => line.includes('"logs.web2.x.y"')));
         for (const stream of ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'])

@@ -33,7 +33,7 @@ export function messages(daemon: Daemon, level = 0): string[] {
 /** How many partitions a receiver last said are its own. */
 export function share(receiver: Daemon): number | undefined {
   return messages(receiver)
-    .map((line) => /^(\d+) of 64 partitions are this receiver's/.exec(line)?.[1])
+    .map((line) => /^(\d+) of \d+ partitions are this receiver's/.exec(line)?.[1])
     .filter((count) => count !== undefined)
     .map(Number)
     .at(-1);

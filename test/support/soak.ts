@@ -6,9 +6,9 @@ import { parseArgs } from 'node:util';
 
 const MODEL_SEEDS_EACH = 40;
 const SUITES = [
-  'test/process/crash.test.ts',
+  'test/faults/crash.test.ts',
   'test/faults/chaos.test.ts',
-  'test/integration/receivers.test.ts',
+  'test/faults/receivers.test.ts',
   'test/faults/receivers-crash.test.ts',
   'test/faults/tailing-model.test.ts',
 ];

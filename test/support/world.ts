@@ -18,6 +18,7 @@ import { partitionOf } from '../../common/wire/subjects.ts';
 import { ANSWER_MS, WAIT_MS } from './timeouts.ts';
 import { Daemon, type Identity } from './daemon.ts';
 import { stopWriters } from './log-files.ts';
+import { PARTITIONS } from './tuned.ts';
 
 /** Stands in a server's configuration for where it stores, in quotes. */
 export const STORE = '"<store>"';
@@ -28,7 +29,7 @@ export class World {
   readonly host = 'web1';
   server: NatsServer;
   /** How many the stream has. */
-  partitions = 64;
+  partitions = PARTITIONS;
   /** Whom the processes run as that are started from now on. */
   identity: Identity = {};
   readonly #config: string | undefined;
@@ -114,6 +115,13 @@ export class World {
 
   #unless(extra: readonly string[], flag: string, value: string): string[] {
     return extra.includes(flag) ? [] : [flag, value];
+  }
+
+  /** Creates the stream with so many partitions, where the number of tests will not do. */
+  async setUp(partitions: number): Promise<void> {
+    const setup = ['setup', '--partitions', String(partitions), '--server', this.url];
+    assert.equal(await this.start('setup', setup).exited, 0);
+    this.partitions = partitions;
   }
 
   /** On its port again; `config` in place of the one it had. */

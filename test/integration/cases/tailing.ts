@@ -27,6 +27,7 @@ import { central, centralFiles } from '../../support/central-files.ts';
 import type { Daemon } from '../../support/daemon.ts';
 import { shipOptions } from '../../support/in-process.ts';
 import { World } from '../../support/world.ts';
+import { PARTITIONS } from '../../support/tuned.ts';
 
 const LEASE_MS = 2_000;
 /** Longer than a step of a file system's clock, 10 ms at the most. */
@@ -280,13 +281,13 @@ export class CaseHost {
   /** The newest message of this host, 0 for none. */
   async lastSeq(): Promise<number> {
     const jsm = await this.world.jsm();
-    const partition = partitionOf(this.name, 64);
+    const partition = partitionOf(this.name, PARTITIONS);
     const subject = `logs.${partition}.${this.name}.*.*`;
     return (await jsm.streams.getMessage('LOGS', { last_by_subj: subject }))?.seq ?? 0;
   }
 
   async #isProcessed(): Promise<boolean> {
-    const { record } = await (await this.world.records()).read(partitionOf(this.name, 64));
+    const { record } = await (await this.world.records()).read(partitionOf(this.name, PARTITIONS));
     return (record?.stream.seq ?? 0) >= (await this.lastSeq());
   }
 

@@ -1,29 +1,28 @@
-// SIGKILL at seeded random moments, each while bytes are published and not committed; then every byte is compared.
-
-import { test } from 'node:test';
+// Processes killed with SIGKILL at seeded random moments, each while bytes are published and not committed; then every
+// byte is compared.
 
 import { sleep } from '../../common/runtime/run.ts';
-import { TEST_MS } from '../support/timeouts.ts';
-import { assertIdentical } from '../support/compare.ts';
-import { baseSeed, random } from '../support/seed.ts';
-import type { Daemon } from '../support/daemon.ts';
-import { World } from '../support/world.ts';
-import { Writer, Written } from '../support/log-files.ts';
+import { assertIdentical } from './compare.ts';
+import type { Daemon } from './daemon.ts';
+import { Writer, Written } from './log-files.ts';
+import { random } from './seed.ts';
+import { World } from './world.ts';
 
-const KILLS = Number(process.env['LOGFERRY_TEST_KILLS'] ?? 10);
+export const VICTIMS = ['shipper', 'receiver', 'nats-server', 'all'] as const;
 
-type Victim = 'shipper' | 'receiver' | 'nats-server' | 'all';
+export type Victim = (typeof VICTIMS)[number];
 
 const PLAIN = ['--rotate-size', '200KiB'];
 /** Compressed, segments of about as many bytes. */
-const ZSTD = ['--rotate-size', '20KiB', '--format', 'zstd'];
+export const ZSTD = ['--rotate-size', '20KiB', '--format', 'zstd'];
 
-async function crash(
+/** @param kills how often the victim is killed and started again */
+export async function crash(
   victim: Victim,
   seed: number,
   rotate: 'rename' | 'copytruncate',
+  kills: number,
   receive = PLAIN,
-  kills = KILLS,
 ): Promise<void> {
   await World.run(`crash-${victim}`, async (world) => {
     const rand = random(seed);
@@ -53,24 +52,3 @@ async function crash(
     await assertIdentical(world, files);
   });
 }
-
-for (const [index, victim] of (['shipper', 'receiver', 'nats-server', 'all'] as const).entries())
-  test(
-    `SIGKILL of ${victim} loses nothing, repeats nothing, keeps the order`,
-    { timeout: TEST_MS },
-    async () => {
-      await crash(victim, baseSeed() * 100 + index, 'rename');
-    },
-  );
-
-test(
-  'copytruncate while receivers are killed: the copy gives what the shipper had not read yet',
-  { timeout: TEST_MS },
-  async () => {
-    await crash('receiver', baseSeed() * 100 + 4, 'copytruncate');
-  },
-);
-
-test('SIGKILL of all with --format zstd: each file is whole frames again', { timeout: TEST_MS }, async () => {
-  await crash('all', baseSeed() * 100 + 5, 'rename', ZSTD, Math.ceil(KILLS / 2));
-});

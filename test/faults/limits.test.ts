@@ -6,12 +6,12 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { inParallel, until } from '../../../common/runtime/run.ts';
-import { WAIT_MS } from '../../support/timeouts.ts';
-import { assertIdentical } from '../../support/compare.ts';
-import type { Daemon } from '../../support/daemon.ts';
-import { World } from '../../support/world.ts';
-import { Written } from '../../support/log-files.ts';
+import { inParallel, until } from '../../common/runtime/run.ts';
+import { WAIT_MS } from '../support/timeouts.ts';
+import { assertIdentical } from '../support/compare.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { World } from '../support/world.ts';
+import { Written } from '../support/log-files.ts';
 
 const DIRECTORIES = 6;
 /** Fewer than directories: chokidar watches each of them. */

@@ -18,6 +18,7 @@ import type { Daemon } from '../support/daemon.ts';
 import { InProcessShipper } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 const HOSTS = 10;
 const BUCKET = 'LOGS_partitions';
@@ -86,7 +87,17 @@ async function cutHalfWay(out: string, partitions: number): Promise<void> {
 
 /** What verify says in the end of the receiver's directory. */
 async function verified(world: World, ...extra: readonly string[]): Promise<object> {
-  const verifying = world.start('verify', ['verify', '--json', '--out', world.out, ...extra]);
+  const verify = (): Daemon => world.start('verify', ['verify', '--json', '--out', world.out, ...extra]);
+  let verifying = verify();
+  // Shippers that were started just now do not answer yet.
+  await until(
+    async () => {
+      if ((await ended(verifying)) === 0) return true;
+      verifying = verify();
+      return false;
+    },
+    { timeoutMs: WAIT_MS },
+  );
   assert.equal(await ended(verifying), 0, `${verifying.stdout}\n${verifying.stderr}`);
   const { summary } = JSON.parse(verifying.stdout.trim().split('\n').at(-1) ?? '') as { summary: object };
   return summary;
@@ -105,7 +116,7 @@ describe('another number of partitions', { concurrency: 2 }, () => {
           for (const file of files) for (let count = 0; count < 5; count += 1) file.line();
         };
         let killed = 0;
-        let before = 64;
+        let before = PARTITIONS;
         for (const partitions of [7, 100, 1]) {
           const receivers = outs.map((out) =>
             world.receive(['--rotate-size', '2KiB', '--compress', 'gzip'], out),
@@ -270,7 +281,7 @@ describe('another number of partitions', { concurrency: 2 }, () => {
           repartition(world, 8),
           /^logferry: 100 B in stream LOGS are not committed: "web1" "\/.*a\.log": run logferry receive --once, then/,
         );
-        assert.equal(await partitionsNow(world), 64);
+        assert.equal(await partitionsNow(world), PARTITIONS);
         receiver = world.receive(['--once']);
         assert.equal(await ended(receiver), 0, receiver.stderr);
         // A killed one keeps its name; its silence is waited for.
@@ -279,7 +290,12 @@ describe('another number of partitions', { concurrency: 2 }, () => {
         await receiver.kill();
         const changed = repartition(world, 8, '--json');
         assert.equal(await ended(changed), 0, changed.stderr);
-        assert.deepEqual(JSON.parse(changed.stdout), { before: 64, partitions: 8, hosts: 1, files: 1 });
+        assert.deepEqual(JSON.parse(changed.stdout), {
+          before: PARTITIONS,
+          partitions: 8,
+          hosts: 1,
+          files: 1,
+        });
         const again = repartition(world, 8);
         assert.equal(await ended(again), 0);
         assert.equal(again.stdout, 'nothing to do: stream LOGS has 8 partitions\n');

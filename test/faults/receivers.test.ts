@@ -29,6 +29,7 @@ async function shares(receivers: readonly Daemon[], expected: readonly number[])
 
 test('three share, one is killed, one is stopped, two are added', { timeout: TEST_MS }, async () => {
   await World.run('share', async (world) => {
+    await world.setUp(64);
     const rand = random(baseSeed() * 100 + 40);
     const outs = [1, 2, 3, 4, 5].map((number) => path.join(world.dir, `out${number}`));
     const receive = (number: number): Daemon =>
@@ -61,7 +62,7 @@ async function unannounced(world: World, out: string): Promise<number> {
   const store = await world.records();
   let known = 0;
   for (const { run } of await readDirectories([out])) {
-    const { record } = await store.read(partitionOf(run.file.split('/')[0] ?? '', 64));
+    const { record } = await store.read(partitionOf(run.file.split('/')[0] ?? '', world.partitions));
     known += Math.max(0, Math.min(run.end, record?.files.get(run.file)?.offset ?? 0) - run.start);
   }
   return (await bytesIn([out])) - known;
@@ -73,6 +74,7 @@ for (let round = 1; round <= 3; round += 1)
     { timeout: TEST_MS },
     async (context) => {
       await World.run('fence', async (world) => {
+        await world.setUp(64);
         const rand = random(baseSeed() * 100 + 50 + round);
         const outs = ['out1', 'out2'].map((name) => path.join(world.dir, name));
         const [paused, other] = outs.map((out, index) =>
@@ -116,6 +118,7 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('fixed', async (world) => {
+      await world.setUp(64);
       const outs = ['own', 'index', 'plan'].map((name) => path.join(world.dir, name));
       const own = world.receive(['--id', 'own', '--own', '0-7,9'], outs[0]);
       await shares([own], [9]);
@@ -140,6 +143,7 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('overlap', async (world) => {
+      await world.setUp(64);
       const outs = ['a', 'b'].map((name) => path.join(world.dir, name));
       const first = world.receive(['--id', 'a', '--own', '0-31'], outs[0]);
       await shares([first], [32]);
@@ -187,6 +191,7 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('other-count', async (world) => {
+      await world.setUp(64);
       const file = new Written(world, 'a.log');
       file.line();
       const receiver = world.receive();
