@@ -3,15 +3,12 @@
 
 import { formatBytes, formatDuration } from '../../common/text/units.ts';
 import type { FileRow, HostRow, PartitionRow, ReceiverRow, Status, StreamRow } from './types.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 
 /** Uncommitted data that would be dropped within this. */
 const SOON_S = 3_600;
 /** Less than that has been waiting no longer than it always does, unless it is dropped within this too. */
 const WAITING_MS = 60_000;
-/** A host's heartbeat that is older than this. */
-const SILENT_HOST_MS = 30_000;
-/** A receiver that does not answer may be slow; its heartbeats come every second. */
-const SILENT_RECEIVER_MS = 10_000;
 /** A partition that is handed over belongs to nobody for a moment. */
 const HANDED_OVER_MS = 3_000;
 const LEAST_FREE = 0.05;
@@ -40,7 +37,7 @@ export function hostRisks(
   const { host, state, lastSeen, errors, lostBytes, worst } = row;
   const risks: string[] = [];
   const silentMs = lastSeen === null ? 0 : details.now - Date.parse(lastSeen);
-  if (state === 'silent' && silentMs > SILENT_HOST_MS)
+  if (state === 'silent' && silentMs > tuning.silentHostMs)
     risks.push(`host ${host} is silent since ${lastSeen ?? '?'} (${formatDuration(silentMs)})`);
   if (details.held)
     risks.push(`host ${host} holds back: the stream is nearly full of what no receiver has committed`);
@@ -127,5 +124,5 @@ export function streamRisks(
 
 function isLiving({ state, lastSeen }: Pick<ReceiverRow, 'state' | 'lastSeen'>, now: number): boolean {
   if (state !== 'silent') return state === 'answers';
-  return lastSeen !== null && now - Date.parse(lastSeen) <= SILENT_RECEIVER_MS;
+  return lastSeen !== null && now - Date.parse(lastSeen) <= tuning.silentReceiverMs;
 }

@@ -13,6 +13,9 @@ export interface Tuning {
   rewindPauseMs: number;
   /** How long, in milliseconds, a compressed file that ends in the middle is waited for after its last write. */
   packingMs: number;
+  /** How long, in milliseconds, a silent shipper or receiver is no risk yet. */
+  silentHostMs: number;
+  silentReceiverMs: number;
 }
 
 /** What counts now. */
@@ -21,6 +24,8 @@ export const tuning: Readonly<Tuning> = {
   knownAgainMs: 20_000,
   rewindPauseMs: 30_000,
   packingMs: 60_000,
+  silentHostMs: 30_000,
+  silentReceiverMs: 10_000,
 };
 
 /** For tests alone, before anything else runs. */

@@ -46,7 +46,7 @@ async function looksUntil(
   timeoutMs = WAIT_MS,
 ): Promise<Looked> {
   let looked = await look(world);
-  await until(async () => isIt(looked) || isIt((looked = await look(world))), { timeoutMs, everyMs: 100 });
+  await until(async () => isIt(looked) || isIt((looked = await look(world))), { timeoutMs, everyMs: 400 });
   assert.ok(isIt(looked), `${looked.code} ${looked.stderr} ${JSON.stringify(looked.status, null, 1)}`);
   return looked;
 }

@@ -87,7 +87,7 @@ async function finds(
   timeoutMs: number,
 ): Promise<string> {
   let found: string | undefined;
-  await until(() => (found = find()) !== undefined, { timeoutMs });
+  await until(() => (found = find()) !== undefined, { timeoutMs, everyMs: 50 });
   assert.ok(found !== undefined, `${String(pattern)} was never said, but:\n${daemon.stderr}`);
   return found;
 }

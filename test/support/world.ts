@@ -126,6 +126,8 @@ export class World {
 
   /** On its port again; `config` in place of the one it had. */
   async restartServer(config = this.#config): Promise<void> {
+    // The one that there is waits before it connects again.
+    this.#records = undefined;
     // Somebody else's probe may have it for a moment.
     await until(async () => await isFree(this.server.port), { timeoutMs: WAIT_MS });
     this.server = await startNatsServer({
@@ -160,13 +162,8 @@ export class World {
     const jsm = await this.jsm();
     try {
       const last = await jsm.streams.getMessage('LOGS', { last_by_subj: `logs.${partition}.*.*.*` });
-      const link = await openLink({ server: this.url }, { name: 'test', log: silentLogger() });
-      try {
-        const { record } = await new RecordStore(link, 'LOGS', silentLogger()).read(partition);
-        return (last?.seq ?? 0) - (record?.stream.seq ?? 0);
-      } finally {
-        await link.close();
-      }
+      const { record } = await (await this.records()).read(partition);
+      return (last?.seq ?? 0) - (record?.stream.seq ?? 0);
     } catch {
       return 0;
     }

@@ -18,7 +18,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'shipper/sources/source.ts': 720,
   'shipper/session.ts': 629,
   'receiver/term/partition.ts': 568,
-  'shipper/files/siblings.ts': 474,
+  'shipper/files/siblings.ts': 473,
   'receiver/ledger/ledger.ts': 543,
   'shipper/sources/sources.ts': 533,
   'receiver/ownership/ownership.ts': 432,
@@ -37,7 +37,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
 const OWN_ROOMS = ['shipper/options.ts', 'receiver/options.ts'];
 
 /** As many call themselves pure, at least: none may lose the word in silence. */
-const LEAST_PURE = 75;
+const LEAST_PURE = 74;
 
 /** What a file that calls itself pure may take from Node: computing, no I/O, no clock. */
 const PURE_MODULES = ['node:path', 'node:crypto', 'node:util'];
