@@ -1,15 +1,13 @@
-// Compares what was written with what arrived, byte by byte: the generations of a source file one behind the other,
-// and the segments of its central file in the same way. Reads only, and asks nobody but the disk.
+// Compares what was written with what arrived, byte by byte: the generations of a source file one behind the other, and
+// what `cat` reads of it from the output directory. Reads only, and asks nobody but the disk.
 
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-import { readFully } from '../../common/runtime/files.ts';
+import { joinSource, listRuns, readContents, readPieces, STATE_DIRECTORY } from '../../receiver/read.ts';
 import type { GrowingFile } from './writer.ts';
-import { STATE_DIRECTORY, destinationOf, segmentsOf } from '../../receiver/read.ts';
-
-const BLOCK = 1024 * 1024;
 
 export interface Comparison {
   readonly name: string;
@@ -29,102 +27,107 @@ export interface Side {
   readonly hash: string;
 }
 
+/** A receiver's directory, and the host that it has files of. */
+export interface Central {
+  readonly out: string;
+  readonly host: string;
+}
+
 /** Compares one file; nothing may write to it, nor to the central files, meanwhile. */
-export async function compareFile(
-  file: GrowingFile,
-  central: { readonly out: string; readonly host: string },
-): Promise<Comparison> {
-  const segments = await segmentsOf(central.out, destinationOf(central.host, file.path));
-  const found = segments.map((segment) => path.join(central.out, segment.name));
+export async function compareFile(file: GrowingFile, { out, host }: Central): Promise<Comparison> {
+  const { runs, known } = await readContents([out]);
+  const pieces = joinSource(runs, host, file.path, known)?.pieces ?? [];
   const { generations } = file;
-  const [source, received] = [new Joined(generations), new Joined(found)];
+  const [source, central] = [new Stream(bytesIn(generations)), new Stream(readPieces(pieces))];
   let differsAt: number | undefined;
-  try {
-    for (let offset = 0; ; offset += BLOCK) {
-      const [want, got] = [await source.next(), await received.next()];
-      if (want.length === 0 && got.length === 0) break;
-      if (differsAt === undefined && !want.equals(got)) differsAt = offset + firstDifference(want, got);
-    }
-  } finally {
-    await source.close();
-    await received.close();
+  while (await source.has()) {
+    if (!(await central.has())) break;
+    const [want, got] = takeEqual(source, central);
+    if (differsAt === undefined && !want.equals(got))
+      differsAt = source.bytes - want.length + firstDifference(want, got);
   }
-  const [sourceSide, centralSide] = [source.end(), received.end()];
+  if ((await source.has()) || (await central.has())) differsAt ??= Math.min(source.bytes, central.bytes);
+  const [sourceSide, centralSide] = [await source.end(), await central.end()];
+  const disks = listRuns(runs).flatMap((one) => (one.path === file.path ? (one.disk ?? []) : []));
   return {
     name: path.basename(file.path),
     source: sourceSide,
     central: centralSide,
     generations: generations.length,
-    segments: found.length,
+    segments: new Set(disks).size,
     differsAt,
     sourceIntact: sourceSide.hash === file.digest(),
   };
 }
 
-/** Files below the output directory that belong to none of the sources, relative to it. */
-export async function strangeFiles(
-  files: readonly GrowingFile[],
-  central: { readonly out: string; readonly host: string },
-): Promise<string[]> {
-  const known = new Set<string>();
-  for (const file of files)
-    for (const segment of await segmentsOf(central.out, destinationOf(central.host, file.path)))
-      known.add(path.join(central.out, segment.name));
-  const entries = await readdir(central.out, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath, entry.name))
-    .filter((name) => !known.has(name))
-    .map((name) => path.relative(central.out, name))
-    .filter((name) => !name.startsWith(`${STATE_DIRECTORY}/`));
+/** Files below the output directory that no ledger lists, relative to it, and those that hold more than is listed. */
+export async function strangeFiles({ out }: Pick<Central, 'out'>): Promise<string[]> {
+  const listed = new Map<string, number>();
+  for (const { disk, to } of listRuns((await readContents([out])).runs))
+    if (disk !== null) listed.set(disk, Math.max(listed.get(disk) ?? 0, to ?? 0));
+  const strange: string[] = [];
+  for (const entry of await readdir(out, { recursive: true, withFileTypes: true })) {
+    const name = path.relative(out, path.join(entry.parentPath, entry.name));
+    if (!entry.isFile() || name.startsWith(`${STATE_DIRECTORY}/`)) continue;
+    const { size } = await stat(path.join(out, name));
+    if (size !== (listed.get(path.join(out, name)) ?? 0)) strange.push(name);
+  }
+  return strange;
+}
+
+async function* bytesIn(files: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const file of files) yield* createReadStream(file) as AsyncIterable<Uint8Array>;
 }
 
 function firstDifference(want: Buffer, got: Buffer): number {
   let same = 0;
-  while (same < want.length && same < got.length && want[same] === got[same]) same += 1;
+  while (same < want.length && want[same] === got[same]) same += 1;
   return same;
 }
 
-/** Several files as one, read in blocks and hashed on the way. */
-class Joined {
-  readonly #names: string[];
+/** As many bytes of both as both have at hand. */
+function takeEqual(one: Stream, other: Stream): [Buffer, Buffer] {
+  const length = Math.min(one.atHand, other.atHand);
+  return [one.take(length), other.take(length)];
+}
+
+/** Bytes that come in pieces of any size, hashed on the way. */
+class Stream {
+  readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #hash: Hash = createHash('sha256');
-  readonly #block = Buffer.allocUnsafe(BLOCK);
-  #bytes = 0;
-  #handle: FileHandle | undefined;
-  #position = 0;
+  #rest: Buffer = Buffer.alloc(0);
+  /** Taken so far. */
+  bytes = 0;
 
-  constructor(names: readonly string[]) {
-    this.#names = [...names];
+  constructor(pieces: AsyncIterable<Uint8Array>) {
+    this.#pieces = pieces[Symbol.asyncIterator]();
   }
 
-  /** The next block, full but for the last one; empty at the end. Valid until the next call. */
-  async next(): Promise<Buffer> {
-    let filled = 0;
-    while (filled < BLOCK) {
-      if (this.#handle === undefined) {
-        const name = this.#names.shift();
-        if (name === undefined) break;
-        this.#handle = await open(name, 'r');
-        this.#position = 0;
-      }
-      const read = await readFully(this.#handle, this.#block.subarray(filled), this.#position);
-      filled += read;
-      this.#position += read;
-      if (filled < BLOCK) await this.close();
+  get atHand(): number {
+    return this.#rest.length;
+  }
+
+  /** Whether there is a byte more; waits for it. */
+  async has(): Promise<boolean> {
+    while (this.#rest.length === 0) {
+      const next = await this.#pieces.next();
+      if (next.done === true) return false;
+      this.#rest = Buffer.from(next.value);
     }
-    const data = this.#block.subarray(0, filled);
-    this.#hash.update(data);
-    this.#bytes += filled;
-    return data;
+    return true;
   }
 
-  end(): Side {
-    return { bytes: this.#bytes, hash: this.#hash.digest('hex') };
+  take(length: number): Buffer {
+    const taken = this.#rest.subarray(0, length);
+    this.#rest = this.#rest.subarray(length);
+    this.#hash.update(taken);
+    this.bytes += length;
+    return taken;
   }
 
-  async close(): Promise<void> {
-    await this.#handle?.close();
-    this.#handle = undefined;
+  /** What it was, to its end. */
+  async end(): Promise<Side> {
+    while (await this.has()) this.take(this.atHand);
+    return { bytes: this.bytes, hash: this.#hash.digest('hex') };
   }
 }

@@ -83,7 +83,7 @@ async function runIn(directory: DemoDirectory, isNamed: boolean, signal: AbortSi
       signal.throwIfAborted();
       comparisons.push(await compareFile(file, central));
     }
-    judge(screen, comparisons, kills, await strangeFiles(files, central), directory.dir);
+    judge(screen, comparisons, kills, await strangeFiles(central), directory.dir);
     return false;
   } finally {
     screen.end();

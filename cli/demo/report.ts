@@ -75,7 +75,7 @@ export function differences(comparisons: readonly Comparison[], strange: readonl
           `(${whole(source.bytes)} bytes written, ${whole(central.bytes)} arrived)`,
       );
   }
-  for (const name of strange) lines.push(`${name} is there, which nobody wrote`);
+  for (const name of strange) lines.push(`${name} holds bytes that nobody wrote`);
   return lines;
 }
 
