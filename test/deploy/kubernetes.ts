@@ -16,6 +16,7 @@ import { gzipSync } from 'node:zlib';
 
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { Remembered } from '../support/log-files.ts';
 
 export const MANIFESTS = path.resolve(import.meta.dirname, '../../deploy/kubernetes');
 
@@ -102,13 +103,13 @@ export class PodLog {
   readonly #directory: string;
   #restarts = 0;
   #rotations = 0;
-  #lines = 0;
-  #parts: Buffer[] = [];
+  readonly #remembered: Remembered;
 
   /** @param root stands for the node's `/` */
   constructor(root: string, pod: string) {
     this.#root = root;
     this.#pod = pod;
+    this.#remembered = new Remembered(pod);
     this.#directory = path.join(root, `var/log/pods/shop_${pod}_5f0c0a1e-6b7d-4a44-9f5e-3f1f5a0c4b11/app`);
     mkdirSync(this.#directory, { recursive: true });
     mkdirSync(path.join(root, 'var/log/containers'), { recursive: true });
@@ -127,18 +128,14 @@ export class PodLog {
 
   /** All that this life of the container has written. */
   get written(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#remembered.written;
   }
 
   /** Lines as CRI-O and containerd write them. */
   lines(count: number): void {
-    let text = '';
-    for (let line = 0; line < count; line += 1) {
-      this.#lines += 1;
-      const time = new Date(1_767_225_600_000 + this.#lines).toISOString();
-      text += `${time} stdout F ${this.#pod} line ${this.#lines} ${'x'.repeat(this.#lines % 97)}\n`;
-    }
-    this.#parts.push(Buffer.from(text));
+    const time = (line: number): string => new Date(1_767_225_600_000 + line).toISOString();
+    const text = this.#remembered.newLines(count, (line) => `${time(line)} stdout F `);
+    this.#remembered.wrote(text);
     appendFileSync(this.file, text);
   }
 
@@ -165,7 +162,7 @@ export class PodLog {
   /** The container ends and is started again; its last file stays. */
   restart(): void {
     this.#restarts += 1;
-    this.#parts = [];
+    this.#remembered.forget();
     this.#begin();
   }
 

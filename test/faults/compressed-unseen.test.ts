@@ -23,6 +23,7 @@ import { messages } from '../support/said.ts';
 import { central } from '../support/central-files.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
+import { Remembered } from '../support/log-files.ts';
 
 const ERROR = 50;
 /** Longer than a compressed file has to be left alone before it is read, and than two looks are apart. */
@@ -39,8 +40,7 @@ class Rotated {
   readonly file: string;
   readonly #world: World;
   readonly #naming: Naming;
-  #parts: Buffer[] = [];
-  #lines = 0;
+  readonly #remembered = new Remembered('app');
   rotations = 0;
 
   constructor(world: World, naming: Naming) {
@@ -56,12 +56,8 @@ class Rotated {
 
   /** @param isShipped whether they have to arrive */
   lines(count: number, isShipped = true): void {
-    let text = '';
-    for (let line = 0; line < count; line += 1) {
-      this.#lines += 1;
-      text += `app line ${this.#lines} ${'x'.repeat(this.#lines % 97)}\n`;
-    }
-    if (isShipped) this.#parts.push(Buffer.from(text));
+    const text = this.#remembered.newLines(count);
+    if (isShipped) this.#remembered.wrote(text);
     appendFileSync(this.file, text);
   }
 
@@ -89,7 +85,7 @@ class Rotated {
   }
 
   get written(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#remembered.written;
   }
 
   async arrives(): Promise<void> {

@@ -1,6 +1,6 @@
 // Log files whose every byte is remembered, and a writer that appends to them and rotates them.
 
-import { closeSync, openSync, renameSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync, rmSync, truncateSync, writeSync } from 'node:fs';
 import { copyFile, readFile, truncate } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -13,7 +13,49 @@ export interface Place {
   readonly dir: string;
 }
 
-/** A source file that is written to, rotated, and whose every byte is remembered. */
+/** What was written to a path, in memory, and lines of which no two are equal. */
+export class Remembered {
+  readonly #label: string;
+  #parts: Buffer[] = [];
+  #lines = 0;
+
+  /** @param label with which each line begins */
+  constructor(label: string) {
+    this.#label = label;
+  }
+
+  get written(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+
+  /** So many lines that were never there before. */
+  newLines(count: number, before: (number: number) => string = () => ''): string {
+    let text = '';
+    for (let line = 0; line < count; line += 1) {
+      this.#lines += 1;
+      text += `${before(this.#lines)}${this.#label} line ${this.#lines} ${'x'.repeat(this.#lines % 97)}\n`;
+    }
+    return text;
+  }
+
+  wrote(data: string | Uint8Array): void {
+    this.#parts.push(Buffer.from(data as string));
+  }
+
+  /** What was written so far need not arrive, or has. */
+  forget(): void {
+    this.#parts = [];
+  }
+}
+
+/** Makes room for another `.1`: `.1` becomes `.2`, and so on. */
+export function moveOn(file: string): void {
+  let last = 0;
+  while (existsSync(`${file}.${last + 1}`)) last += 1;
+  for (; last >= 1; last -= 1) renameSync(`${file}.${last}`, `${file}.${last + 1}`);
+}
+
+/** A source file that is written to, rotated, and whose every byte is remembered on disk. */
 export class Written {
   readonly host: string;
   readonly file: string;
@@ -49,8 +91,7 @@ export class Written {
 
   /** As logrotate does it with `create`: .1 → .2, the file → .1, a new file. Nothing is ever deleted. */
   rotate(): void {
-    for (let number = this.rotations; number >= 1; number -= 1)
-      renameSync(`${this.file}.${number}`, `${this.file}.${number + 1}`);
+    moveOn(this.file);
     renameSync(this.file, `${this.file}.1`);
     closeSync(this.#fd);
     this.#fd = openSync(this.file, 'a');
@@ -67,8 +108,7 @@ export class Written {
 
   /** As logrotate does it with `copytruncate`; no byte is written between the copy and the truncation. */
   async copyTruncate(): Promise<void> {
-    for (let number = this.rotations; number >= 1; number -= 1)
-      renameSync(`${this.file}.${number}`, `${this.file}.${number + 1}`);
+    moveOn(this.file);
     await copyFile(this.file, `${this.file}.1`);
     truncateSync(this.file, 0);
     this.rotations += 1;

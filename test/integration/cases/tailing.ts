@@ -28,6 +28,7 @@ import type { Daemon } from '../../support/daemon.ts';
 import { shipOptions } from '../../support/in-process.ts';
 import { World } from '../../support/world.ts';
 import { PARTITIONS } from '../../support/tuned.ts';
+import { moveOn, Remembered } from '../../support/log-files.ts';
 
 const LEASE_MS = 2_000;
 /** Longer than a step of a file system's clock, 10 ms at the most. */
@@ -94,11 +95,11 @@ export class Cases {
 /** A path that is shipped, and all that its destination must hold, in order. */
 export class Log {
   readonly path: string;
-  readonly #parts: Buffer[] = [];
-  #lines = 0;
+  readonly #remembered: Remembered;
 
   constructor(file: string) {
     this.path = file;
+    this.#remembered = new Remembered(path.basename(file));
   }
 
   /** Appends to the file at the path, which is created where it is missing. */
@@ -109,21 +110,16 @@ export class Log {
 
   /** Appends lines of which no two are equal; to another file where the writer goes on in one that was renamed. */
   lines(count: number, file = this.path): void {
-    let text = '';
-    for (let line = 0; line < count; line += 1) {
-      this.#lines += 1;
-      text += `${path.basename(this.path)} line ${this.#lines} ${'x'.repeat(this.#lines % 97)}\n`;
-    }
-    this.append(text, file);
+    this.append(this.#remembered.newLines(count), file);
   }
 
   /** Was written, or put there, by other means. */
   wrote(data: string | Uint8Array): void {
-    this.#parts.push(Buffer.from(data as string));
+    this.#remembered.wrote(data);
   }
 
   get written(): Buffer {
-    return Buffer.concat(this.#parts);
+    return this.#remembered.written;
   }
 
   /** As logrotate does it with `create`; the older ones move on by one. */
@@ -142,9 +138,7 @@ export class Log {
 
   #moveOn(): void {
     tick();
-    let last = 0;
-    while (existsSync(`${this.path}.${last + 1}`)) last += 1;
-    for (; last >= 1; last -= 1) renameSync(`${this.path}.${last}`, `${this.path}.${last + 1}`);
+    moveOn(this.path);
   }
 }
 
