@@ -16,7 +16,9 @@ import { WAIT_MS } from '../support/timeouts.ts';
 import { InProcessShipper } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
-import { PARTITIONS } from '../support/tuned.ts';
+
+/** Four rows of cells. */
+const PAGE_PARTITIONS = 64;
 
 const chromium = findChromium();
 const skip =
@@ -37,6 +39,7 @@ interface Stage {
 
 async function onStage(name: string, run: (stage: Stage) => Promise<void>): Promise<void> {
   await World.run(name, async (world) => {
+    await world.setUp(PAGE_PARTITIONS);
     world.receive(['--id', 'central-1']);
     const shippers = new Map<string, InProcessShipper>();
     const file = async (directory: string, base: string, host: string): Promise<Written> => {
@@ -68,10 +71,16 @@ test('it shows hosts, receivers, partitions and lines; what is hostile stays tex
     const { url } = await startDashboard(world);
     await page.goto(url);
     await page.locator('#hosts tr').nth(2).waitFor();
-    await page.locator('.badge.cell[data-colour="1"]').nth(63).waitFor();
-    assert.equal(await page.locator('.cell').count(), PARTITIONS);
+    await page
+      .locator('.badge.cell[data-colour="1"]')
+      .nth(PAGE_PARTITIONS - 1)
+      .waitFor();
+    assert.equal(await page.locator('.cell').count(), PAGE_PARTITIONS);
     assert.match(await page.locator('#receivers').innerText(), /central-1/);
-    assert.match(await page.locator('#owners').innerText(), new RegExp(`A\\s*central-1\\s*${PARTITIONS}`));
+    assert.match(
+      await page.locator('#owners').innerText(),
+      new RegExp(`A\\s*central-1\\s*${PAGE_PARTITIONS}`),
+    );
     const names = await page.locator('#hosts button.name').allInnerTexts();
     assert.deepEqual(names.toSorted(), [HOSTILE_HOST, 'web1', 'web2']);
     const line = page.locator('#tail .line', { hasText: 'owned' });
@@ -125,7 +134,10 @@ test('it can be used with the keyboard', { skip }, async () => {
     const { url } = await startDashboard(world);
     await page.goto(url);
     await page.locator('#tail .line', { hasText: 'a good line' }).waitFor();
-    await page.locator('.badge.cell[data-colour="1"]').nth(63).waitFor();
+    await page
+      .locator('.badge.cell[data-colour="1"]')
+      .nth(PAGE_PARTITIONS - 1)
+      .waitFor();
     const focused = async (): Promise<string> => await page.evaluate('document.activeElement.id');
     await page.keyboard.press('/');
     assert.equal(await focused(), 'tail-search');
@@ -224,13 +236,12 @@ test('the order holds still while somebody reads', { skip }, async () => {
 
 test('of many hosts some are shown, more when asked for, and any is found', { skip }, async () => {
   await World.run('page-many', async (world) => {
-    const setup = world.start('setup', ['setup', '--server', world.server.url]);
-    assert.equal(await setup.exited, 0);
+    await world.setUp(PAGE_PARTITIONS);
     const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
     world.atEnd(async () => {
       await link.close();
     });
-    const topology = { stream: 'LOGS', prefix: 'logs', partitions: PARTITIONS };
+    const topology = { stream: 'LOGS', prefix: 'logs', partitions: PAGE_PARTITIONS };
     const status = {
       ...{ started: new Date().toISOString(), files: 1, sizeBytes: 1, publishedBytes: 1, committedBytes: 1 },
       ...{

@@ -21,9 +21,13 @@ import { STORE, World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
 
 const HOSTS = ['web1', 'web2'];
+/** The partitions that accounts.conf was printed for. */
+const DEPLOYED = '64';
 
 async function permissions(...args: readonly string[]): Promise<string[]> {
-  const lines = (await printPermissions(...args)).split('\n').map((line) => line.trim());
+  const lines = (await printPermissions(...args, '--partitions', DEPLOYED))
+    .split('\n')
+    .map((line) => line.trim());
   return lines.filter((line) => line !== '' && !line.startsWith('#'));
 }
 
@@ -49,7 +53,14 @@ async function inAccounts(name: string, run: (world: World) => Promise<void>): P
   const own = /users: \[(?=\{\s+user: "web2")/;
   assert.match(config, own);
   config = config.replace(own, '$&{ user: intruder, password: intruder }, ');
-  await World.run(name, run, config);
+  await World.run(
+    name,
+    async (world) => {
+      await world.setUp(Number(DEPLOYED), as('admin'));
+      await run(world);
+    },
+    config,
+  );
 }
 
 interface Fleet {

@@ -28,6 +28,9 @@ import { central } from '../support/central-files.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
+import { partitionOf } from '../../common/wire/subjects.ts';
+import { PARTITIONS } from '../support/tuned.ts';
 
 interface Damage {
   /** With SIGTERM the server writes its index, and believes it at the start. */
@@ -208,7 +211,9 @@ for (const receivers of ['running', 'stopped'] as const)
         if (receivers === 'stopped') await receiver.stop();
         const [part = 'payload'] = parts;
         const before = await damage(world, RECORDS, { end, index, parts: [part] }, rand, (all) =>
-          all.findLast(({ subject }) => subject.endsWith('.p32')),
+          all.findLast(({ subject }) =>
+            subject.endsWith(`.${partitionKey(partitionOf(world.host, PARTITIONS))}`),
+          ),
         );
         for (const kept of before) await assertLost(world, RECORDS, kept);
         for (const file of files) file.line();

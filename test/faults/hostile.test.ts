@@ -22,6 +22,7 @@ import { central } from '../support/central-files.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
 import { PARTITIONS } from '../support/tuned.ts';
+import { partitionKey } from '../../common/wire/topology.ts';
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -354,7 +355,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const { nc, jsm } = await world.connection();
       const id = await fileIdOf(world, file);
       const own = publishSubject('logs', { host: world.host, path: file.file, file: id });
-      const record = `$KV.LOGS_partitions.p${partitionOf(world.host, PARTITIONS)}`;
+      const record = `$KV.LOGS_partitions.${partitionKey(partitionOf(world.host, PARTITIONS))}`;
       const targets = [own, record, '$KV.LOGS_members.receiver.r1', '$KV.LOGS_members.shipper.web1'];
       const isIntact = async (): Promise<boolean> => {
         const message = await jsm.streams.getMessage('KV_LOGS_partitions', { last_by_subj: record });
@@ -371,7 +372,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       await assertIdentical(world, [file]);
       assert.match(
         receiver.stderr,
-        /does not parse .* set aside as p32\.corrupt\.\d+, rebuilt from the ledgers/,
+        /does not parse .* set aside as p\d\d\.corrupt\.\d+, rebuilt from the ledgers/,
       );
       await stops(shipper);
       await stops(receiver);

@@ -19,6 +19,7 @@ import { Hosts } from '../support/in-process.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
 
+// Shares of 16 partitions (support/tuned.ts).
 const ROTATE = ['--rotate-size', '200KiB'];
 
 async function shares(receivers: readonly Daemon[], expected: readonly number[]): Promise<void> {
@@ -29,7 +30,6 @@ async function shares(receivers: readonly Daemon[], expected: readonly number[])
 
 test('three share, one is killed, one is stopped, two are added', { timeout: TEST_MS }, async () => {
   await World.run('share', async (world) => {
-    await world.setUp(64);
     const rand = random(baseSeed() * 100 + 40);
     const outs = [1, 2, 3, 4, 5].map((number) => path.join(world.dir, `out${number}`));
     const receive = (number: number): Daemon =>
@@ -39,16 +39,16 @@ test('three share, one is killed, one is stopped, two are added', { timeout: TES
     const r3 = receive(3);
     const hosts = await Hosts.start(world, outs.slice(0, 3), 6);
     const writer = new Writer(hosts.files, rand, { rotate: 'rename', perTick: 10 });
-    await shares([r1, r2, r3], [21, 21, 22]);
+    await shares([r1, r2, r3], [5, 5, 6]);
     await sleep(1_000);
     await r2.kill();
-    await shares([r1, r3], [32, 32]);
+    await shares([r1, r3], [8, 8]);
     const r4 = receive(4);
     const r5 = receive(5);
-    await shares([r1, r3, r4, r5], [16, 16, 16, 16]);
+    await shares([r1, r3, r4, r5], [4, 4, 4, 4]);
     await sleep(1_000);
     assert.equal(await r1.stop(), 0);
-    await shares([r3, r4, r5], [21, 21, 22]);
+    await shares([r3, r4, r5], [5, 5, 6]);
     receive(2);
     await sleep(1_000);
     await writer.stop();
@@ -74,14 +74,13 @@ for (let round = 1; round <= 3; round += 1)
     { timeout: TEST_MS },
     async (context) => {
       await World.run('fence', async (world) => {
-        await world.setUp(64);
         const rand = random(baseSeed() * 100 + 50 + round);
         const outs = ['out1', 'out2'].map((name) => path.join(world.dir, name));
         const [paused, other] = outs.map((out, index) =>
           world.receive([...ROTATE, '--id', `r${index}`], out),
         );
         assert.ok(paused !== undefined && other !== undefined);
-        await shares([paused, other], [32, 32]);
+        await shares([paused, other], [8, 8]);
         const hosts = await Hosts.start(world, outs, 8);
         const writer = new Writer(hosts.files, rand, { rotate: 'rename', perTick: 20 });
         let bytes = 0;
@@ -94,7 +93,7 @@ for (let round = 1; round <= 3; round += 1)
         }
         assert.ok(bytes > 0, 'nothing was written that nobody knew of');
         context.diagnostic(`paused with ${bytes} bytes on its disk that no record knew of`);
-        await shares([other], [64]);
+        await shares([other], [16]);
         await sleep(500 + rand() * 1_500);
         paused.child.kill('SIGCONT');
         await until(() => messages(paused).some((line) => line.startsWith('let go of partition')), {
@@ -118,15 +117,14 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('fixed', async (world) => {
-      await world.setUp(64);
       const outs = ['own', 'index', 'plan'].map((name) => path.join(world.dir, name));
       const own = world.receive(['--id', 'own', '--own', '0-7,9'], outs[0]);
       await shares([own], [9]);
       const index = world.receive(['--id', 'index', '--index', '3', '--of', '4'], outs[1]);
       // 3, 7, 11, …: 3 and 7 are in both shares, and taken.
-      await shares([index], [14]);
+      await shares([index], [2]);
       const plan = world.receive(['--id', 'plan'], outs[2]);
-      await shares([plan], [41]);
+      await shares([plan], [5]);
       const hosts = await Hosts.start(world, outs, 12);
       for (const file of hosts.files) for (let line = 0; line < 100; line += 1) file.line();
       await assertShared(hosts.files, outs);
@@ -143,23 +141,22 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('overlap', async (world) => {
-      await world.setUp(64);
       const outs = ['a', 'b'].map((name) => path.join(world.dir, name));
-      const first = world.receive(['--id', 'a', '--own', '0-31'], outs[0]);
-      await shares([first], [32]);
-      const second = world.receive(['--id', 'b', '--own', '30-63'], outs[1]);
+      const first = world.receive(['--id', 'a', '--own', '0-7'], outs[0]);
+      await shares([first], [8]);
+      const second = world.receive(['--id', 'b', '--own', '6-15'], outs[1]);
       await logs(
         second,
-        /^2 partitions \(30, 31\) are in the shares of b and a; a has them; give shares that do not overlap \(--own, --index\)$/,
+        /^2 partitions \(6, 7\) are in the shares of b and a; a has them; give shares that do not overlap \(--own, --index\)$/,
       );
-      await until(async () => (await ledgersOf(outs[1]!)).length >= 32, { timeoutMs: WAIT_MS });
+      await until(async () => (await ledgersOf(outs[1]!)).length >= 8, { timeoutMs: WAIT_MS });
       assert.deepEqual(
         await ledgersOf(outs[1]!),
-        [...Array(32).keys()].map((number) => number + 32),
+        [...Array(8).keys()].map((number) => number + 8),
       );
       await first.kill();
-      await until(async () => (await ledgersOf(outs[1]!)).length === 34, { timeoutMs: WAIT_MS });
-      assert.equal((await ledgersOf(outs[1]!)).length, 34);
+      await until(async () => (await ledgersOf(outs[1]!)).length === 10, { timeoutMs: WAIT_MS });
+      assert.equal((await ledgersOf(outs[1]!)).length, 10);
     });
   },
 );
@@ -191,7 +188,6 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('other-count', async (world) => {
-      await world.setUp(64);
       const file = new Written(world, 'a.log');
       file.line();
       const receiver = world.receive();
@@ -204,8 +200,8 @@ test(
       const setup = world.start('setup', ['setup', '--server', world.server.url, '--partitions', '32']);
       assert.equal(await setup.exited, 0);
       const line =
-        'logferry: stream LOGS has 32 partitions, the records in bucket LOGS_partitions are of 64: delete the stream and ' +
-        'run logferry setup --partitions 64; for another number, run logferry repartition then';
+        'logferry: stream LOGS has 32 partitions, the records in bucket LOGS_partitions are of 16: delete the stream and ' +
+        'run logferry setup --partitions 16; for another number, run logferry repartition then';
       for (const daemon of [world.receive(), world.ship()])
         assert.equal(await fails(daemon, /^logferry: /), line);
     });

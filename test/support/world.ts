@@ -118,8 +118,8 @@ export class World {
   }
 
   /** Creates the stream with so many partitions, where the number of tests will not do. */
-  async setUp(partitions: number): Promise<void> {
-    const setup = ['setup', '--partitions', String(partitions), '--server', this.url];
+  async setUp(partitions: number, login: readonly string[] = []): Promise<void> {
+    const setup = ['setup', '--partitions', String(partitions), '--server', this.url, ...login];
     assert.equal(await this.start('setup', setup).exited, 0);
     this.partitions = partitions;
   }
