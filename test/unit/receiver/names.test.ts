@@ -40,6 +40,33 @@ const name = fc
     suffixes.reduce((so, [at, number, as]) => named(so, at, number, as), base).replaceAll('/', '_'),
   );
 
+test('whatever a host and a path are called, no destination leaves the output directory or is in its state', () => {
+  const part = fc.oneof(name, fc.constantFrom('', '.', '..', '.logferry', '\0', '%2F..'));
+  const source = fc.array(part, { maxLength: 5 }).map((parts) => parts.join('/'));
+  const anyHost = fc.oneof(part, source);
+  fc.assert(
+    fc.property(
+      anyHost,
+      fc.oneof(
+        source,
+        source.map((each) => `/${each}`),
+      ),
+      (host, file) => {
+        fc.pre(host !== '');
+        for (const destination of [destinationOf(host, file), flatDestinationOf(host, file)]) {
+          const names = destination.split('/');
+          assert.ok(names.length >= 2, destination);
+          for (const one of names) {
+            assert.ok(!['', '.', '..'].includes(one) && !one.startsWith('.logferry'), destination);
+            assert.doesNotMatch(one, /[\x00-\x1f\x7f]/);
+          }
+        }
+      },
+    ),
+    { numRuns: 5_000 },
+  );
+});
+
 test('two names of a directory never share a destination, nor is one a segment of the other', () => {
   fc.assert(
     fc.property(name, name, time, index, encoding, (a, other, at, number, as) => {
