@@ -579,7 +579,6 @@ export class Session {
     await this.#work(() => this.#spool?.isDone === true);
   }
 
-  /** With --once: until every source is committed to where it ended at the start. */
   /** Throws when what is left cannot be read: with --once nobody tries again. */
   #isAllCommitted(): boolean {
     const sources = [...this.#sources.values()];
@@ -594,6 +593,7 @@ export class Session {
     );
   }
 
+  /** With --once: until every source is committed to where it ended at the start. */
   async #untilCommitted(): Promise<void> {
     const began = performance.now();
     let saidAt = began;

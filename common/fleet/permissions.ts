@@ -1,7 +1,6 @@
 // The least that a shipper or a receiver must be allowed to do on a nats-server, as subjects. Pure.
 
 import { STATUS_ENDPOINT } from './daemon-status.ts';
-import { apiOf } from '../nats/domain-api.ts';
 import { partitionOf, encodeToken } from '../wire/subjects.ts';
 import {
   committedSubject,
@@ -15,6 +14,7 @@ import {
   shipperInbox,
   shipperKey,
   type Topology,
+  apiOf,
 } from '../wire/topology.ts';
 import { VERIFY_ENDPOINT } from './verify.ts';
 

@@ -3,9 +3,9 @@
 
 import { jetstream, jetstreamManager, type StreamSource } from '@nats-io/jetstream';
 
-import { apiOf } from './domain-api.ts';
 import { LogferryError } from '../runtime/errors.ts';
 import type { Link } from './connection.ts';
+import { apiOf } from '../wire/topology.ts';
 
 /** How long a request into another domain waits for its answer. */
 const TIMEOUT_MS = 3_000;

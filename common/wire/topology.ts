@@ -122,3 +122,8 @@ export function shipperInbox(host: string): string {
 
 /** The same for all receivers: what one may read, any may. */
 export const RECEIVER_INBOX = '_INBOX_receive';
+
+/** What requests to the JetStream of a domain begin with. */
+export function apiOf(domain: string): string {
+  return `$JS.${domain}.API`;
+}

@@ -37,7 +37,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
 const OWN_ROOMS = ['shipper/options.ts', 'receiver/options.ts'];
 
 /** As many call themselves pure, at least: none may lose the word in silence. */
-const LEAST_PURE = 74;
+const LEAST_PURE = 70;
 
 /** What a file that calls itself pure may take from Node: computing, no I/O, no clock. */
 const PURE_MODULES = ['node:path', 'node:crypto', 'node:util'];
