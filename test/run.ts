@@ -3,7 +3,7 @@
 //
 //     node test/run.ts unit model            two tiers
 //     node test/run.ts test/process/cli.test.ts
-//     CONCURRENCY=2 node test/run.ts faults  so many files at a time (4)
+//     CONCURRENCY=2 node test/run.ts faults  so many files at a time (3)
 
 import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,8 +16,8 @@ import { build } from 'esbuild';
 import { ROOT, TUNED_ENTRY } from './support/paths.ts';
 
 const TIERS = ['unit', 'model', 'integration', 'process', 'faults', 'cluster', 'deploy'];
-/** Most files wait more than they compute. */
-const CONCURRENCY = Number(process.env['CONCURRENCY'] ?? 4);
+/** Two cores are busy then; more only make each other wait for longer than a test expects. */
+const CONCURRENCY = Number(process.env['CONCURRENCY'] ?? 3);
 const SLOWEST = 25;
 
 const asked = process.argv.slice(2);

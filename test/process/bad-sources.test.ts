@@ -178,7 +178,8 @@ describe('bad sources', () => {
     const lines = texts.join('').trimEnd().split('\n');
     const own = lines.map((line) => z.object({ msg: z.string() }).parse(JSON.parse(line)).msg);
     assert.deepEqual(
-      own.filter((line) => /^(skipping|cannot)/.test(line)).toSorted(),
+      // The log that it goes on in after the renaming may have been seen by then, and is skipped as well.
+      [...new Set(own.filter((line) => /^(skipping|cannot)/.test(line)))].toSorted(),
       [
         `skipping ${log}: it is this shipper's own log`,
         `skipping ${log}.renamed: it is this shipper's own log`,
