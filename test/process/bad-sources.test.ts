@@ -177,11 +177,15 @@ describe('bad sources', () => {
     const texts = await Promise.all(logs.map(async (name) => await readFile(name, 'utf8').catch(() => '')));
     const lines = texts.join('').trimEnd().split('\n');
     const own = lines.map((line) => z.object({ msg: z.string() }).parse(JSON.parse(line)).msg);
+    const skipping = own.filter((line) => /^(skipping|cannot)/.test(line));
+    const ownLog = `skipping ${log}: it is this shipper's own log`;
+    // The log that it goes on in after the renaming may have been seen by then, and is skipped as well: that line alone
+    // may be there twice.
+    if (skipping.filter((line) => line === ownLog).length === 2) skipping.splice(skipping.indexOf(ownLog), 1);
     assert.deepEqual(
-      // The log that it goes on in after the renaming may have been seen by then, and is skipped as well.
-      [...new Set(own.filter((line) => /^(skipping|cannot)/.test(line)))].toSorted(),
+      skipping.toSorted(),
       [
-        `skipping ${log}: it is this shipper's own log`,
+        ownLog,
         `skipping ${log}.renamed: it is this shipper's own log`,
         `skipping ${stderr}: it is this shipper's own log`,
         `skipping what is below ${machine.path('x/state')}: it is this shipper's own state`,
