@@ -139,6 +139,7 @@ export class Session {
       },
       fileSystems: new FileSystems(),
       knownFiles: new KnownFiles(),
+      isNamed: (file) => this.#starter.isNamed(file),
       openFiles: new OpenFiles(descriptorLimit(), (most) => {
         this.#sayOnce(
           'descriptors',

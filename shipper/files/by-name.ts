@@ -4,9 +4,12 @@
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Found } from './discover.ts';
 import type { Beside } from './rotation-times.ts';
+import type { Candidate, Opened, Shipped, Window } from './candidate.ts';
+import { judge, seenOf } from './copies.ts';
+import type { Asked, Content, Examined } from './examine.ts';
+import { headOf } from './identity.ts';
+import { NO_SUMS } from './sums.ts';
 import { packingOf } from './unpack.ts';
-import { standsBefore } from './fingerprint.ts';
-import type { Candidate, Opened, Seen, Window } from './candidate.ts';
 
 /** Where a rotated name stands among those of its directory and family. */
 export interface Place {
@@ -19,8 +22,11 @@ export interface Place {
 export interface Surroundings {
   /** Opens those that may be wanted; whoever takes one closes it. */
   readonly open: (mayBe: (found: Found) => boolean) => AsyncGenerator<Opened, undefined>;
-  /** Undefined when the file is damaged; closes it then. Throws `busy` while it is being written. */
-  readonly read: (opened: Opened) => Promise<Candidate | undefined>;
+  /** As it is when nobody has written to it for a while. */
+  readonly leftAlone: (opened: Opened) => Promise<Opened>;
+  /** Throws `busy` while it is being written, and closes it then. */
+  readonly examine: (opened: Opened, asked: readonly Asked[]) => Promise<Examined>;
+  readonly candidate: (opened: Opened) => Promise<Candidate>;
   /** Undefined for a name without a time. */
   readonly placeOf: (file: string) => Place | undefined;
   /** All rotated names, compressed and not. */
@@ -28,7 +34,6 @@ export interface Surroundings {
   readonly isThere: (file: string) => Promise<boolean>;
   /** What is at the path is still what it was, or still nothing. */
   readonly isUnchanged: () => Promise<boolean>;
-  readonly isCopyOf: (candidate: Candidate, known: readonly Seen[]) => Promise<boolean>;
 }
 
 export interface Placed {
@@ -58,12 +63,15 @@ export async function placeByName(
     for await (const opened of around.open(
       (each) => isUntimed(each) && isLater(around, each, beside) !== false,
     )) {
-      const candidate = await readUnlessPlain(around, opened, found, isUntimed);
-      if (candidate === undefined) continue;
-      const is = candidate.size === 0 ? 'known' : await judge(around, candidate, window, found);
-      if (is === 'new') taken.push({ ...candidate, since: window.after });
-      else await candidate.handle.close();
-      if (is === 'unplaced') unplaced.push(candidate.found);
+      if (await isStillPlain(around, opened, found, isUntimed)) {
+        await opened.handle.close();
+        continue;
+      }
+      const left = await around.leftAlone(opened);
+      const is = await judgeOne(around, left, window, found);
+      if (is === 'new') taken.push({ ...(await around.candidate(left)), since: window.after });
+      else await left.handle.close();
+      if (is === 'unplaced') unplaced.push(left.found);
     }
     if (taken.length > 0 && !(await around.isUnchanged()))
       throw new LogferryError('busy', 'it was rotated meanwhile');
@@ -80,43 +88,43 @@ export async function placeByName(
 }
 
 /** A compressor removes the plain file when it has finished: till then that one counts. */
-async function readUnlessPlain(
+async function isStillPlain(
   around: Surroundings,
-  opened: Opened,
+  { found: { path: file }, found: own }: Opened,
   found: readonly Candidate[],
   isUntimed: (found: Found) => boolean,
-): Promise<Candidate | undefined> {
-  const { plain } = packingOf(opened.found.path);
-  const isPlain = found.some((each) => each.found.path === plain) || (await around.isThere(plain));
-  if (!isPlain && isUntimed(opened.found)) return await around.read(opened);
-  await opened.handle.close();
-  return undefined;
+): Promise<boolean> {
+  const { plain } = packingOf(file);
+  if (found.some((each) => each.found.path === plain) || (await around.isThere(plain))) return true;
+  return !isUntimed(own);
 }
 
-async function judge(
+async function judgeOne(
   around: Surroundings,
-  candidate: Candidate,
+  opened: Opened,
   { beside, finished, lost, laterShipped }: Window,
   found: readonly Candidate[],
 ): Promise<'known' | 'new' | 'unplaced'> {
-  const isPlaced = beside != null && isLater(around, candidate.found, beside) === true;
+  const isPlaced = beside != null && isLater(around, opened.found, beside) === true;
   // The newest that is known was rotated away before all others: nothing but the first may be it.
-  const isFirst = !isPlaced || (await isFirstLater(around, candidate.found, beside));
-  const known = [...lost, ...(isFirst ? finished : []), ...(isPlaced ? [] : found)];
-  if (await around.isCopyOf(candidate, known)) return 'known';
+  const isFirst = !isPlaced || (await isFirstLater(around, opened.found, beside));
+  const known = [...lost, ...(isFirst ? finished : []), ...(isPlaced ? [] : found.map(seenOf))];
+  const shipped = await laterShipped();
+  const asked = [...known, ...shipped.map((each) => ({ content: contentOf(each) }))];
+  const { size, held } = await around.examine(opened, asked);
+  const is = size === 0 ? 'copy' : judge(size, held, known, true);
+  if (is === 'copy') return 'known';
   // A file from before the first start may have been compressed by now.
   if (!isPlaced && beside?.strangers === true) return 'known';
-  for (const { offset, tail } of await laterShipped()) {
+  for (const [index, { offset, tail }] of shipped.entries()) {
     if (tail === undefined) return 'unplaced';
-    if (
-      offset > candidate.size ||
-      candidate.from > 0 ||
-      !(await standsBefore(candidate.handle, offset, tail))
-    )
-      continue;
-    return offset === candidate.size ? 'known' : 'unplaced';
+    if (held[known.length + index]?.isWhole === true) return offset === size ? 'known' : 'unplaced';
   }
-  return isPlaced ? 'new' : 'unplaced';
+  return isPlaced && is === 'new' ? 'new' : 'unplaced';
+}
+
+function contentOf({ offset, tail }: Shipped): Content {
+  return { head: NO_HEAD, sums: NO_SUMS, position: offset, tail };
 }
 
 /** Whether its name is later than all that stood beside the newest generation; undefined when that is not known. */
@@ -168,3 +176,5 @@ function inNameOrder(around: Surroundings, candidates: readonly Candidate[]): Ca
     ? ordered
     : undefined;
 }
+
+const NO_HEAD = headOf(new Uint8Array());

@@ -5,6 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 
 import { systemCode } from '../../common/runtime/errors.ts';
 import { type Found, foundOf } from './discover.ts';
+import type { Content } from './examine.ts';
 import { firstBytes } from './fingerprint.ts';
 import { type FileStamp, type Head, headOf, isSameFile } from './identity.ts';
 import type { Beside } from './rotation-times.ts';
@@ -44,8 +45,10 @@ export interface Candidate extends Elsewhere {
 
 /** What was seen of a generation. */
 export interface Seen {
-  readonly head: Head;
+  readonly content: Content;
   readonly size: number;
+  /** Nothing more is expected of it: a file that has all of it and more is not looked for. */
+  readonly isDone: boolean;
   /** All its bytes, where a file with them is open. */
   readonly handle?: FileHandle | undefined;
 }
@@ -78,7 +81,7 @@ export interface Between {
   readonly candidates: Candidate[];
   /** The copy of the next generation, which was truncated since it was found. */
   readonly own: Candidate | undefined;
-  /** Compressed files that may be such generations, and nothing tells their place. */
+  /** Files that may be such generations, and nothing tells their place. */
   readonly unplaced: readonly Found[];
 }
 

@@ -68,23 +68,32 @@ export function headMatches(head: Head, first: Uint8Array): boolean {
 /** A count or a time, as rotators write them. Without the separator `3.log` and `360.log` would be one log. */
 const STAMP = /^[-_.]\d[-\d_.T:Z]*$/;
 
+/** Year, month and day at its beginning. */
+const DATE = /^[-_.](?:19|2\d)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d\d\d)/;
+
 /** How every name begins that a rotation makes of `base`. */
 export function rotationPrefix(base: string): string {
   const dot = base.lastIndexOf('.');
   return dot > 0 ? base.slice(0, dot) : base;
 }
 
-/**
- * Whether a name is what a rotation makes of `base` in the same directory: `app.log.1`, `app.log-20261121`,
- * `app-2026-11-21.log`, `app.1.log`. Not `app.log.err`: that is another log.
- */
+/** Whether a name is what a rotation makes of `base` in the same directory. Not `app.log.err`: that is another log. */
 export function isRotationOf(base: string, name: string): boolean {
-  if (name === base || name.length <= base.length) return false;
+  return rotationOf(base, name) !== undefined;
+}
+
+/**
+ * How a name is made of `base`: with something behind it (`app.log.1`, `app.log-20261121`), as nobody names a log of its
+ * own; with a date in it (`app-2026-11-21.log`); or with a count in it (`app.1.log`), as a neighbour may be named too.
+ */
+export function rotationOf(base: string, name: string): 'behind' | 'dated' | 'counted' | undefined {
+  if (name === base || name.length <= base.length) return undefined;
   const dot = base.lastIndexOf('.');
-  if (STAMP.test(name.slice(base.length)) && name.startsWith(base)) return true;
-  if (dot <= 0) return false;
+  if (name.startsWith(base) && STAMP.test(name.slice(base.length))) return 'behind';
+  if (dot <= 0) return undefined;
   const stem = base.slice(0, dot);
   const extension = base.slice(dot);
   const middle = name.slice(stem.length, name.length - extension.length);
-  return name.startsWith(stem) && name.endsWith(extension) && STAMP.test(middle);
+  if (!name.startsWith(stem) || !name.endsWith(extension) || !STAMP.test(middle)) return undefined;
+  return DATE.test(middle) ? 'dated' : 'counted';
 }

@@ -18,12 +18,15 @@ import {
   headOf,
   isRotationOf,
   isSameFile,
+  rotationOf,
   rotationPrefix,
 } from './identity.ts';
 import type { Listings } from './listings.ts';
 import { nearby } from './nearby.ts';
 import { type Beside, latestTimes, type TimedName, timedName } from './rotation-times.ts';
 import { firstUnpacked, type Packing, packingOf, unpack } from './unpack.ts';
+import { judge, seenOf } from './copies.ts';
+import { type Asked, type Content, type Examined, examine } from './examine.ts';
 import { firstBytes } from './fingerprint.ts';
 import {
   type Opened,
@@ -58,15 +61,33 @@ export class Siblings {
   readonly #listings: Listings;
   /** Where compressed files are unpacked. */
   readonly #scratch: string;
+  readonly #isNamed: (file: string) => boolean;
   /** The base names that rotated files begin with: the source's, and those of what it links to. */
   readonly #bases = new Set<string>();
   /** Where rotated files were seen: beside the source and what it links to, and where it was moved to. */
   readonly #directories = new Set<string>();
 
-  constructor(source: string, listings: Listings, scratch: string) {
+  /** @param isNamed whether a glob names a file: then it may be a log of its own */
+  constructor(source: string, listings: Listings, scratch: string, isNamed: (file: string) => boolean) {
     this.#source = source;
     this.#listings = listings;
     this.#scratch = scratch;
+    this.#isNamed = isNamed;
+  }
+
+  /**
+   * Whether the name alone says that it was rotated from here, for a file of which nothing else is known: what a glob
+   * names is a log of its own unless nobody would call one that, and with a count in it only what nobody has written to
+   * since it made way.
+   */
+  #isToldByName({ path: file, modified }: Found, before: FileStamp | undefined): boolean {
+    const { plain } = packingOf(file);
+    const kinds = [...this.#bases].map((base) => rotationOf(base, path.basename(plain)));
+    if (kinds.includes('behind') || plain === this.#source) return true;
+    if (this.#isNamed(plain)) return false;
+    return (
+      kinds.includes('dated') || before === undefined || modified <= BigInt(before.birth) + BIRTH_LATE_NS
+    );
   }
 
   /** A link may lead elsewhere by now: what was rotated there counts, and so does what was rotated before. */
@@ -113,45 +134,65 @@ export class Siblings {
   }
 
   /**
-   * The bytes of a generation that is not in its own file any more: in a copy of it, or in a compressed one.
-   * Throws `busy` when that is still being written.
+   * The bytes of a generation that is not in its own file any more: in a copy of it, or in a compressed one; of several
+   * that have all that is known of it, the oldest. Throws `busy` when one is still being written.
    *
    * Beyond the directories where its rotated files are known to lie, a file of this name may be another log's that
    * begins alike: looked at only for bytes that are known to be missing, and with a whole head to go by.
    *
-   * @param position where reading goes on
-   * @param isContinuedBy whether the bytes before the position are the generation's
+   * @param isMissing bytes of it were seen that are not shipped
    */
   async findBytes(
-    generation: {
-      readonly head: Head;
-      readonly position: number;
-      /** Bytes of it were seen that are not shipped. */
-      readonly isMissing: boolean;
-      /** Something is known of the bytes before the position. */
-      readonly hasTail: boolean;
-      readonly isContinuedBy: (handle: FileHandle) => Promise<boolean>;
-    },
+    content: Content,
+    isMissing: boolean,
     isKnown: (found: Found) => boolean,
   ): Promise<Elsewhere | undefined> {
-    const { head, position, isMissing, hasTail, isContinuedBy } = generation;
-    // A kill may come before its head is saved: what was shipped tells then.
-    const mayBeIt = async (opened: Opened): Promise<boolean> =>
-      head.length > 0 ? await beginsWith(opened, head) : hasTail;
-    const isWanted = async (bytes: Elsewhere): Promise<boolean> =>
-      bytes.size >= position && (await isContinuedBy(bytes.handle));
     await this.#followLinks();
-    const isFarSearched = isMissing && head.length === HEAD_BYTES;
-    for (const directories of [this.#directories, ...(isFarSearched ? [await this.#everywhere()] : [])])
-      for await (const opened of this.#rotated(directories, (found) => !isKnown(found))) {
-        const bytes = (await mayBeIt(opened)) ? await this.#bytesOf(opened, position) : undefined;
-        if (bytes !== undefined && (await isWanted(bytes))) {
-          this.#directories.add(path.dirname(opened.found.path));
-          return bytes;
-        }
-        await (bytes ?? opened).handle.close();
+    const isFarSearched = isMissing && content.head.length === HEAD_BYTES;
+    for (const directories of [this.#directories, ...(isFarSearched ? [await this.#everywhere()] : [])]) {
+      const holders: Opened[] = [];
+      try {
+        for await (const opened of this.#rotated(directories, (found) => !isKnown(found)))
+          if (await this.#holds(opened, content)) holders.push(opened);
+          else await opened.handle.close();
+      } catch (error) {
+        for (const { handle } of holders) await handle.close();
+        throw error;
       }
+      const [oldest, ...others] = holders.toSorted(inOrder);
+      for (const { handle } of others) await handle.close();
+      if (oldest === undefined) continue;
+      this.#directories.add(path.dirname(oldest.found.path));
+      return await this.#bytesOf(oldest, content.position);
+    }
     return undefined;
+  }
+
+  /** Whether it has all that is known of a generation. Closes it when it throws `busy`. */
+  async #holds(opened: Opened, content: Content): Promise<boolean> {
+    const { packing } = packingOf(opened.found.path);
+    if (packing === undefined && opened.found.size < content.position) return false;
+    // A kill may come before its head is saved: what was shipped tells then.
+    const isKnown = content.head.length > 0 || (content.position > 0 && content.tail !== undefined);
+    if (!isKnown || !(await beginsWith(opened, content.head))) return false;
+    const examined = await this.#examined(opened, [{ content }]);
+    const isUntold = content.sums.marks.length === 0 && content.position === 0;
+    return isUntold || examined.held[0]?.isWhole === true;
+  }
+
+  /** Compares it with what is known; throws `busy` for one that is still being compressed, and closes it then. */
+  async #examined(opened: Opened, asked: readonly Asked[]): Promise<Examined> {
+    const isPacked = packingOf(opened.found.path).packing !== undefined;
+    const quietMs = quietOf(opened.found);
+    try {
+      if (isPacked && quietMs < PACKED_QUIET_MS) throw unfinished(opened.found);
+      const examined = await examine(opened, asked, isPacked);
+      if (!examined.isComplete && quietMs < tuning.packingMs) throw unfinished(opened.found);
+      return examined;
+    } catch (error) {
+      await opened.handle.close();
+      throw error;
+    }
   }
 
   /** Whether anything stands beside the path that looks like a generation of it. */
@@ -178,9 +219,12 @@ export class Siblings {
     const { before } = window;
     const found: Candidate[] = [];
     try {
-      await this.#collectBetween(window, found);
+      const untold = await this.#collectBetween(window, found);
       found.sort(inOrder);
-      if (before !== undefined) return { ...(await this.#byName(window, before, found)), own: undefined };
+      if (before !== undefined) {
+        const { candidates, unplaced } = await this.#byName(window, before, found);
+        return { candidates, unplaced: [...untold, ...unplaced], own: undefined };
+      }
     } catch (error) {
       for (const { handle } of found) await handle.close();
       throw error;
@@ -191,15 +235,17 @@ export class Siblings {
   async #byName(window: Window, before: FileStamp, found: readonly Candidate[]): Promise<Placed> {
     const around = {
       open: (mayBe: (each: Found) => boolean) => this.#rotated(this.#directories, mayBe),
-      read: async (opened: Opened) => await this.#candidateBetween(await leftAlone(opened)),
+      leftAlone,
+      examine: async (opened: Opened, asked: readonly Asked[]) => await this.#examined(opened, asked),
+      candidate: async (opened: Opened) => await this.#candidateBetween(opened),
       placeOf: (file: string) => this.#placeOf(file),
       names: async () => await this.#allNames(),
       isThere: async (file: string) => (await lookQuietly(file)) !== undefined,
       isUnchanged: async () =>
         isSameFile(before, (await look(this.#source))?.stamp ?? { ...before, ino: '' }),
-      isCopyOf,
     };
-    const isUntimed = (each: Found): boolean => mayBeUntimed(each, window);
+    const isUntimed = (each: Found): boolean =>
+      mayBeUntimed(each, window) && this.#isToldByName(each, undefined);
     return await placeByName(around, window, found, isUntimed);
   }
 
@@ -232,17 +278,33 @@ export class Siblings {
     return found !== undefined && isSameFile(found.stamp, stamp) ? { strangers, latest } : undefined;
   }
 
-  async #collectBetween(window: Window, found: Candidate[]): Promise<void> {
+  /** Returns what may be such a generation, or the rest of a known one, and nothing tells which. */
+  async #collectBetween(window: Window, found: Candidate[]): Promise<Found[]> {
     await this.#followLinks();
+    const unplaced: Found[] = [];
     const { lost, finished } = window;
-    for await (const opened of this.#rotated(this.#directories, (each) => mayBeBetween(each, window))) {
-      const candidate = await this.#candidateBetween(opened);
+    const mayBe = (each: Found): boolean =>
+      mayBeBetween(each, window) && this.#isToldByName(each, window.before);
+    for await (const opened of this.#rotated(this.#directories, mayBe)) {
       const isPacked = packingOf(opened.found.path).packing !== undefined;
-      const known = isPacked ? [...finished, ...lost, ...found] : lost;
-      if (candidate !== undefined && candidate.size > 0 && !(await isCopyOf(candidate, known)))
-        found.push(candidate);
-      else await (candidate ?? opened).handle.close();
+      const known = [...finished, ...lost, ...(isPacked ? found.map(seenOf) : [])];
+      const is = await this.#judge(opened, known, isPacked);
+      if (is === 'new') found.push(await this.#candidateBetween(opened));
+      else await opened.handle.close();
+      if (is === 'grown') unplaced.push(opened.found);
     }
+    return unplaced;
+  }
+
+  async #judge(
+    opened: Opened,
+    known: readonly Seen[],
+    isPacked: boolean,
+  ): Promise<'empty' | ReturnType<typeof judge>> {
+    if (!isPacked && opened.found.size === 0) return 'empty';
+    const examined = await this.#examined(opened, known);
+    const size = isPacked ? examined.size : opened.found.size;
+    return size === 0 ? 'empty' : judge(size, examined.held, known, isPacked);
   }
 
   /** Of the copies of a truncated file: those that were made before the next generation, and that one's own. */
@@ -257,7 +319,8 @@ export class Siblings {
         // What the file holds now may have been copied, or be copied at this moment.
         if (current !== undefined && (await isBeginningOf(copy, current))) break;
         if (next !== undefined && (isAtPath ? await isCopiedAfter(copy, next) : isBornAfter(copy, next))) {
-          if (isAtPath && (await isCopyOf(copy, [{ head: next.head, size: 0 }]))) own = copy;
+          if (isAtPath && next.head.length > 0 && headMatches(next.head, await firstBytes(copy.handle)))
+            own = copy;
           break;
         }
         end += 1;
@@ -270,14 +333,12 @@ export class Siblings {
     }
   }
 
-  async #candidateBetween(opened: Opened): Promise<Candidate | undefined> {
+  async #candidateBetween(opened: Opened): Promise<Candidate> {
     const bytes = await this.#bytesOf(opened, 0);
     const { found } = opened;
     // Nobody has seen it at the path: others may have followed since it was born.
     const since = writtenBeforePacked(found) ?? BigInt(found.stamp.birth);
-    return bytes === undefined
-      ? undefined
-      : { ...bytes, head: headOf(await firstBytes(bytes.handle)), since, wasAtPath: false };
+    return { ...bytes, head: headOf(await firstBytes(bytes.handle)), since, wasAtPath: false };
   }
 
   /** The known places, and where a rotation may have moved a file to. */
@@ -333,35 +394,29 @@ export class Siblings {
     });
   }
 
-  /** What a file holds, unpacked from `position` on where it is compressed; closes what it does not return. */
-  async #bytesOf(opened: Opened, position: number): Promise<Elsewhere | undefined> {
-    const { packing } = packingOf(opened.found.path);
-    if (packing === undefined) return { ...opened, size: opened.found.size, from: 0 };
-    return await this.#unpack(opened, packing, position);
-  }
-
-  async #unpack(
-    { handle, found }: Opened,
-    packing: Packing,
-    position: number,
-  ): Promise<Elsewhere | undefined> {
-    // A compressor sets the time of the original when it has finished.
-    const isFinished = writtenBeforePacked(found) !== undefined;
-    const quietMs = isFinished ? tuning.packingMs : Math.abs(Date.now() - msOf(found.modified));
-    const unfinished = new LogferryError('busy', `${found.path} is still being written`);
+  /** What a file holds, unpacked from `position` on where it is compressed: then the compressed one is closed. */
+  async #bytesOf(opened: Opened, position: number): Promise<Elsewhere> {
+    const { handle, found } = opened;
+    const { packing } = packingOf(found.path);
+    if (packing === undefined) return { ...opened, size: found.size, from: 0 };
     const from = Math.max(0, position - HEAD_BYTES);
     try {
-      if (quietMs < PACKED_QUIET_MS) throw unfinished;
       const unpacked = await unpack(handle, packing, this.#scratch, from);
-      if (!unpacked.isWhole && quietMs < tuning.packingMs) {
-        await unpacked.handle.close();
-        throw unfinished;
-      }
       return { handle: unpacked.handle, found, size: unpacked.size, from };
     } finally {
       await handle.close();
     }
   }
+}
+
+function unfinished({ path: file }: Found): LogferryError {
+  return new LogferryError('busy', `${file} is still being written`);
+}
+
+/** How long nobody has written to it; a compressor sets the time of the original when it has finished. */
+function quietOf(found: Found): number {
+  const isFinished = packingOf(found.path).packing !== undefined && writtenBeforePacked(found) !== undefined;
+  return isFinished ? tuning.packingMs : Math.abs(Date.now() - msOf(found.modified));
 }
 
 /** When the bytes of a compressed file were written last: compressors give it the time of the original. */
@@ -374,19 +429,6 @@ async function beginsWith({ handle, found }: Opened, head: Head): Promise<boolea
   const first =
     packing === undefined ? await firstBytes(handle) : await firstUnpacked(handle, packing, HEAD_BYTES);
   return headMatches(head, first);
-}
-
-/**
- * Whether it begins as one of these, and has all of it; less where that one is open: a writer that goes on while a file
- * is compressed leaves its last bytes in the file alone.
- */
-async function isCopyOf(candidate: Candidate, known: readonly Seen[]): Promise<boolean> {
-  const first = await firstBytes(candidate.handle);
-  for (const { head, size, handle } of known) {
-    if (head.length > 0 && candidate.size >= size && headMatches(head, first)) return true;
-    if (handle !== undefined && (await isBeginningOf(candidate, handle))) return true;
-  }
-  return false;
 }
 
 function mayBeBetween(found: Found, { after, before, isKnown }: Window): boolean {

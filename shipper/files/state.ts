@@ -19,6 +19,7 @@ import {
 import type { Logger } from '../../common/runtime/log.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
+import type { Sums } from './sums.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;
@@ -42,6 +43,8 @@ const generationSchema = z.object({
     .nullable()
     .default(null),
   head: z.object({ length: offset, hash: z.string() }),
+  /** What is known of its bytes, see Sums. */
+  sums: z.object({ from: offset, marks: z.array(z.tuple([offset, offset])) }).default({ from: 0, marks: [] }),
   begin: offset,
   after: z.object({ file: z.string(), size: offset }).nullable(),
   /** The size last seen: what was lost can be named when the file is gone. */
@@ -62,7 +65,7 @@ const schema = z.object({
 });
 
 /** One generation as it is kept. */
-export type GenerationState = z.infer<typeof generationSchema>;
+export type GenerationState = Omit<z.infer<typeof generationSchema>, 'sums'> & { sums: Sums };
 
 export class State {
   /** Names this state directory: the holder of a host name. */

@@ -80,7 +80,7 @@ export async function unpack(
 }
 
 /** Members and frames one after the other, as gzip and zstd read them. */
-async function* unpacked(packed: FileHandle, packing: Packing): AsyncGenerator<Buffer> {
+export async function* unpacked(packed: FileHandle, packing: Packing): AsyncGenerator<Buffer> {
   const { size } = await packed.stat();
   // zstd streams end with their first frame here: the next one begins where they stopped to read.
   for (let start = 0; start < size;) {
@@ -110,7 +110,7 @@ async function* piecesOf(stream: Gunzip | ZstdDecompress): AsyncGenerator<Buffer
 }
 
 /** What zlib says of data that ends too early or is none. */
-function isBroken(error: unknown): boolean {
+export function isBroken(error: unknown): boolean {
   const code = systemCode(error) ?? '';
   return /^(?:Z_|ZSTD_)/.test(code);
 }

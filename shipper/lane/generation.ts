@@ -38,7 +38,8 @@ import {
 import { type Siblings } from '../files/siblings.ts';
 import type { GenerationState, State } from '../files/state.ts';
 import { type Piece, Tailer } from './tailer.ts';
-import { firstBytes, standsBefore } from '../files/fingerprint.ts';
+import type { Content } from '../files/examine.ts';
+import { standsBefore } from '../files/fingerprint.ts';
 import type { FileProgress } from '../report/reading.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen } from '../files/candidate.ts';
 
@@ -65,6 +66,8 @@ export interface ShipperContext {
   readonly listings: Listings;
   readonly fileSystems: FileSystems;
   readonly knownFiles: KnownFiles;
+  /** Whether a glob names a path. */
+  readonly isNamed: (file: string) => boolean;
   readonly openFiles: OpenFiles;
   /** Tells the source of this path that its file is at another one now, where it may be written to. */
   readonly tellOwner: (owner: string, found: Found) => void;
@@ -334,17 +337,16 @@ export class Generation {
     return this.#position === this.entry.begin && this.#expected === 0;
   }
 
-  /** What another file is compared with that may have its bytes; its head also where none were read yet. */
-  async seen(): Promise<Seen> {
-    const { head, size } = this.entry;
-    const handle = this.#from === 0 ? this.#tailer.handle : undefined;
-    const isRead = head.length > 0 || handle === undefined;
-    return { head: isRead ? head : headOf(await firstBytes(handle)), size, handle };
+  /** What is known of its bytes. */
+  get content(): Content {
+    const { head, sums } = this.entry;
+    return { head, sums, position: this.#position, tail: this.#positionTail };
   }
 
-  /** Whether it is known what must stand before the position. */
-  get hasTail(): boolean {
-    return this.#position > 0 && this.#positionTail !== undefined;
+  /** The same, with the file where one is open that has all of them. */
+  get seen(): Seen {
+    const handle = this.#from === 0 ? this.#tailer.handle : undefined;
+    return { content: this.content, size: this.entry.size, handle, isDone: this.entry.done };
   }
 
   /** Whether another file has the bytes that stand before the position here: a copy goes on where this one ended. */

@@ -15,6 +15,7 @@ import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
 import type { GenerationState } from '../files/state.ts';
+import { endOfSums, withBytes } from '../files/sums.ts';
 import { firstBytes, standsBefore } from '../files/fingerprint.ts';
 
 export interface TailerOptions {
@@ -51,6 +52,8 @@ export interface Piece {
 const PARTIAL_LINE_MS = 3_000;
 /** Pieces that are read and compressed ahead of the one that is sent. */
 const PIECES_AHEAD = 2;
+/** Shipped bytes that are read again at a start, so that all of them are known, at most. */
+const MOST_READ_AGAIN = 16 * 1024 * 1024;
 /** zlib takes no smaller one. */
 const LEAST_STEP = 64;
 
@@ -226,7 +229,18 @@ export class Tailer {
     // A short head says little: what follows it is only known to be of this file where more was shipped.
     if (position > this.#entry.head.length && this.#entry.head.length < HEAD_BYTES)
       this.#entry.head = headOf(head);
+    await this.#learnUpTo(this.#handle, position);
     return true;
+  }
+
+  /** What was shipped by an earlier run after it had saved its state is read again, if it is little. */
+  async #learnUpTo(handle: FileHandle, position: number): Promise<void> {
+    const { begin, sums } = this.#entry;
+    const from = sums.marks.length === 0 ? begin : endOfSums(sums);
+    if (position - from > MOST_READ_AGAIN || position <= from) return;
+    const bytes = Buffer.allocUnsafe(position - from);
+    const read = await readFully(handle, bytes, from);
+    if (read === bytes.length) this.#entry.sums = withBytes(sums, from, bytes);
   }
 
   /**
@@ -286,6 +300,7 @@ export class Tailer {
       if (cut === 0) return undefined;
       if (start === 0 && this.#entry.head.length < HEAD_BYTES)
         this.#entry.head = headOf(data.subarray(0, cut));
+      this.#entry.sums = withBytes(this.#entry.sums, start, data.subarray(0, cut));
       const tail = tailOf(slot.buffer.subarray(0, before + cut));
       this.#readAt = start + cut;
       this.#readTail = tail;

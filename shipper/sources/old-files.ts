@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { type Found, msOf, now } from '../files/discover.ts';
 import { baseOf, fileIdOf, headOf } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
+import { NO_SUMS } from '../files/sums.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { openStill } from '../files/candidate.ts';
 
@@ -29,6 +30,7 @@ export async function finishedAtItsEnd(found: Found): Promise<GenerationState | 
       since: String(now()),
       copy: null,
       beside: null,
+      sums: NO_SUMS,
       head: headOf(await firstBytes(opened.handle)),
       begin: found.size,
       after: null,

@@ -15,6 +15,8 @@ import {
 } from '../files/identity.ts';
 import type { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
+import { NO_SUMS } from '../files/sums.ts';
+import type { GenerationState } from '../files/state.ts';
 import { Siblings } from '../files/siblings.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import type { Shipped, Between, Candidate, Elsewhere, Opened, Seen, Window } from '../files/candidate.ts';
@@ -35,7 +37,7 @@ export class Search {
   constructor(context: ShipperContext, path: string, lineage: Lineage, arrivals: Arrivals) {
     this.#context = context;
     this.#path = path;
-    this.#siblings = new Siblings(path, context.listings, context.state.location);
+    this.#siblings = new Siblings(path, context.listings, context.state.location, context.isNamed);
     this.#lineage = lineage;
     this.#arrivals = arrivals;
   }
@@ -51,16 +53,8 @@ export class Search {
     const isMine = ({ stamp }: Found): boolean =>
       isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
     const isOthers = (found: Found): boolean => !isMine(found) && this.#context.knownFiles.has(found.stamp);
-    return await this.#siblings.findBytes(
-      {
-        head: entry.head,
-        position: generation.position,
-        isMissing: generation.position < entry.size,
-        hasTail: generation.hasTail,
-        isContinuedBy: async (handle) => await generation.isContinuedBy(handle),
-      },
-      isOthers,
-    );
+    const isMissing = generation.position < entry.size;
+    return await this.#siblings.findBytes(generation.content, isMissing, isOthers);
   }
 
   /** What came and went in between. */
@@ -69,7 +63,9 @@ export class Search {
     return await this.#siblings.between({
       ...window,
       isKnown: ({ stamp }) => this.#context.knownFiles.has(stamp),
-      lost: this.#lineage.entries.filter(({ closed, copy }) => closed === 'truncated' && copy === null),
+      lost: this.#lineage.entries
+        .filter(({ closed, copy }) => closed === 'truncated' && copy === null)
+        .map((entry) => this.#seen(entry)),
       finished: await this.#finished(window.before !== undefined),
       laterShipped: async () => await (shipped ??= this.#laterShipped()),
     });
@@ -104,16 +100,28 @@ export class Search {
     return shipped;
   }
 
-  /** What may be compressed by now: whatever was seen, once another file is at the path. */
+  /** What may be copied or compressed by now: whatever was seen, once another file is at the path. */
   async #finished(hasMoved: boolean): Promise<Seen[]> {
     const finished: Seen[] = [];
-    for (const entry of this.#lineage.entries) {
-      if (!hasMoved && entry.closed === null) continue;
-      finished.push((await this.#lineage.generationOf(entry)?.seen()) ?? entry);
+    for (const entry of this.#lineage.entries)
+      if (hasMoved || entry.closed !== null) finished.push(this.#seen(entry));
+    for (const { handle, head, size } of this.#arrivals.queue) {
+      const known = head.length > 0 ? head : headOf(await firstBytes(handle));
+      finished.push({
+        content: { head: known, sums: NO_SUMS, position: 0, tail: undefined },
+        size,
+        handle,
+        isDone: false,
+      });
     }
-    for (const { handle, head, size } of this.#arrivals.queue)
-      finished.push({ head: head.length > 0 ? head : headOf(await firstBytes(handle)), size, handle });
     return finished;
+  }
+
+  #seen(entry: GenerationState): Seen {
+    const generation = this.#lineage.generationOf(entry);
+    if (generation !== undefined) return generation.seen;
+    const { head, sums, size } = entry;
+    return { content: { head, sums, position: 0, tail: undefined }, size, isDone: entry.done };
   }
 
   /** Rotated files beside the path that stream or record know under this name, oldest first. */

@@ -14,6 +14,7 @@ import { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
 import type { GenerationState } from '../files/state.ts';
+import { NO_SUMS } from '../files/sums.ts';
 import type { Kept } from '../lane/any-source.ts';
 import {
   type Between,
@@ -504,6 +505,7 @@ export class Source {
       const entry: GenerationState = {
         ...{ file: fileIdOf(base, number), ...found.stamp, since: String(since), copy: null, head },
         beside: null,
+        sums: NO_SUMS,
         ...{ begin: begin(found), after: null, size, closed: null, done: false },
       };
       const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);

@@ -103,6 +103,11 @@ export class Sources {
     return new Map([...files, ...this.#closed]);
   }
 
+  /** Whether a glob names it. */
+  isNamed(file: string): boolean {
+    return ownerOf(this.#groups, file) !== undefined;
+  }
+
   /** Whether it should be shipped and could not be begun. */
   hasFailed(file: string): boolean {
     return this.#failed.has(file);

@@ -8,6 +8,7 @@ import { Generation, type GenerationOwner, type ShipperContext } from '../lane/g
 import { headOf } from '../files/identity.ts';
 import type { Segment, Spool } from './spool.ts';
 import type { GenerationState } from '../files/state.ts';
+import { NO_SUMS } from '../files/sums.ts';
 import type { AnySource, Kept } from '../lane/any-source.ts';
 import { type Elsewhere, openIfThere } from '../files/candidate.ts';
 
@@ -126,6 +127,7 @@ export class SpoolSource implements AnySource {
       since: '0',
       copy: null,
       beside: null,
+      sums: NO_SUMS,
       head: { length: 0, hash: headOf(new Uint8Array()).hash },
       begin: 0,
       after: null,

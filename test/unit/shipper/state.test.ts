@@ -17,6 +17,7 @@ const SAVES = 200;
 function generation(file: string): GenerationState {
   return {
     ...{ file, ino: '1', birth: '1', since: '1', copy: null, beside: null, head: { length: 0, hash: '' } },
+    sums: { from: 0, marks: [] },
     ...{ begin: 0, after: null, size: 0, closed: null, done: false },
   };
 }
