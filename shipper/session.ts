@@ -279,7 +279,7 @@ export class Session {
       isShipped: (file) => this.#sources.has(file),
       onWritten: (file) => {
         const source = this.#sources.get(file);
-        if (source?.current?.isOpen === true && source.unreadable === undefined) source.current.written();
+        if (source?.current?.isOpen === true && source.unreadable === undefined) source.written();
         else if (source !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
       },
       onChange: (file) => {
@@ -308,7 +308,7 @@ export class Session {
     this.#changed.clear();
     if (this.#limits !== this.#inForce) await this.#takeChanges();
     for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
-    await this.#lookAtAll((source) => everything || source.current?.isRecent === true);
+    await this.#lookAtAll((source) => everything || source.isRecent);
     await this.#starter.retry();
     if (!everything && changed.every((file) => this.#sources.has(file))) return;
     await this.#starter.more();

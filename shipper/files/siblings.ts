@@ -21,10 +21,11 @@ import {
   rotationOf,
   rotationPrefix,
 } from './identity.ts';
+import { keyOf } from './known-files.ts';
 import type { Listings } from './listings.ts';
 import { nearby } from './nearby.ts';
 import { type Beside, latestTimes, type TimedName, timedName } from './rotation-times.ts';
-import { firstUnpacked, type Packing, packingOf, unpack } from './unpack.ts';
+import { firstUnpacked, packingOf, unpack } from './unpack.ts';
 import { judge, seenOf } from './copies.ts';
 import { type Asked, type Content, type Examined, examine } from './examine.ts';
 import { firstBytes } from './fingerprint.ts';
@@ -193,6 +194,22 @@ export class Siblings {
       await opened.handle.close();
       throw error;
     }
+  }
+
+  /** What is at the path, and beside it under a rotated name: each file once, also when names shift meanwhile. */
+  async all(): Promise<Found[]> {
+    await this.#followLinks();
+    const files = new Map<string, Found>();
+    for (let listings = 0, before = -1; files.size > before && listings < MOST_LISTINGS; listings += 1) {
+      before = files.size;
+      for (const directory of this.#directories)
+        for (const name of [this.#source, ...(await this.#namesIn(directory))]) {
+          const found = await lookQuietly(name);
+          if (found !== undefined && packingOf(name).packing === undefined)
+            files.set(keyOf(found.stamp), found);
+        }
+    }
+    return [...files.values()];
   }
 
   /** Whether anything stands beside the path that looks like a generation of it. */

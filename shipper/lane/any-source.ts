@@ -16,6 +16,8 @@ export interface AnySource {
   /** Why something of it cannot be read, undefined where it can. */
   readonly unreadable: string | undefined;
   readonly isCommitted: boolean;
+  /** One of its files was written to lately. */
+  readonly isRecent: boolean;
   /** The device that its file is on, where it is known and there is reason to look. */
   readonly device: bigint | undefined;
   /** Fires when it is no longer shipped. */
@@ -28,6 +30,8 @@ export interface AnySource {
    */
   readonly openWhole: (file: string) => Promise<Kept | undefined>;
   readonly wake: () => void;
+  /** One of its files was written to. */
+  readonly written: () => void;
   readonly look: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }

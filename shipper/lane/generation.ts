@@ -395,8 +395,11 @@ export class Generation {
 
   /** Its file is at the path and may have more than was seen: a generation that is not open opens it to go on. */
   foundAgain(size: number): void {
-    if (this.isOpen || this.#closing === 'truncated' || size <= this.entry.size) return;
-    this.entry.size = size;
+    if (this.#closing === 'truncated') return;
+    if (!this.isOpen && size > this.entry.size) {
+      this.entry.size = size;
+      this.entry.done = false;
+    }
     this.wake();
   }
 

@@ -147,6 +147,8 @@ export class Lineage {
       const { rotateWaitMs } = this.#context;
       const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
       if (!generation.isDrained || !generation.isCommitted || generation.quietMs < keepMs) continue;
+      // It was written to since it was read: nothing is closed before that is known.
+      if (generation.isOpen && generation.size > generation.position) continue;
       if (generation.isOpen) generation.park();
       if (!entry.done) {
         entry.done = true;

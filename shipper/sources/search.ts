@@ -132,6 +132,11 @@ export class Search {
     });
   }
 
+  /** What is at the path, and all rotated files. */
+  async all(): Promise<Found[]> {
+    return await this.#siblings.all();
+  }
+
   /** Whether there is any rotated file. */
   async hasRotated(): Promise<boolean> {
     return await this.#siblings.hasRotated();

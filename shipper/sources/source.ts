@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import { Arrivals } from './arrivals.ts';
-import { type Found, nanosOf, now } from '../files/discover.ts';
+import { type Found, lookNow, nanosOf, now } from '../files/discover.ts';
 import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
 import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from '../files/identity.ts';
 import { keyOf } from '../files/known-files.ts';
@@ -60,6 +60,8 @@ export class Source {
   readonly #bell = new Bell();
   /** Generations that were found beside the path and never at it: nothing was copied from them. */
   readonly #besides = new WeakSet<GenerationState>();
+  /** Where the files of finished generations are, null for those that have no name here. */
+  readonly #places = new WeakMap<GenerationState, string | null>();
   /** Compressed files of which it was said that they are not shipped. */
   readonly #said = new Set<string>();
   /** Copies that come before a generation, which waits for them. */
@@ -126,11 +128,21 @@ export class Source {
       this.#unreadable === undefined &&
       this.#arrivals.isEmpty &&
       this.#lineage.hasAllStarted &&
-      this.generations.every((generation) => generation === current || generation.entry.done);
+      this.#lineage.entries.every((entry) => entry === current.entry || this.#isLeft(entry));
     if (!isSettled) return false;
     return current.isPolled
       ? size >= current.position
       : size === current.entry.size && modified === (current.restedAt ?? this.#seen);
+  }
+
+  /** Whether it is finished, and its file, where it still has a name, is no longer than what was read of it. */
+  #isLeft(entry: GenerationState): boolean {
+    if (!entry.done) return false;
+    const place = this.#places.get(entry);
+    if (place === undefined) return entry.closed === 'truncated';
+    if (place === null) return true;
+    const found = lookNow(place);
+    return found !== undefined && isSameFile(entry, found.stamp) && found.size === entry.size;
   }
 
   /** Its file was on this device when it was last looked at, undefined when it was not there. */
@@ -145,8 +157,18 @@ export class Source {
   }
 
   wake(): void {
-    this.current?.wake();
+    for (const generation of this.generations) if (generation.isOpen) generation.wake();
     this.#bell.ring();
+  }
+
+  /** One of its files was written to. */
+  written(): void {
+    for (const generation of this.generations) if (generation.isOpen) generation.written();
+  }
+
+  /** Whether one of its files was written to lately. */
+  get isRecent(): boolean {
+    return this.generations.some((generation) => generation.isRecent);
   }
 
   /**
@@ -203,9 +225,34 @@ export class Source {
       await this.#discover(found);
       if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
       await this.#noteBeside(found);
+      await this.#askFinished();
       await this.#closeWhatIsGone(found);
       this.#lineage.park();
+      this.wake();
     });
+  }
+
+  /** A finished file that still has a name may be written to: it is asked for its size as long as it is there. */
+  async #askFinished(): Promise<void> {
+    const finished = this.#lineage.entries.filter(
+      (entry) => entry.done && entry.closed !== 'truncated' && entry !== this.current?.entry,
+    );
+    if (finished.every((entry) => this.#isLeft(entry))) return;
+    const there = new Map<string, Found>();
+    for (const found of await this.#search.all()) there.set(keyOf(found.stamp), found);
+    for (const entry of finished) {
+      const found = there.get(keyOf(entry));
+      const isLater = this.#lineage.entryOf(entry) !== entry;
+      this.#places.set(entry, found === undefined || isLater ? null : found.path);
+      if (found !== undefined && !isLater && found.size > entry.size) await this.#goOnWith(entry, found.size);
+    }
+  }
+
+  /** A finished file is longer than what was read of it. */
+  async #goOnWith(entry: GenerationState, size: number): Promise<void> {
+    const generation = this.#lineage.generationOf(entry);
+    if (generation === undefined) await this.#goOn(entry);
+    else generation.foundAgain(size);
   }
 
   /** One at a time: what is found and is nobody's belongs to whoever found it first. */

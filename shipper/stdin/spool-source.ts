@@ -72,6 +72,15 @@ export class SpoolSource implements AnySource {
     this.current?.wake();
   }
 
+  written(): void {
+    this.current?.written();
+  }
+
+  /** Whoever fills the spool says when. */
+  get isRecent(): boolean {
+    return false;
+  }
+
   isAsSeen(): boolean {
     return true;
   }

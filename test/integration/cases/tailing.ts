@@ -70,13 +70,18 @@ export class Cases {
     return this.#world;
   }
 
-  /**
-   * Runs a case on a host of its own, named after its number; then compares, stops the shipper, and compares once more:
-   * what would come twice has had its time.
-   */
+  /** Runs a case on a host that is named after its number. */
   async run(t: TestContext, test: (host: CaseHost) => Promise<void>): Promise<void> {
     const number = /^case (\d\d): /.exec(t.name)?.[1] ?? assert.fail(`${t.name} has no number`);
-    const host = new CaseHost(this.world, `case${number}`);
+    await this.on(`case${number}`, test);
+  }
+
+  /**
+   * Runs something on a host of its own; then compares, stops the shipper, and compares once more: what would come twice
+   * has had its time.
+   */
+  async on(name: string, test: (host: CaseHost) => Promise<void>): Promise<void> {
+    const host = new CaseHost(this.world, name);
     try {
       await mkdir(host.dir);
       await test(host);
