@@ -13,7 +13,7 @@ import { chunkDone } from '../../common/runtime/memory.ts';
 import { Bell, sleep, untilAnswered } from '../../common/runtime/run.ts';
 import { publishSubject } from '../../common/wire/subjects.ts';
 import type { Backlog } from './backlog.ts';
-import type { Buffers, Slot } from './buffers.ts';
+import type { Buffers, Slot } from '../cursor/buffers.ts';
 import type { ShipperCounts } from '../report/counts.ts';
 import type { Found } from '../files/discover.ts';
 import type { FileSystems } from '../files/file-systems.ts';
@@ -23,7 +23,7 @@ import { headOf, isSameFile } from '../files/identity.ts';
 import type { KnownFiles } from '../files/known-files.ts';
 import type { Listings } from '../files/listings.ts';
 import type { OpenFiles } from '../files/open-files.ts';
-import type { Packers } from './packers.ts';
+import type { Packers } from '../cursor/packers.ts';
 import type { FileSums } from '../report/status.ts';
 import { Uncommitted } from './progress.ts';
 import {
@@ -37,7 +37,7 @@ import {
 } from './repair.ts';
 import { type Siblings } from '../files/siblings.ts';
 import type { GenerationState, State } from '../files/state.ts';
-import { type Piece, Tailer } from './tailer.ts';
+import { type Piece, Tailer } from '../cursor/tailer.ts';
 import { firstBytes, standsBefore } from '../files/fingerprint.ts';
 import type { FileProgress } from '../report/reading.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen } from '../files/candidate.ts';
