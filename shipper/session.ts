@@ -277,9 +277,9 @@ export class Session {
       isRemote: (device) => this.#context.fileSystems.isKnownRemote(device),
       isShipped: (file) => this.#sources.has(file),
       onWritten: (file) => {
-        const source = this.#sources.get(file);
-        if (source?.current?.isOpen === true && source.unreadable === undefined) source.current.written();
-        else if (source !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
+        const its = this.#sources.get(file);
+        if (its?.current?.cursor.isOpen === true && its.unreadable === undefined) its.current.written();
+        else if (its !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
       },
       onChange: (file) => {
         this.#lookSoon(file);
@@ -307,7 +307,7 @@ export class Session {
     this.#changed.clear();
     if (this.#limits !== this.#inForce) await this.#takeChanges();
     for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
-    await this.#lookAtAll((source) => everything || source.current?.isRecent === true);
+    await this.#lookAtAll((source) => everything || source.current?.cursor.isRecent === true);
     await this.#starter.retry();
     if (!everything && changed.every((file) => this.#sources.has(file))) return;
     await this.#starter.more();

@@ -3,7 +3,8 @@
 
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
-import type { Generation, ShipperContext } from '../lane/generation.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import type { Generation } from '../lane/generation.ts';
 import {
   baseOf,
   fileIdOf,
@@ -47,17 +48,17 @@ export class Search {
 
   /** A file that has the bytes of a generation behind its position. Throws `busy` for one that is still being written. */
   async bytesOf(generation: Generation): Promise<Elsewhere | undefined> {
-    const { entry } = generation;
+    const { entry, cursor } = generation;
     const isMine = ({ stamp }: Found): boolean =>
       isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
     const isOthers = (found: Found): boolean => !isMine(found) && this.#context.knownFiles.has(found.stamp);
     return await this.#siblings.findBytes(
       {
         head: entry.head,
-        position: generation.position,
-        isMissing: generation.position < entry.size,
-        hasTail: generation.hasTail,
-        isContinuedBy: async (handle) => await generation.isContinuedBy(handle),
+        position: cursor.position,
+        isMissing: !cursor.isTaken,
+        hasTail: cursor.hasTail,
+        isContinuedBy: async (handle) => await cursor.isContinuedBy(handle),
       },
       isOthers,
     );
@@ -109,7 +110,7 @@ export class Search {
     const finished: Seen[] = [];
     for (const entry of this.#lineage.entries) {
       if (!hasMoved && entry.closed === null) continue;
-      finished.push((await this.#lineage.generationOf(entry)?.seen()) ?? entry);
+      finished.push((await this.#lineage.generationOf(entry)?.cursor.seen()) ?? entry);
     }
     for (const { handle, head, size } of this.#arrivals.queue)
       finished.push({ head: head.length > 0 ? head : headOf(await firstBytes(handle)), size, handle });
@@ -131,6 +132,6 @@ export class Search {
 
   /** Where the newest file is, others may be. */
   async learnPlace(generation: Generation | undefined): Promise<void> {
-    await generation?.learnPlace(this.#siblings);
+    await generation?.cursor.learnPlace(this.#siblings);
   }
 }

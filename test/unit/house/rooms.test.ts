@@ -13,7 +13,6 @@ const MOST_ENTRIES = 20;
 
 /** Longer than MOST_LINES for now, and how long. A line may only get a smaller number, or go. */
 const TOO_LONG: Readonly<Record<string, number>> = {
-  'shipper/lane/generation.ts': 844,
   'receiver/term/writer.ts': 720,
   'shipper/sources/source.ts': 720,
   'shipper/session.ts': 629,
