@@ -14,7 +14,7 @@ import { Bell, sleep, untilAnswered } from '../common/runtime/run.ts';
 import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { Backlog } from './lane/backlog.ts';
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
-import { Buffers } from './lane/buffers.ts';
+import { Buffers } from './cursor/buffers.ts';
 import { lookNow } from './files/discover.ts';
 import { FileSystems, isRemotePath } from './files/file-systems.ts';
 import type { ShipperCounts } from './report/counts.ts';
@@ -26,7 +26,7 @@ import { Listings } from './files/listings.ts';
 import { OpenFiles } from './files/open-files.ts';
 import type { ShipLimits, ShipOptions } from './options.ts';
 import { Pace } from './lane/pace.ts';
-import { Packers } from './lane/packers.ts';
+import { Packers } from './cursor/packers.ts';
 import type { ShipperNow, ShipProgress, FileProgress } from './report/reading.ts';
 import { shouldHoldBack } from './lane/progress.ts';
 import { Skipped } from './files/skipped.ts';
@@ -278,9 +278,9 @@ export class Session {
       isRemote: (device) => this.#context.fileSystems.isKnownRemote(device),
       isShipped: (file) => this.#sources.has(file),
       onWritten: (file) => {
-        const source = this.#sources.get(file);
-        if (source?.current?.isOpen === true && source.unreadable === undefined) source.written();
-        else if (source !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
+        const its = this.#sources.get(file);
+        if (its?.current?.cursor.isOpen === true && its.unreadable === undefined) its.written();
+        else if (its !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
       },
       onChange: (file) => {
         this.#lookSoon(file);

@@ -84,7 +84,7 @@ async function isStill(
   if (entry === undefined) return tail !== null && (await standsBefore(handle, committed, tail));
   if (!headMatches(entry.head, await firstBytes(handle))) return false;
   if (!(await standsBefore(handle, committed, tail ?? undefined))) return false;
-  return generation === undefined || (await generation.isContinuedBy(handle));
+  return generation === undefined || (await generation.cursor.isContinuedBy(handle));
 }
 
 /** Undefined when the file ends before. */

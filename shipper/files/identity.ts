@@ -60,6 +60,9 @@ export function headOf(first: Uint8Array): Head {
   return { length: head.length, hash: shortHash(head) };
 }
 
+/** Of a file of which nothing was read. */
+export const NO_HEAD: Head = headOf(new Uint8Array());
+
 /** Whether a file that begins with these bytes can be the one the head was taken from. */
 export function headMatches(head: Head, first: Uint8Array): boolean {
   return first.length >= head.length && headOf(first.subarray(0, head.length)).hash === head.hash;

@@ -1,7 +1,7 @@
 // Files of one path that were found and opened, and have no generation yet: nobody else may take them meanwhile.
 
 import { Bell } from '../../common/runtime/run.ts';
-import type { ShipperContext } from '../lane/generation.ts';
+import type { ShipperContext } from '../lane/context.ts';
 import type { Candidate } from '../files/candidate.ts';
 
 export class Arrivals {

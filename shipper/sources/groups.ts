@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { inspect } from '../files/discover.ts';
 import { namer } from '../files/expand.ts';
-import type { ShipperContext } from '../lane/generation.ts';
+import type { ShipperContext } from '../lane/context.ts';
 import { nameBelow } from '../files/names.ts';
 import type { SourceOptions } from '../options.ts';
 import type { Skipped } from '../files/skipped.ts';

@@ -4,7 +4,8 @@
 import { randomBytes } from 'node:crypto';
 
 import type { After } from '../../common/wire/chunk.ts';
-import type { Generation, ShipperContext } from '../lane/generation.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import type { Generation } from '../lane/generation.ts';
 import { baseOf, type FileStamp, isSameFile, splitFileId } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
 
@@ -97,7 +98,7 @@ export class Lineage {
   /** What the next one names as the generation before it. */
   afterFor(next: Generation): After | null {
     const before = this.latest;
-    if (before !== undefined) return namedAfter(before.entry, before.position);
+    if (before !== undefined) return namedAfter(before.entry, before.cursor.position);
     // Finished in an earlier run.
     const kept = this.#entries[this.#entries.indexOf(next.entry) - 1];
     return kept === undefined || kept.size === kept.begin ? null : { file: kept.file, size: kept.size };
@@ -143,13 +144,13 @@ export class Lineage {
   /** Finished and committed generations let go of their descriptors; the oldest of many are forgotten. */
   park(): void {
     for (const generation of this.#generations) {
-      const { entry } = generation;
+      const { entry, cursor } = generation;
       const { rotateWaitMs } = this.#context;
       const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
-      if (!generation.isDrained || !generation.isCommitted || generation.quietMs < keepMs) continue;
+      if (!generation.isDrained || !generation.isCommitted || cursor.quietMs < keepMs) continue;
       // It was written to since it was read: nothing is closed before that is known.
-      if (generation.isOpen && generation.size > generation.position) continue;
-      if (generation.isOpen) generation.park();
+      if (cursor.isOpen && cursor.size > cursor.position) continue;
+      if (cursor.isOpen) cursor.park();
       if (!entry.done) {
         entry.done = true;
         this.#context.state.touch();

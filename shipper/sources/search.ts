@@ -3,7 +3,8 @@
 
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
-import type { Generation, ShipperContext } from '../lane/generation.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import type { Generation } from '../lane/generation.ts';
 import {
   baseOf,
   fileIdOf,
@@ -49,12 +50,11 @@ export class Search {
 
   /** A file that has the bytes of a generation behind its position. Throws `busy` for one that is still being written. */
   async bytesOf(generation: Generation): Promise<Elsewhere | undefined> {
-    const { entry } = generation;
+    const { entry, cursor } = generation;
     const isMine = ({ stamp }: Found): boolean =>
       isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
     const isOthers = (found: Found): boolean => !isMine(found) && this.#context.knownFiles.has(found.stamp);
-    const isMissing = generation.position < entry.size;
-    return await this.#siblings.findBytes(generation.content, isMissing, isOthers);
+    return await this.#siblings.findBytes(cursor.content, !cursor.isTaken, isOthers);
   }
 
   /** What came and went in between. */
@@ -119,7 +119,7 @@ export class Search {
 
   #seen(entry: GenerationState): Seen {
     const generation = this.#lineage.generationOf(entry);
-    if (generation !== undefined) return generation.seen;
+    if (generation !== undefined) return generation.cursor.seen;
     const { head, sums, size } = entry;
     return { content: { head, sums, position: 0, tail: undefined }, size, isDone: entry.done };
   }
@@ -144,6 +144,6 @@ export class Search {
 
   /** Where the newest file is, others may be. */
   async learnPlace(generation: Generation | undefined): Promise<void> {
-    await generation?.learnPlace(this.#siblings);
+    await generation?.cursor.learnPlace(this.#siblings);
   }
 }

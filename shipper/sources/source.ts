@@ -7,8 +7,9 @@ import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Found, lookNow, nanosOf, now } from '../files/discover.ts';
-import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
-import { fileIdOf, type FileStamp, headOf, isSameFile, stampOf } from '../files/identity.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import { Generation, type GenerationOwner } from '../lane/generation.ts';
+import { fileIdOf, type FileStamp, isSameFile, NO_HEAD, stampOf } from '../files/identity.ts';
 import { keyOf } from '../files/known-files.ts';
 import { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
@@ -26,7 +27,7 @@ import {
 } from '../files/candidate.ts';
 
 /** A deleted file is finished when nobody has written to it for this long. */
-const DELETED_QUIET_MS = 2_000;
+const DELETED_MS = 2_000;
 /** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
 const LOST_AFTER_MS = 3_600_000;
 /** A new file is there soon after a rotation: for so long what is rotated meanwhile is looked for. */
@@ -130,9 +131,8 @@ export class Source {
       this.#lineage.hasAllStarted &&
       this.#lineage.entries.every((entry) => entry === current.entry || this.#isLeft(entry));
     if (!isSettled) return false;
-    return current.isPolled
-      ? size >= current.position
-      : size === current.entry.size && modified === (current.restedAt ?? this.#seen);
+    const { isPolled, position, restedAt } = current.cursor;
+    return isPolled ? size >= position : size === current.entry.size && modified === (restedAt ?? this.#seen);
   }
 
   /** Whether it is finished, and its file, where it still has a name, is no longer than what was read of it. */
@@ -157,18 +157,18 @@ export class Source {
   }
 
   wake(): void {
-    for (const generation of this.generations) if (generation.isOpen) generation.wake();
+    for (const generation of this.generations) if (generation.cursor.isOpen) generation.wake();
     this.#bell.ring();
   }
 
   /** One of its files was written to. */
   written(): void {
-    for (const generation of this.generations) if (generation.isOpen) generation.written();
+    for (const generation of this.generations) if (generation.cursor.isOpen) generation.written();
   }
 
   /** Whether one of its files was written to lately. */
   get isRecent(): boolean {
-    return this.generations.some((generation) => generation.isRecent);
+    return this.generations.some((generation) => generation.cursor.isRecent);
   }
 
   /**
@@ -252,7 +252,7 @@ export class Source {
   async #goOnWith(entry: GenerationState, size: number): Promise<void> {
     const generation = this.#lineage.generationOf(entry);
     if (generation === undefined) await this.#goOn(entry);
-    else generation.foundAgain(size);
+    else generation.cursor.foundAgain(size);
   }
 
   /** One at a time: what is found and is nobody's belongs to whoever found it first. */
@@ -286,8 +286,8 @@ export class Source {
   /** It was closed because there are too few descriptors, and has changed, or another has taken its place. */
   async #openResting({ stamp, size, modified }: Found): Promise<void> {
     const { current } = this;
-    if (current?.restedAt === undefined) return;
-    const isAsItWas = size === current.entry.size && modified === current.restedAt;
+    if (current?.cursor.restedAt === undefined) return;
+    const isAsItWas = size === current.entry.size && modified === current.cursor.restedAt;
     if (isAsItWas && isSameFile(current.entry, stamp)) return;
     await this.#openAgain(current);
   }
@@ -295,7 +295,7 @@ export class Source {
   /** One that gave up its descriptor: its file, or another with its bytes. */
   async #openAgain(generation: Generation): Promise<void> {
     const bytes = await this.#reopenFor(generation);
-    if (bytes !== undefined) generation.moveTo(bytes);
+    if (bytes !== undefined) generation.cursor.moveTo(bytes);
   }
 
   async #note(found: Found | undefined): Promise<void> {
@@ -315,7 +315,7 @@ export class Source {
     this.#arrivals.wake();
     await Promise.allSettled([this.#looking]);
     await Promise.allSettled([...this.#running]);
-    for (const generation of this.generations) await generation.stop();
+    for (const generation of this.generations) await generation.cursor.close();
     for (const stamp of this.#lineage.stamps()) this.#context.knownFiles.remove(stamp, this.path);
     await this.#arrivals.close();
   }
@@ -342,12 +342,12 @@ export class Source {
   async #moveElsewhere(generation: Generation): Promise<Found | undefined> {
     try {
       const bytes = await this.#search.bytesOf(generation);
-      generation.moveTo(bytes);
+      generation.cursor.moveTo(bytes);
       return bytes?.found;
     } catch (error) {
       if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
-      generation.moveTo(undefined);
-      generation.lookLater();
+      generation.cursor.moveTo(undefined);
+      generation.cursor.lookLater();
       return undefined;
     }
   }
@@ -371,7 +371,7 @@ export class Source {
 
   /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
   async #truncated(generation: Generation): Promise<void> {
-    const own = await generation.openAgain();
+    const own = await generation.cursor.openAgain();
     await this.#finishElsewhere(generation);
     // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
     if (own !== undefined) this.#arrivals.add(await candidateOf(own, now()));
@@ -379,10 +379,10 @@ export class Source {
 
   async #handleTruncation(): Promise<void> {
     for (const generation of [...this.generations]) {
-      if (!generation.isReplaced) continue;
+      if (!generation.cursor.isReplaced) continue;
       const again = generation.entry.closed !== null;
-      this.#context.log.info({ path: this.path, at: generation.position }, `${this.path}: truncated`);
-      if (again) generation.moveTo(undefined);
+      this.#context.log.info({ path: this.path, at: generation.cursor.position }, `${this.path}: truncated`);
+      if (again) generation.cursor.moveTo(undefined);
       else await this.#truncated(generation);
     }
   }
@@ -404,7 +404,7 @@ export class Source {
       const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
       // It was not there when this run began: there is more to ship, so it is opened.
-      if (this.current?.entry === last) this.current.foundAgain(found.size);
+      if (this.current?.entry === last) this.current.cursor.foundAgain(found.size);
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
       return isTruncated() && this.#arrivals.isEmpty;
     }
@@ -490,7 +490,7 @@ export class Source {
     const generation = this.#lineage.generationOf(entry);
     if (entry === undefined || entry.closed === 'truncated' || generation?.closing === 'truncated')
       return false;
-    if (generation !== undefined) generation.foundAgain(size);
+    if (generation !== undefined) generation.cursor.foundAgain(size);
     else if (entry.done && size !== entry.size) await this.#goOn(entry);
     return true;
   }
@@ -557,8 +557,8 @@ export class Source {
       };
       const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
       const matches = await generation.resume(this.#signal);
-      if (!matches && generation.position > entry.begin) {
-        generation.disown();
+      if (!matches && generation.cursor.position > entry.begin) {
+        generation.cursor.disown();
         await this.#appendForgotten({ ...entry, head: NO_HEAD, size: 0 }, following);
         continue;
       }
@@ -566,7 +566,7 @@ export class Source {
       this.#insert(generation, following);
       if (!candidate.wasAtPath) this.#besides.add(entry);
       this.#context.log.info(
-        { path: this.path, file: entry.file, from: generation.position },
+        { path: this.path, file: entry.file, from: generation.cursor.position },
         `shipping ${this.path}`,
       );
       if (!matches) await this.#finishElsewhere(generation);
@@ -637,8 +637,9 @@ export class Source {
     } else {
       // A single writer has left the old file once the new one has bytes.
       const more = this.#lineage.hasMore || !this.#arrivals.isEmpty;
-      if (next.size > 0 || more || this.#context.once) {
-        if (before.restedAt !== undefined && before.closing === undefined) await this.#openAgain(before);
+      if (next.cursor.size > 0 || more || this.#context.once) {
+        if (before.cursor.restedAt !== undefined && before.closing === undefined)
+          await this.#openAgain(before);
         before.close('rotated');
       }
       await this.#bell.wait(ORDER_LOOK_MS, this.#signal);
@@ -662,7 +663,7 @@ export class Source {
       const { candidates, own } = await this.#unseenBefore(next, undefined);
       copies = candidates;
       if (own !== undefined && next.closing === undefined) {
-        next.moveTo(own);
+        next.cursor.moveTo(own);
         next.close('truncated');
       }
     }
@@ -710,8 +711,8 @@ export class Source {
 
   async #closeWhatIsGone(found: Found | undefined): Promise<void> {
     const { current } = this;
-    if (current?.isOpen !== true || found !== undefined) return;
-    if ((await current.isUnlinked()) && current.quietMs >= DELETED_QUIET_MS) current.close('deleted');
+    if (current?.cursor.isOpen !== true || found !== undefined) return;
+    if ((await current.cursor.isUnlinked()) && current.cursor.quietMs >= DELETED_MS) current.close('deleted');
   }
 
   /** Something of a generation is wanted again that is not open: its file, or another with its bytes. */
@@ -725,7 +726,7 @@ export class Source {
       opened === undefined
         ? await this.#search.bytesOf(generation)
         : { ...opened, size: opened.found.size, from: 0 };
-    const isMissing = bytes === undefined && generation.position < entry.size;
+    const isMissing = bytes === undefined && !generation.cursor.isTaken;
     this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
     if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
     return bytes;
@@ -744,7 +745,7 @@ export class Source {
   async openWhole(file: string): Promise<Kept | undefined> {
     const generation = this.generations.find((each) => each.entry.file === file);
     const entry = generation?.entry ?? this.#lineage.entries.find((each) => each.file === file);
-    const open = await generation?.openWhole();
+    const open = await generation?.cursor.openWhole();
     if (open !== undefined) return { handle: open, entry, generation };
     // Truncated in place, the file is a later generation's.
     const isOver = entry?.closed === 'truncated' || generation?.closing === 'truncated';
@@ -760,7 +761,6 @@ export class Source {
 /** Nobody knows which of the compressed files were shipped. */
 const STATE_LOST: Beside = { strangers: true, latest: {} };
 const NO_FILE: FileStamp = { ino: '', birth: '0' };
-const NO_HEAD = headOf(new Uint8Array());
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;
 

@@ -197,7 +197,8 @@ export class Sources {
     for (const [file, { signal, generations }] of this.all) {
       if (goOn.has(signal) || ownerOf(next, file) === undefined) continue;
       for (const generation of generations)
-        if (generation.isOpen && !generation.isDrained && (await generation.isUnlinked())) return true;
+        if (generation.cursor.isOpen && !generation.isDrained && (await generation.cursor.isUnlinked()))
+          return true;
     }
     return false;
   }
@@ -473,8 +474,7 @@ export class Sources {
       }
       this.#ends.set(endOf(await linksFrom(file)), file);
       this.all.set(file, source);
-      if (this.#options.once)
-        for (const generation of source.generations) generation.limitTo(generation.size);
+      if (this.#options.once) for (const { cursor } of source.generations) cursor.limitTo(cursor.size);
       this.#onBegun();
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;

@@ -4,8 +4,9 @@
 import { LogferryError, messageOf, oneLine } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { foundOf } from '../files/discover.ts';
-import { Generation, type GenerationOwner, type ShipperContext } from '../lane/generation.ts';
-import { headOf } from '../files/identity.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import { Generation, type GenerationOwner } from '../lane/generation.ts';
+import { NO_HEAD } from '../files/identity.ts';
 import type { Segment, Spool } from './spool.ts';
 import type { GenerationState } from '../files/state.ts';
 import { NO_SUMS } from '../files/sums.ts';
@@ -62,7 +63,7 @@ export class SpoolSource implements AnySource {
   /** What is committed is deleted soon. */
   async openWhole(file: string): Promise<Kept | undefined> {
     const generation = this.generations.find(({ entry }) => entry.file === file);
-    const handle = await generation?.openWhole();
+    const handle = await generation?.cursor.openWhole();
     return generation === undefined || handle === undefined
       ? undefined
       : { handle, entry: generation.entry, generation };
@@ -95,7 +96,7 @@ export class SpoolSource implements AnySource {
 
   async stop(): Promise<void> {
     await Promise.allSettled([...this.#running]);
-    for (const generation of this.#begun.values()) await generation.stop();
+    for (const generation of this.#begun.values()) await generation.cursor.close();
   }
 
   /** Each segment is begun when the one before is in the stream as a whole (design §4.3). */
@@ -137,7 +138,7 @@ export class SpoolSource implements AnySource {
       copy: null,
       beside: null,
       sums: NO_SUMS,
-      head: { length: 0, hash: headOf(new Uint8Array()).hash },
+      head: NO_HEAD,
       begin: 0,
       after: null,
       size: segment.size,
@@ -147,16 +148,16 @@ export class SpoolSource implements AnySource {
     const generation = new Generation(this.#context, this.path, entry, opened.handle, this.#owner(segment));
     const matches = await generation.resume(this.#signal);
     if (this.#signal.aborted) {
-      await generation.stop();
+      await generation.cursor.close();
       return;
     }
     // After a power cut it may be shorter than what was shipped of it: that is not read again.
-    if (!matches) generation.moveTo(undefined);
+    if (!matches) generation.cursor.moveTo(undefined);
     const before = this.#before;
     if (before !== null) entry.after ??= { file: before.file, size: before.size };
     this.#before = entry;
     this.#begun.set(segment, generation);
-    this.#context.log.info({ file: entry.file, from: generation.position }, `shipping ${this.path}`);
+    this.#context.log.info({ file: entry.file, from: generation.cursor.position }, `shipping ${this.path}`);
     this.#onBegun();
     const run = generation.run(this.#signal).finally(() => this.#running.delete(run));
     this.#running.add(run);
@@ -166,12 +167,11 @@ export class SpoolSource implements AnySource {
     return {
       path: this.path,
       onReplaced: () => {
-        this.#begun.get(segment)?.moveTo(undefined);
+        this.#begun.get(segment)?.cursor.moveTo(undefined);
       },
-      reopen: async (generation) => {
+      reopen: async ({ cursor }) => {
         const opened = await open(segment);
-        if (opened.size >= generation.position && (await generation.isContinuedBy(opened.handle)))
-          return opened;
+        if (opened.size >= cursor.position && (await cursor.isContinuedBy(opened.handle))) return opened;
         await opened.handle.close();
         return undefined;
       },

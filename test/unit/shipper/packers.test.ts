@@ -8,7 +8,7 @@ import { zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 
 import { isOneFrame } from '../../../receiver/disk/frames.ts';
-import { Packers } from '../../../shipper/lane/packers.ts';
+import { Packers } from '../../../shipper/cursor/packers.ts';
 
 const MIB = 1024 * 1024;
 
