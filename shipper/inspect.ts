@@ -1,8 +1,8 @@
 // How a shipper sees the files of this machine, for whoever only wants to know what it would ship. Never ships, and keeps
 // nothing open.
 
-export { closedDirectories } from './files/closed.ts';
+export { closedDirectories } from './discovery/closed.ts';
 export { inspect } from './files/discover.ts';
-export { DEFAULT_EXCLUDES, expand } from './files/expand.ts';
+export { DEFAULT_EXCLUDES, expand } from './discovery/expand.ts';
 export { isRemotePath } from './files/file-systems.ts';
-export { baseOfGlob } from './files/watch.ts';
+export { baseOfGlob } from './discovery/watch.ts';

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { FSWatcher } from 'chokidar';
 
 import { isUnanswered } from '../common/nats/bucket.ts';
-import { LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
+import { isOutOfDescriptors, LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
 import { Throttle } from '../common/runtime/log.ts';
 import type { Registration } from '../common/fleet/members.ts';
 import type { Loop, Pulse } from '../common/health/pulse.ts';
@@ -15,7 +15,7 @@ import { formatBytes, formatDuration } from '../common/text/units.ts';
 import { Backlog } from './lane/backlog.ts';
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { Buffers } from './cursor/buffers.ts';
-import { lookNow } from './files/discover.ts';
+import { directoryOf, lookNow } from './files/discover.ts';
 import { FileSystems, isRemotePath } from './files/file-systems.ts';
 import type { ShipperCounts } from './report/counts.ts';
 import type { Generation } from './lane/generation.ts';
@@ -29,13 +29,13 @@ import { Pace } from './lane/pace.ts';
 import { Packers } from './cursor/packers.ts';
 import type { ShipperNow, ShipProgress, FileProgress } from './report/reading.ts';
 import { shouldHoldBack } from './lane/progress.ts';
-import { Skipped } from './files/skipped.ts';
+import { Skipped } from './discovery/skipped.ts';
 import type { Known } from './sources/search.ts';
 import { Sources } from './sources/sources.ts';
 import type { Spool } from './stdin/spool.ts';
 import type { State } from './files/state.ts';
 import { FileSums } from './report/status.ts';
-import { baseOfGlob, watchPaths, whyNotWatched } from './files/watch.ts';
+import { baseOfGlob, watchPaths, whyNotWatched } from './discovery/watch.ts';
 import type { AnySource } from './lane/any-source.ts';
 import { descriptorLimit } from '../common/runtime/descriptors.ts';
 
@@ -140,6 +140,7 @@ export class Session {
       fileSystems: new FileSystems(),
       knownFiles: new KnownFiles(),
       isNamed: (file) => this.#starter.isNamed(file),
+      directoryOf,
       openFiles: new OpenFiles(descriptorLimit(), (most) => {
         this.#sayOnce(
           'descriptors',
@@ -622,9 +623,4 @@ export class Session {
       return false;
     });
   }
-}
-
-function isOutOfDescriptors(error: unknown): boolean {
-  const code = systemCode(error);
-  return code === 'EMFILE' || code === 'ENFILE';
 }

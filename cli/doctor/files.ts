@@ -158,7 +158,7 @@ async function firstClosed(directory: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** As shipper/files/watch.ts has them watched: from where a glob has no wildcard yet, as deep as it goes. */
+/** As shipper/discovery/watch.ts has them watched: from where a glob has no wildcard yet, as deep as it goes. */
 async function countDirectories(globs: readonly string[], signal: AbortSignal): Promise<number> {
   const depths = new Map<string, number>();
   for (const glob of globs) {

@@ -52,6 +52,12 @@ export function isDiskFull(error: unknown): boolean {
   return hasSystemCode(error, ['ENOSPC', 'EDQUOT']);
 }
 
+/** The process, or the machine, has as many files open as it may have. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'EMFILE' || code === 'ENFILE';
+}
+
 /** Whether an error, or its cause, says that this user may not. */
 export function isForbidden(error: unknown): boolean {
   return hasSystemCode(error, ['EACCES', 'EPERM']);

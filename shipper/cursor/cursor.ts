@@ -8,7 +8,6 @@ import type { Content } from '../files/examine.ts';
 import { standsBefore } from '../files/fingerprint.ts';
 import { isSameFile, NO_HEAD } from '../files/identity.ts';
 import type { OpenFile } from '../files/open-files.ts';
-import type { Siblings } from '../files/siblings.ts';
 import type { GenerationState, State } from '../files/state.ts';
 import type { CursorContext, CursorFile, CursorReader } from './context.ts';
 import { Moves } from './moves.ts';
@@ -53,11 +52,6 @@ export class Cursor implements OpenFile {
 
   get position(): number {
     return this.#position;
-  }
-
-  /** Whether it is known what must stand before the position. */
-  get hasTail(): boolean {
-    return this.#position > 0 && this.#tail !== undefined;
   }
 
   /** Goes on reading at the position; `tail` is what must stand before it, where that is known. */
@@ -185,19 +179,15 @@ export class Cursor implements OpenFile {
 
   /** The same, with the file where one is open that has all of them. */
   get seen(): Seen {
-    const { size, done } = this.#entry;
+    const { size } = this.#entry;
     const handle = this.#moves.isWhole ? this.#tailer.handle : undefined;
-    return { content: this.content, size, handle, isDone: done };
+    const modified = handle && this.#tailer.modified();
+    return { content: this.content, size, handle, isFound: this.#isEndKnown, modified };
   }
 
-  /** Tells where its file is now, if it is open. */
-  async learnPlace(siblings: Siblings): Promise<void> {
-    if (this.#tailer.handle !== undefined) await siblings.learnFrom(this.#tailer.handle);
-  }
-
-  /** Whether nobody has a name for the file any more. */
-  async isUnlinked(): Promise<boolean> {
-    return this.#tailer.handle !== undefined && (await this.#tailer.handle.stat()).nlink === 0;
+  /** What is open, unless it is about to move. */
+  get opened(): FileHandle | undefined {
+    return this.#moves.isDue ? undefined : this.#tailer.handle;
   }
 
   // --- the descriptor -------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
 import type { GenerationState } from '../files/state.ts';
-import { endOfSums, withBytes } from '../files/sums.ts';
-import { firstBytes, standsBefore } from '../files/fingerprint.ts';
+import { withBytes } from '../files/sums.ts';
+import { firstBytes, standsBefore, withBytesUpTo } from '../files/fingerprint.ts';
 
 export interface TailerOptions {
   readonly buffers: Buffers;
@@ -52,8 +52,6 @@ export interface Piece {
 const PARTIAL_LINE_MS = 3_000;
 /** Pieces that are read and compressed ahead of the one that is sent. */
 const PIECES_AHEAD = 2;
-/** Shipped bytes that are read again at a start, so that all of them are known, at most. */
-const MOST_READ_AGAIN = 16 * 1024 * 1024;
 /** zlib takes no smaller one. */
 const LEAST_STEP = 64;
 
@@ -229,18 +227,8 @@ export class Tailer {
     // A short head says little: what follows it is only known to be of this file where more was shipped.
     if (position > this.#entry.head.length && this.#entry.head.length < HEAD_BYTES)
       this.#entry.head = headOf(head);
-    await this.#learnUpTo(this.#handle, position);
+    this.#entry.sums = await withBytesUpTo(this.#handle, this.#entry, position);
     return true;
-  }
-
-  /** What was shipped by an earlier run after it had saved its state is read again, if it is little. */
-  async #learnUpTo(handle: FileHandle, position: number): Promise<void> {
-    const { begin, sums } = this.#entry;
-    const from = sums.marks.length === 0 ? begin : endOfSums(sums);
-    if (position - from > MOST_READ_AGAIN || position <= from) return;
-    const bytes = Buffer.allocUnsafe(position - from);
-    const read = await readFully(handle, bytes, from);
-    if (read === bytes.length) this.#entry.sums = withBytes(sums, from, bytes);
   }
 
   /**
@@ -286,7 +274,8 @@ export class Tailer {
     try {
       const before = Math.min(TAIL_BYTES, start);
       const wanted = { buffer: slot.buffer, position: start - before, length: before + length };
-      const read = isSmall ? readNow(handle, wanted) : await readSoon(handle, wanted);
+      const { buffer, position, length: most } = wanted;
+      const read = isSmall ? readNow(handle, wanted) : await readFully(handle, buffer, position, most);
       if (!this.#goesOn(slot.buffer.subarray(0, read), before, room)) {
         this.#replaced = true;
         return undefined;
@@ -360,11 +349,7 @@ interface Wanted {
   readonly length: number;
 }
 
-async function readSoon(handle: FileHandle, { buffer, position, length }: Wanted): Promise<number> {
-  return await readFully(handle, buffer, position, length);
-}
-
-/** The same without a thread: for little that the page cache has. */
+/** Without a thread: for little that the page cache has. */
 function readNow({ fd }: FileHandle, { buffer, position, length }: Wanted): number {
   for (let done = 0; ;) {
     const read = readSync(fd, buffer, done, length - done, position + done);

@@ -9,6 +9,8 @@ import type { Content } from './examine.ts';
 import { firstBytes } from './fingerprint.ts';
 import { type FileStamp, type Head, headOf, isSameFile } from './identity.ts';
 import type { Beside } from './rotation-times.ts';
+import type { Sums } from './sums.ts';
+import { packingOf } from './unpack.ts';
 
 /** Bytes of a generation that stream or record know, and this state does not. */
 export interface Shipped {
@@ -39,6 +41,8 @@ export interface Candidate extends Elsewhere {
   readonly since: bigint;
   /** It was seen at the path: what was copied from there may come before it. */
   readonly wasAtPath: boolean;
+  /** What of it was shipped as another generation: its own begins behind that. */
+  readonly shipped?: Sums;
   /** What stood beside it at the path, or was rotated away before it; undefined when nobody has looked. */
   beside?: Beside;
 }
@@ -47,21 +51,31 @@ export interface Candidate extends Elsewhere {
 export interface Seen {
   readonly content: Content;
   readonly size: number;
-  /** Nothing more is expected of it: a file that has all of it and more is not looked for. */
-  readonly isDone: boolean;
+  /** Its end is known: a file that has all of it and more is not looked for. */
+  readonly isFound: boolean;
   /** All its bytes, where a file with them is open. */
   readonly handle?: FileHandle | undefined;
+  /** When that file was written to last, in nanoseconds since 1970. */
+  readonly modified?: bigint | undefined;
 }
 
 /** Where generations are looked for that came and were rotated away, or copied and truncated, between two looks. */
 export interface Window {
   /** Born after this moment, in nanoseconds since 1970. */
   readonly after: bigint;
+  /** The newest one was still at the path at this moment: what was born before it may be a copy, however short. */
+  readonly seen: bigint;
   /** Born before the file that is at the path now; undefined when it is the same file that was truncated. */
   readonly before: FileStamp | undefined;
   /** Without `before`: the generation that copies may come before, and when it was found, or its first bytes read. */
   readonly next:
-    | { readonly stamp: FileStamp; readonly head: Head; readonly found: bigint; readonly read: bigint }
+    | {
+        readonly stamp: FileStamp;
+        readonly head: Head;
+        readonly size: number;
+        readonly found: bigint;
+        readonly read: bigint;
+      }
     | undefined;
   /** Files that are a generation of some source. */
   readonly isKnown: (found: Found) => boolean;
@@ -108,6 +122,11 @@ export async function openStill(found: Found): Promise<Opened | undefined> {
   return undefined;
 }
 
+/** What an open file is now; undefined when none is open. */
+export async function statOf(handle: FileHandle | undefined, name: string): Promise<Found | undefined> {
+  return handle === undefined ? undefined : foundOf(name, await handle.stat({ bigint: true }));
+}
+
 /** Another descriptor of a file that is open, also when it has no name any more. Undefined where there is no /proc. */
 export async function openAgain(handle: FileHandle, name: string): Promise<Opened | undefined> {
   const again = await openIfThere(`/proc/self/fd/${handle.fd}`);
@@ -119,4 +138,21 @@ export async function openAgain(handle: FileHandle, name: string): Promise<Opene
 export async function candidateOf(opened: Opened, since: bigint): Promise<Candidate> {
   const head = headOf(await firstBytes(opened.handle));
   return { ...opened, size: opened.found.size, from: 0, head, since, wasAtPath: true };
+}
+
+/**
+ * Birth times come in steps of a clock tick: of two born in the same one, the older was written to last earlier. A
+ * compressed file was born late, and has the time at which its bytes were written. Where times are the same, as on file
+ * systems that count seconds, the count in the name tells: a rotation gives the oldest the highest.
+ */
+export function inOrder({ found: a }: Opened, { found: b }: Opened): number {
+  const byBirth = BigInt(a.stamp.birth) - BigInt(b.stamp.birth);
+  const packed = [a, b].some(({ path: file }) => packingOf(file).packing !== undefined);
+  const order = packed || byBirth === 0n ? a.modified - b.modified : byBirth;
+  if (order !== 0n) return order < 0n ? -1 : 1;
+  return countOf(b.path) - countOf(a.path);
+}
+
+function countOf(file: string): number {
+  return Number(/\.(\d{1,4})$/.exec(packingOf(file).plain)?.[1] ?? 0);
 }

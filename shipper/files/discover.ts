@@ -91,6 +91,13 @@ export async function linksFrom(file: string): Promise<string[]> {
   return files;
 }
 
+/** The directory that a path leads to, null where it is the one that it says, and where nobody knows. */
+export async function directoryOf(file: string): Promise<string | null> {
+  const directory = path.dirname(file);
+  const real = await realpath(directory).catch(() => directory);
+  return real === directory ? null : real;
+}
+
 /** The same at once, for a file system that answers; undefined also when the system refuses. */
 export function lookNow(file: string): Found | undefined {
   try {
@@ -103,7 +110,12 @@ export function lookNow(file: string): Found | undefined {
 }
 
 export function foundOf(file: string, stats: BigIntStats): Found {
-  const stamp = { ino: String(stats.ino), birth: String(stats.birthtimeNs) };
   const { size, nlink, mtimeNs: modified, dev: device } = stats;
+  const hasBirth = stats.birthtimeNs !== 0n;
+  const stamp = {
+    ino: String(stats.ino),
+    birth: String(stats.birthtimeNs),
+    device: hasBirth ? '' : String(device),
+  };
   return { path: file, stamp, size: Number(size), links: Number(nlink), modified, device };
 }

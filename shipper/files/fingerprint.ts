@@ -6,6 +6,10 @@ import { readFully } from '../../common/runtime/files.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { tailOf } from '../../common/wire/digest.ts';
 import { HEAD_BYTES } from './identity.ts';
+import { endOfSums, type Sums, withBytes } from './sums.ts';
+
+/** What an earlier run shipped and had not saved yet is read again, if it is not more than this. */
+const MOST_READ_AGAIN = 16 * 1024 * 1024;
 
 /** A file's first bytes, as many as a head covers. */
 export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
@@ -23,4 +27,17 @@ export async function standsBefore(
   const before = Buffer.alloc(Math.min(TAIL_BYTES, position));
   const read = await readFully(handle, before, position - before.length);
   return tailOf(before.subarray(0, read)) === tail;
+}
+
+/** With the bytes up to `position`, where they begin at `begin` if nothing is known of them. */
+export async function withBytesUpTo(
+  handle: FileHandle,
+  { sums, begin }: { readonly sums: Sums; readonly begin: number },
+  position: number,
+): Promise<Sums> {
+  const from = sums.marks.length === 0 ? begin : endOfSums(sums);
+  if (position <= from || position - from > MOST_READ_AGAIN) return sums;
+  const bytes = Buffer.allocUnsafe(position - from);
+  const read = await readFully(handle, bytes, from);
+  return read === bytes.length ? withBytes(sums, from, bytes) : sums;
 }

@@ -7,6 +7,11 @@ export interface FileStamp {
   readonly ino: string;
   /** Nanoseconds since 1970. */
   readonly birth: string;
+  /**
+   * The device number, where there is no birth: a number is another file's on another one. Empty for a file of an earlier
+   * run, and for one that is finished: without a birth its number may be any file's by now.
+   */
+  readonly device: string;
 }
 
 /** The first bytes of a file, as a hash of that many. */
@@ -41,7 +46,7 @@ export function splitFileId(file: string): { base: string; number: number } | un
 export function stampOf(file: string): FileStamp | undefined {
   const [ino, birth, ...rest] = splitFileId(file)?.base.split('-') ?? [];
   if (ino === undefined || birth === undefined || rest.length > 0) return undefined;
-  return { ino: String(fromBase36(ino)), birth: String(fromBase36(birth)) };
+  return { ino: String(fromBase36(ino)), birth: String(fromBase36(birth)), device: '' };
 }
 
 function fromBase36(digits: string): bigint {
@@ -50,9 +55,19 @@ function fromBase36(digits: string): bigint {
   return number;
 }
 
-/** Birth times are compared where both are known: a device number may change with a reboot, an inode is used again. */
+/** A device number may change with a reboot, an inode is used again: births tell, and where there are none both count. */
 export function isSameFile(a: FileStamp, b: FileStamp): boolean {
-  return a.ino === b.ino && a.birth === b.birth;
+  return keyOf(a) === keyOf(b) && hasIdentity(a);
+}
+
+/** The same for the same file, whatever it is called. */
+export function keyOf({ ino, birth, device }: FileStamp): string {
+  return birth === '0' ? `${ino}@${device}` : `${ino}-${birth}`;
+}
+
+/** Whether the stamp can name a file at all. */
+export function hasIdentity({ birth, device }: FileStamp): boolean {
+  return birth !== '0' || device !== '';
 }
 
 export function headOf(first: Uint8Array): Head {
@@ -89,7 +104,9 @@ export function isRotationOf(base: string, name: string): boolean {
  * How a name is made of `base`: with something behind it (`app.log.1`, `app.log-20261121`), as nobody names a log of its
  * own; with a date in it (`app-2026-11-21.log`); or with a count in it (`app.1.log`), as a neighbour may be named too.
  */
-export function rotationOf(base: string, name: string): 'behind' | 'dated' | 'counted' | undefined {
+export type Rotation = 'behind' | 'dated' | 'counted';
+
+export function rotationOf(base: string, name: string): Rotation | undefined {
   if (name === base || name.length <= base.length) return undefined;
   const dot = base.lastIndexOf('.');
   if (name.startsWith(base) && STAMP.test(name.slice(base.length))) return 'behind';

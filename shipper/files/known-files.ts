@@ -1,6 +1,6 @@
 // Which source knows a file, whatever the file is called: a generation, a copy of one, or what is about to become one.
 
-import type { FileStamp } from './identity.ts';
+import { type FileStamp, hasIdentity, keyOf } from './identity.ts';
 
 export class KnownFiles {
   /** The paths of its sources, once for each time: a file and its later generation are one inode. */
@@ -20,21 +20,18 @@ export class KnownFiles {
   }
 
   add(stamp: FileStamp, owner: string): void {
+    if (!hasIdentity(stamp)) return;
     const key = keyOf(stamp);
     this.#owners.set(key, [...(this.#owners.get(key) ?? []), owner]);
   }
 
   /** Takes back one `add`. */
   remove(stamp: FileStamp, owner: string): void {
+    if (!hasIdentity(stamp)) return;
     const key = keyOf(stamp);
     const owners = this.#owners.get(key) ?? [];
     const rest = owners.toSpliced(owners.lastIndexOf(owner), 1);
     if (rest.length > 0) this.#owners.set(key, rest);
     else this.#owners.delete(key);
   }
-}
-
-/** The same for the same file, whatever it is called. */
-export function keyOf({ ino, birth }: FileStamp): string {
-  return `${ino}-${birth}`;
 }

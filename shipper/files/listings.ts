@@ -1,9 +1,15 @@
 // Directory listings that many files share: a directory of 50,000 files is not read 50,000 times.
 
 import { readdir } from 'node:fs/promises';
+import { keyOf } from './identity.ts';
 import path from 'node:path';
 
 import { isForbidden, systemCode } from '../../common/runtime/errors.ts';
+import { inParallel } from '../../common/runtime/run.ts';
+import { look } from './discover.ts';
+
+const STAMPS_MS = 1_000;
+const LOOKS_AT_ONCE = 16;
 
 interface Reading {
   readonly names: Promise<readonly string[]>;
@@ -14,6 +20,10 @@ interface Reading {
 /** The names in directories, as they are when somebody asks or a little later, never as they were before. */
 export class Listings {
   readonly #readings = new Map<string, Reading>();
+  readonly #stamps = new Map<
+    string,
+    { readonly at: number; readonly stamps: Promise<ReadonlyMap<string, readonly string[]>> }
+  >();
 
   /** The paths of what is in a directory and has a name with this beginning. None when it is not there or forbidden. */
   async startingWith(directory: string, beginning: string): Promise<string[]> {
@@ -25,6 +35,32 @@ export class Listings {
       paths.push(path.join(directory, name));
     }
     return paths;
+  }
+
+  /**
+   * The paths of the regular files in a directory by their stamps (see keyOf), as they were at most a moment ago: of many
+   * files that are looked for at once each entry is looked at once.
+   */
+  async byStamp(directory: string): Promise<ReadonlyMap<string, readonly string[]>> {
+    const known = this.#stamps.get(directory);
+    if (known !== undefined && performance.now() - known.at < STAMPS_MS) return await known.stamps;
+    const stamps = this.#stampsIn(directory);
+    this.#stamps.set(directory, { at: performance.now(), stamps });
+    const forget = setTimeout(() => this.#stamps.delete(directory), 2 * STAMPS_MS);
+    forget.unref();
+    return await stamps;
+  }
+
+  async #stampsIn(directory: string): Promise<ReadonlyMap<string, readonly string[]>> {
+    const stamps = new Map<string, string[]>();
+    const names = await this.startingWith(directory, '');
+    await inParallel(names, LOOKS_AT_ONCE, async (file) => {
+      const found = await look(file).catch(() => undefined);
+      if (found === undefined) return;
+      const key = keyOf(found.stamp);
+      stamps.set(key, [...(stamps.get(key) ?? []), file]);
+    });
+    return stamps;
   }
 
   async #read(directory: string): Promise<readonly string[]> {

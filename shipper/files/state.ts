@@ -19,7 +19,8 @@ import {
 import type { Logger } from '../../common/runtime/log.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
-import type { Sums } from './sums.ts';
+import { type FileStamp, NO_HEAD } from './identity.ts';
+import { NO_SUMS, type Sums } from './sums.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;
@@ -33,10 +34,29 @@ const generationSchema = z.object({
   file: z.string(),
   ino: z.string(),
   birth: z.string(),
+  /** See FileStamp: not kept, for it may be another one after a restart. */
+  device: z
+    .string()
+    .default('')
+    .transform(() => ''),
+  /** When it was last seen at the path, in nanoseconds since 1970. */
+  seen: z.string().default('0'),
+  /** The directory that the path led to, where that is another than it says; null where it is the same. */
+  directory: z.string().nullable().default(null),
   /** When it was found, in nanoseconds since 1970: a copy that was made later is its own, or of a later one. */
   since: z.string(),
   /** The file that has its bytes now: a copy of the truncated one, or a compressed one. */
-  copy: z.object({ ino: z.string(), birth: z.string() }).nullable().default(null),
+  copy: z
+    .object({
+      ino: z.string(),
+      birth: z.string(),
+      device: z
+        .string()
+        .default('')
+        .transform(() => ''),
+    })
+    .nullable()
+    .default(null),
   /** What stood beside it while it was at the path, see Beside; null when nobody has looked. */
   beside: z
     .object({ strangers: z.boolean(), latest: z.record(z.string(), z.record(z.string(), z.string())) })
@@ -66,6 +86,20 @@ const schema = z.object({
 
 /** One generation as it is kept. */
 export type GenerationState = Omit<z.infer<typeof generationSchema>, 'sums'> & { sums: Sums };
+
+/** Of which nothing is known yet but the file. */
+export function newGeneration(
+  file: string,
+  { ino, birth, device }: FileStamp,
+  begin: number,
+  size: number,
+): GenerationState {
+  return {
+    ...{ file, ino, birth, device, begin, size },
+    ...{ since: '0', seen: '0', directory: null, copy: null, beside: null, after: null },
+    ...{ head: NO_HEAD, sums: NO_SUMS, closed: null, done: false },
+  };
+}
 
 export class State {
   /** Names this state directory: the holder of a host name. */

@@ -23,6 +23,8 @@ export interface ShipperContext extends CursorContext {
   /** Waits for its share of --max-rate. */
   readonly pace: (bytes: number, signal: AbortSignal) => Promise<void>;
   readonly listings: Listings;
+  /** The directory that a path leads to, null where it is the one that it says. */
+  readonly directoryOf: (file: string) => Promise<string | null>;
   /** Whether a glob names a path. */
   readonly isNamed: (file: string) => boolean;
   /** Tells the source of this path that its file is at another one now, where it may be written to. */

@@ -188,6 +188,18 @@ export class Generation implements CursorReader {
     return await this.#publisher.resume(signal);
   }
 
+  /** The bytes of its last message, where the stream has them. Throws when there is no answer. */
+  async lastBytes(): Promise<{ readonly start: number; readonly bytes: Uint8Array } | undefined> {
+    return await this.#context.host.lastBytes(this.source, this.entry.file);
+  }
+
+  /** It is written to after all: what was said of its end counts no more. */
+  goOn(): void {
+    this.#closing = undefined;
+    this.entry.closed = null;
+    this.entry.done = false;
+  }
+
   // --- the loop -------------------------------------------------------------------------------------------------
 
   /** Publishes what the file brings until the signal fires, or something else comes first. Resume comes before. */

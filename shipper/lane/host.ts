@@ -20,6 +20,7 @@ import {
   partitionOf,
   storedSubject,
 } from '../../common/wire/subjects.ts';
+import { decompressFrame } from '../../common/wire/zstd.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
 import { committedSubject, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { CentralSide } from './central.ts';
@@ -54,6 +55,8 @@ export interface LastMessage {
   readonly seq: number;
   /** Undefined when there is none, when it is not one of ours, or damaged. */
   readonly chunk: Chunk | undefined;
+  /** As it was sent. */
+  readonly payload: Uint8Array;
   /** When the server stored it, in milliseconds since 1970. */
   readonly storedAt: number | undefined;
 }
@@ -159,19 +162,30 @@ export class Host {
     const { topology, name } = this;
     const subject = storedSubject(topology.prefix, topology.partitions, { host: name, path: source, file });
     const message = await lastMessageOf(this.link, topology.stream, subject);
-    if (message === null) return { seq: 0, chunk: undefined, storedAt: undefined };
+    if (message === null) return { seq: 0, chunk: undefined, payload: new Uint8Array(), storedAt: undefined };
     const storedAt = message.time.getTime();
     const sent = headersOf(message);
     try {
       const chunk = parseChunk((header) => sent?.get(header), message.data.length);
       // A receiver takes this for missing; where it says that it ends is no place to go on from.
       const damaged = chunk.kind === 'data' && crc32(message.data) !== chunk.crc32;
-      return { seq: message.seq, chunk: damaged ? undefined : chunk, storedAt };
+      return { seq: message.seq, chunk: damaged ? undefined : chunk, payload: message.data, storedAt };
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'corrupt')
-        return { seq: message.seq, chunk: undefined, storedAt };
+        return { seq: message.seq, chunk: undefined, payload: message.data, storedAt };
       throw error;
     }
+  }
+
+  /** The bytes of the newest message of a generation, where they begin; undefined when it has none, or is damaged. */
+  async lastBytes(
+    source: string,
+    file: string,
+  ): Promise<{ readonly start: number; readonly bytes: Uint8Array } | undefined> {
+    const { chunk, payload } = await this.lastMessage(source, file);
+    if (chunk?.kind !== 'data') return undefined;
+    const { start, end, encoding } = chunk;
+    return { start, bytes: encoding === 'zstd' ? await decompressFrame(payload, end - start) : payload };
   }
 
   /** At an edge: the newest message of a generation in the central stream. Undefined elsewhere, and without an answer. */

@@ -4,11 +4,11 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { inspect } from '../files/discover.ts';
-import { namer } from '../files/expand.ts';
+import { namer } from '../discovery/expand.ts';
 import type { ShipperContext } from '../lane/context.ts';
-import { nameBelow } from '../files/names.ts';
+import { nameBelow } from '../discovery/names.ts';
 import type { SourceOptions } from '../options.ts';
-import type { Skipped } from '../files/skipped.ts';
+import type { Skipped } from '../discovery/skipped.ts';
 
 /** What all sources share. */
 export type SharedContext = Omit<ShipperContext, 'nameOf' | 'look' | 'rotateWaitMs'>;

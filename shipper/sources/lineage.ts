@@ -106,6 +106,15 @@ export class Lineage {
 
   // --- coming and going -----------------------------------------------------------------------------------------
 
+  /** Its bytes are in this file now, and go on there. */
+  becomes(entry: GenerationState, { ino, birth, device }: FileStamp): void {
+    const { knownFiles, state } = this.#context;
+    knownFiles.remove(entry, this.#path);
+    Object.assign(entry, { ino, birth, device });
+    knownFiles.add(entry, this.#path);
+    state.touch();
+  }
+
   /** One that the state knows. */
   add(generation: Generation): void {
     this.#generations.push(generation);
@@ -121,6 +130,8 @@ export class Lineage {
     if (following === undefined && newest !== undefined) newest.beside = null;
     this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
     this.#generations.splice(before ?? this.#generations.length, 0, generation);
+    // It follows another one now.
+    if (following !== undefined) following.entry.after = null;
     this.#context.knownFiles.add(entry, this.#path);
     this.#context.state.touch();
   }
@@ -153,10 +164,20 @@ export class Lineage {
       if (cursor.isOpen) cursor.park();
       if (!entry.done) {
         entry.done = true;
+        this.#isDone(entry);
         this.#context.state.touch();
       }
     }
     while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) this.#forgetOldest();
+  }
+
+  /** Without a birth its number may be any file's from now on. */
+  #isDone(entry: GenerationState): void {
+    for (const stamp of [entry, entry.copy])
+      if (stamp?.birth === '0') {
+        this.#context.knownFiles.remove(stamp, this.#path);
+        stamp.device = '';
+      }
   }
 
   #forgetOldest(): void {

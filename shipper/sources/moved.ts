@@ -4,8 +4,7 @@
 import path from 'node:path';
 
 import { type Found, inspect } from '../files/discover.ts';
-import { type FileStamp, isRotationOf } from '../files/identity.ts';
-import { keyOf } from '../files/known-files.ts';
+import { type FileStamp, isRotationOf, keyOf } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
 import { namesIn } from '../../common/runtime/files.ts';
 

@@ -2,10 +2,10 @@
 
 import { randomBytes } from 'node:crypto';
 
+import { formatDuration } from '../../common/text/units.ts';
 import { type Found, msOf, now } from '../files/discover.ts';
 import { baseOf, fileIdOf, headOf } from '../files/identity.ts';
-import type { GenerationState } from '../files/state.ts';
-import { NO_SUMS } from '../files/sums.ts';
+import { type GenerationState, newGeneration } from '../files/state.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { openStill } from '../files/candidate.ts';
 
@@ -22,23 +22,22 @@ export async function finishedAtItsEnd(found: Found): Promise<GenerationState | 
   const opened = await openStill(found);
   if (opened === undefined) return undefined;
   try {
-    const { ino, birth } = found.stamp;
+    const file = fileIdOf(baseOf(found.stamp) ?? `r${randomBytes(8).toString('hex')}`, 0);
     return {
-      file: fileIdOf(baseOf(found.stamp) ?? `r${randomBytes(8).toString('hex')}`, 0),
-      ino,
-      birth,
+      ...newGeneration(file, found.stamp, found.size, found.size),
       since: String(now()),
-      copy: null,
-      beside: null,
-      sums: NO_SUMS,
       head: headOf(await firstBytes(opened.handle)),
-      begin: found.size,
-      after: null,
-      size: found.size,
-      closed: null,
       done: true,
     };
   } finally {
     await opened.handle.close();
   }
+}
+
+/** What is said of those that were not shipped. */
+export function whyNotOlder(old: readonly { readonly file: string }[], ageMs: number): string {
+  const first = old[0]?.file ?? '';
+  const which = old.length === 1 ? `${first} was` : `${old.length} files (${first} for one) were`;
+  const rest = 'what is added later is shipped';
+  return `${which} last written more than ${formatDuration(ageMs)} ago: not shipped; ${rest}`;
 }

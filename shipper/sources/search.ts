@@ -1,6 +1,8 @@
 // Where the bytes of one path's generations are when they are not, or not only, in the file at the path: its rotated
 // names, copies and compressed files. Looks, and opens what it found; which generation it becomes others decide.
 
+import path from 'node:path';
+
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
@@ -9,6 +11,7 @@ import {
   baseOf,
   fileIdOf,
   type FileStamp,
+  HEAD_BYTES,
   headOf,
   isSameFile,
   splitFileId,
@@ -18,9 +21,21 @@ import type { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { NO_SUMS } from '../files/sums.ts';
 import type { GenerationState } from '../files/state.ts';
-import { Siblings } from '../files/siblings.ts';
+import { bytesOf, holds } from '../files/contents.ts';
+import { Surroundings } from '../files/surroundings.ts';
+import { Unseen } from './between.ts';
 import { firstBytes } from '../files/fingerprint.ts';
-import type { Shipped, Between, Candidate, Elsewhere, Opened, Seen, Window } from '../files/candidate.ts';
+import {
+  type Between,
+  type Candidate,
+  type Elsewhere,
+  inOrder,
+  type Opened,
+  type Seen,
+  type Shipped,
+  type Window,
+} from '../files/candidate.ts';
+import type { Content } from '../files/examine.ts';
 
 /** A birth is late by up to a clock tick. */
 const TICK_NS = 10_000_000n;
@@ -31,36 +46,73 @@ export type Known = (base: string) => { readonly number: number; readonly path: 
 export class Search {
   readonly #context: ShipperContext;
   readonly #path: string;
-  readonly #siblings: Siblings;
+  readonly #around: Surroundings;
+  readonly #unseen: Unseen;
   readonly #lineage: Lineage;
   readonly #arrivals: Arrivals;
 
   constructor(context: ShipperContext, path: string, lineage: Lineage, arrivals: Arrivals) {
     this.#context = context;
     this.#path = path;
-    this.#siblings = new Siblings(path, context.listings, context.state.location, context.isNamed);
+    const { listings, state, isNamed } = context;
+    this.#around = new Surroundings(path, listings);
+    this.#unseen = new Unseen(path, this.#around, state.location, isNamed);
     this.#lineage = lineage;
     this.#arrivals = arrivals;
   }
 
   /** The file itself, whatever it is called now. */
   async file(stamp: FileStamp): Promise<Opened | undefined> {
-    return await this.#siblings.find(stamp);
+    return await this.#around.find(stamp);
   }
 
-  /** A file that has the bytes of a generation behind its position. Throws `busy` for one that is still being written. */
-  async bytesOf(generation: Generation): Promise<Elsewhere | undefined> {
-    const { entry, cursor } = generation;
+  /**
+   * The bytes of a generation that is not in its own file any more: in a copy of it, or in a compressed one; of several
+   * that have all that is known of it, the oldest. Throws `busy` when one is still being written.
+   *
+   * Beyond the directories where its rotated files are known to lie, a file of this name may be another log's that
+   * begins alike: looked at only for bytes that are known to be missing, and with a whole head to go by.
+   */
+  async bytesOf({ entry, cursor }: Generation): Promise<Elsewhere | undefined> {
     const isMine = ({ stamp }: Found): boolean =>
       isSameFile(entry, stamp) || (entry.copy !== null && isSameFile(entry.copy, stamp));
-    const isOthers = (found: Found): boolean => !isMine(found) && this.#context.knownFiles.has(found.stamp);
-    return await this.#siblings.findBytes(cursor.content, !cursor.isTaken, isOthers);
+    const mayBeIt = (found: Found): boolean => isMine(found) || !this.#context.knownFiles.has(found.stamp);
+    const { content } = cursor;
+    await this.#around.followLinks();
+    const isFarSearched = !cursor.isTaken && content.head.length === HEAD_BYTES;
+    for (const isFar of isFarSearched ? [false, true] : [false]) {
+      const directories = isFar ? await this.#around.everywhere() : this.#around.directories;
+      const oldest = await this.#oldestHolder(content, directories, mayBeIt);
+      if (oldest === undefined) continue;
+      this.#around.learn(path.dirname(oldest.found.path));
+      return await bytesOf(oldest, content.position, this.#context.state.location);
+    }
+    return undefined;
+  }
+
+  async #oldestHolder(
+    content: Content,
+    directories: ReadonlySet<string>,
+    mayBe: (found: Found) => boolean,
+  ): Promise<Opened | undefined> {
+    const holders: Opened[] = [];
+    try {
+      for await (const opened of this.#around.rotated(directories, mayBe))
+        if (await holds(opened, content)) holders.push(opened);
+        else await opened.handle.close();
+    } catch (error) {
+      for (const { handle } of holders) await handle.close();
+      throw error;
+    }
+    const [oldest, ...others] = holders.toSorted(inOrder);
+    for (const { handle } of others) await handle.close();
+    return oldest;
   }
 
   /** What came and went in between. */
-  async between(window: Pick<Window, 'after' | 'before' | 'next' | 'beside'>): Promise<Between> {
+  async between(window: Pick<Window, 'after' | 'seen' | 'before' | 'next' | 'beside'>): Promise<Between> {
     let shipped: Promise<Shipped[]> | undefined;
-    return await this.#siblings.between({
+    return await this.#unseen.between({
       ...window,
       isKnown: ({ stamp }) => this.#context.knownFiles.has(stamp),
       lost: this.#lineage.entries
@@ -73,7 +125,7 @@ export class Search {
 
   /** What stands beside the path while this file is there; undefined when it is there no longer. */
   async beside(stamp: FileStamp): Promise<Beside | undefined> {
-    return await this.#siblings.beside(stamp, (found) => this.#context.knownFiles.has(found.stamp));
+    return await this.#around.beside(stamp, (found) => this.#context.knownFiles.has(found.stamp));
   }
 
   /** An older state was put back: stream and record know generations that came after its newest one. */
@@ -111,7 +163,7 @@ export class Search {
         content: { head: known, sums: NO_SUMS, position: 0, tail: undefined },
         size,
         handle,
-        isDone: false,
+        isFound: true,
       });
     }
     return finished;
@@ -121,12 +173,12 @@ export class Search {
     const generation = this.#lineage.generationOf(entry);
     if (generation !== undefined) return generation.cursor.seen;
     const { head, sums, size } = entry;
-    return { content: { head, sums, position: 0, tail: undefined }, size, isDone: entry.done };
+    return { content: { head, sums, position: 0, tail: undefined }, size, isFound: true };
   }
 
   /** Rotated files beside the path that stream or record know under this name, oldest first. */
   async rotatedAndKnown(name: string, known: Known): Promise<Candidate[]> {
-    return await this.#siblings.rotated(({ stamp }) => {
+    return await this.#around.candidates(({ stamp }) => {
       const of = known(baseOf(stamp) ?? '');
       return of !== undefined && (of.path === '' || of.path === name);
     });
@@ -134,16 +186,22 @@ export class Search {
 
   /** What is at the path, and all rotated files. */
   async all(): Promise<Found[]> {
-    return await this.#siblings.all();
+    return await this.#around.all();
   }
 
   /** Whether there is any rotated file. */
   async hasRotated(): Promise<boolean> {
-    return await this.#siblings.hasRotated();
+    return await this.#around.hasRotated();
+  }
+
+  /** The path led there once. */
+  learn(directory: string): void {
+    this.#around.learn(directory);
   }
 
   /** Where the newest file is, others may be. */
   async learnPlace(generation: Generation | undefined): Promise<void> {
-    await generation?.cursor.learnPlace(this.#siblings);
+    const handle = generation?.cursor.opened;
+    if (handle !== undefined) await this.#around.learnFrom(handle);
   }
 }

@@ -4,26 +4,30 @@
 import type { FileHandle } from 'node:fs/promises';
 
 import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
-import { Bell, sleep } from '../../common/runtime/run.ts';
+import { sleep } from '../../common/runtime/run.ts';
 import { Arrivals } from './arrivals.ts';
-import { type Found, lookNow, nanosOf, now } from '../files/discover.ts';
+import { type Found, msOf, nanosOf, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
-import { fileIdOf, type FileStamp, isSameFile, NO_HEAD, stampOf } from '../files/identity.ts';
-import { keyOf } from '../files/known-files.ts';
+import { type FileStamp, isSameFile, keyOf, stampOf } from '../files/identity.ts';
+import { Finished } from './finished.ts';
 import { Lineage } from './lineage.ts';
+import { Naming } from './naming.ts';
+import { Order } from './order.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
-import type { GenerationState } from '../files/state.ts';
-import { NO_SUMS } from '../files/sums.ts';
+import { openQuietly } from '../files/surroundings.ts';
+import { type GenerationState } from '../files/state.ts';
+import { endOfSums } from '../files/sums.ts';
+import { goesOnIn, sameUpTo } from './continued.ts';
 import type { Kept } from '../lane/any-source.ts';
 import {
-  type Between,
   type Candidate,
   candidateOf,
   type Elsewhere,
   type Opened,
   openStill,
+  statOf,
 } from '../files/candidate.ts';
 
 /** A deleted file is finished when nobody has written to it for this long. */
@@ -32,8 +36,6 @@ const DELETED_MS = 2_000;
 const LOST_AFTER_MS = 3_600_000;
 /** A new file is there soon after a rotation: for so long what is rotated meanwhile is looked for. */
 const REPLACED_MS = 60_000;
-/** How often it is asked whether the next generation may begin. */
-const ORDER_LOOK_MS = 20;
 const RETRY_MS = 250;
 
 /** Of a path that nothing is known of. */
@@ -57,16 +59,14 @@ export class Source {
   readonly #lineage: Lineage;
   readonly #arrivals: Arrivals;
   readonly #search: Search;
+  readonly #naming: Naming;
+  readonly #order: Order;
   readonly #running = new Set<Promise<void>>();
-  readonly #bell = new Bell();
-  /** Generations that were found beside the path and never at it: nothing was copied from them. */
-  readonly #besides = new WeakSet<GenerationState>();
-  /** Where the files of finished generations are, null for those that have no name here. */
-  readonly #places = new WeakMap<GenerationState, string | null>();
+  readonly #finished = new Finished();
+  /** Of an earlier run, and not found at the start of this one. */
+  readonly #nowhere = new Set<Generation>();
   /** Compressed files of which it was said that they are not shipped. */
   readonly #said = new Set<string>();
-  /** Copies that come before a generation, which waits for them. */
-  #unseen: { copies: Candidate[]; next: Generation } | undefined;
   readonly #owner: GenerationOwner;
   readonly #begunAt = performance.now();
   /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
@@ -88,11 +88,23 @@ export class Source {
       path: file,
       onReplaced: () => void this.#lookSoon(),
       reopen: async (generation) => await this.#reopenFor(generation),
-      mayBegin: async (generation, readAt) => await this.#mayBegin(generation, readAt),
+      mayBegin: async (generation, readAt) => await this.#order.mayBegin(generation, readAt),
     };
     this.#lineage = new Lineage(context, file);
     this.#arrivals = new Arrivals(context, file);
     this.#search = new Search(context, file, this.#lineage, this.#arrivals);
+    const [lineage, arrivals, search] = [this.#lineage, this.#arrivals, this.#search];
+    const named = { name: this.name, owner: this.#owner, signal };
+    const finish = async (generation: Generation): Promise<Found | undefined> =>
+      await this.#finishElsewhere(generation);
+    this.#naming = new Naming(context, lineage, named, () => this.#order.ring(), finish);
+    this.#order = new Order(context, { lineage, arrivals, search, naming: this.#naming }, signal, {
+      alone: async (work) => await this.#alone(work),
+      openAgain: async (generation) => await this.#openAgain(generation),
+      warn: (error) => {
+        this.#warn(error);
+      },
+    });
   }
 
   get signal(): AbortSignal {
@@ -129,20 +141,11 @@ export class Source {
       this.#unreadable === undefined &&
       this.#arrivals.isEmpty &&
       this.#lineage.hasAllStarted &&
-      this.#lineage.entries.every((entry) => entry === current.entry || this.#isLeft(entry));
+      this.#lineage.entries.every((entry) => entry === current.entry || this.#finished.isLeft(entry));
     if (!isSettled) return false;
+    this.#sawAtPath(current.entry);
     const { isPolled, position, restedAt } = current.cursor;
     return isPolled ? size >= position : size === current.entry.size && modified === (restedAt ?? this.#seen);
-  }
-
-  /** Whether it is finished, and its file, where it still has a name, is no longer than what was read of it. */
-  #isLeft(entry: GenerationState): boolean {
-    if (!entry.done) return false;
-    const place = this.#places.get(entry);
-    if (place === undefined) return entry.closed === 'truncated';
-    if (place === null) return true;
-    const found = lookNow(place);
-    return found !== undefined && isSameFile(entry, found.stamp) && found.size === entry.size;
   }
 
   /** Its file was on this device when it was last looked at, undefined when it was not there. */
@@ -158,7 +161,7 @@ export class Source {
 
   wake(): void {
     for (const generation of this.generations) if (generation.cursor.isOpen) generation.wake();
-    this.#bell.ring();
+    this.#order.ring();
   }
 
   /** One of its files was written to. */
@@ -181,22 +184,38 @@ export class Source {
     this.#since = since;
     await this.#note(found);
     const { entries } = this.#lineage;
+    for (const { directory } of entries) if (directory !== null) this.#search.learn(directory);
     for (const entry of entries.filter(({ done }) => !done)) await this.#reopen(entry);
     if (entries.length === 0)
       for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
-        await this.#append({ ...candidate, beside: STATE_LOST }, begin, known);
+        await this.#naming.append({ ...candidate, beside: STATE_LOST }, begin, known);
     if (entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
     // Nobody may make a new one for a while, and with --once nobody looks again.
     if (found === undefined) await this.#discoverRotatedAway();
     for (const arrival of [...this.#arrivals.queue]) {
-      await this.#append(arrival, begin, known);
+      await this.#naming.append(arrival, begin, known);
       this.#arrivals.settled(arrival);
     }
     if (entries.length === 0 && this.#unreadable === undefined) return false;
     await this.#noteBeside(found);
-    this.#running.add(this.#identify()).add(this.#inOrder());
+    await this.#sayNowhere();
+    this.#running.add(this.#identify()).add(this.#order.run());
     return true;
+  }
+
+  /** What was written to a file since it was read, and where that is, nobody can tell when it is gone. */
+  async #sayNowhere(): Promise<void> {
+    for (const generation of this.#nowhere) {
+      if (await this.#mayComeBack(generation)) continue;
+      const { file, seen, since } = generation.entry;
+      const at = new Date(msOf(BigInt(seen === '0' ? since : seen))).toISOString();
+      this.#context.log.error(
+        { path: this.path, file, from: generation.cursor.position },
+        `${this.path}: the file that was read up to byte ${generation.cursor.position} is nowhere: what was written to it after ${at} cannot be told`,
+      );
+    }
+    this.#nowhere.clear();
   }
 
   /** Rotated since it was listed: it comes before what is at the path now. */
@@ -234,18 +253,9 @@ export class Source {
 
   /** A finished file that still has a name may be written to: it is asked for its size as long as it is there. */
   async #askFinished(): Promise<void> {
-    const finished = this.#lineage.entries.filter(
-      (entry) => entry.done && entry.closed !== 'truncated' && entry !== this.current?.entry,
-    );
-    if (finished.every((entry) => this.#isLeft(entry))) return;
-    const there = new Map<string, Found>();
-    for (const found of await this.#search.all()) there.set(keyOf(found.stamp), found);
-    for (const entry of finished) {
-      const found = there.get(keyOf(entry));
-      const isLater = this.#lineage.entryOf(entry) !== entry;
-      this.#places.set(entry, found === undefined || isLater ? null : found.path);
-      if (found !== undefined && !isLater && found.size > entry.size) await this.#goOnWith(entry, found.size);
-    }
+    const { entries } = this.#lineage;
+    const grown = await this.#finished.grown(entries, this.current?.entry, () => this.#search.all());
+    for (const [entry, size] of grown) await this.#goOnWith(entry, size);
   }
 
   /** A finished file is longer than what was read of it. */
@@ -277,8 +287,9 @@ export class Source {
     const agoMs = before === Number.POSITIVE_INFINITY ? 0 : Math.ceil(steady - steadyBefore);
     const latest = nanosOf(clock - agoMs);
     for (const entry of this.#lineage.entries) {
-      if (BigInt(entry.since) <= latest) continue;
-      entry.since = String(latest);
+      if (BigInt(entry.since) <= latest && BigInt(entry.seen) <= latest) continue;
+      for (const time of ['since', 'seen'] as const)
+        if (BigInt(entry[time]) > latest) entry[time] = String(latest);
       this.#context.state.touch();
     }
   }
@@ -325,17 +336,20 @@ export class Source {
   /** A generation of an earlier run: found again by its stamp, or its bytes in a copy or a compressed file. */
   async #reopen(entry: GenerationState): Promise<void> {
     // Truncated in place, the file is a later generation's, also where its bytes look the same.
-    const isOthers = this.#lineage.entryOf(entry) !== entry;
+    const isOthers = (this.#lineage.entryOf(entry) ?? entry) !== entry;
     const isOver = isOthers || entry.closed === 'truncated';
     await this.#context.openFiles.makeRoom(this.#signal);
     const opened = isOver ? undefined : await this.#findAgain(entry);
     const generation = this.#add(entry, opened?.handle);
     if (entry.closed !== null) generation.close(entry.closed);
     const matches = await generation.resume(this.#signal);
-    if (!matches) await this.#truncated(generation);
+    if (!matches) await this.#truncated(generation, false);
     else if (isOthers && entry.closed === null) await this.#finishElsewhere(generation);
     // It may have been written to before it went: its size is not known until its bytes are found.
-    else if (opened === undefined && entry.closed === null) await this.#moveElsewhere(generation);
+    else if (opened === undefined && entry.closed === null) {
+      this.#nowhere.add(generation);
+      await this.#moveElsewhere(generation);
+    }
   }
 
   /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
@@ -343,8 +357,10 @@ export class Source {
     try {
       const bytes = await this.#search.bytesOf(generation);
       generation.cursor.moveTo(bytes);
+      if (bytes !== undefined) this.#nowhere.delete(generation);
       return bytes?.found;
     } catch (error) {
+      this.#nowhere.delete(generation);
       if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
       generation.cursor.moveTo(undefined);
       generation.cursor.lookLater();
@@ -370,11 +386,28 @@ export class Source {
   }
 
   /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
-  async #truncated(generation: Generation): Promise<void> {
+  async #truncated(generation: Generation, isRunning: boolean): Promise<void> {
+    const shipped = await sameUpTo(generation, isRunning);
     const own = await generation.cursor.openAgain();
-    await this.#finishElsewhere(generation);
+    if (shipped === undefined) await this.#finishElsewhere(generation);
+    else this.#cut(generation, endOfSums(shipped));
+    if (own === undefined) return;
     // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
-    if (own !== undefined) this.#arrivals.add(await candidateOf(own, now()));
+    const arrival = await candidateOf(own, now());
+    this.#arrivals.add(shipped === undefined ? arrival : { ...arrival, shipped });
+  }
+
+  /** It ends with what was shipped of it; what its file has behind `begin` is the next one. */
+  #cut(generation: Generation, begin: number): void {
+    const { position } = generation.cursor;
+    generation.cursor.moveTo(undefined, position);
+    generation.close('truncated');
+    this.#context.throttle.run(`cut ${this.path}`, (repeated) => {
+      this.#context.log.error(
+        { repeated, path: this.path, file: generation.entry.file, from: begin, to: position },
+        `${this.path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
+      );
+    });
   }
 
   async #handleTruncation(): Promise<void> {
@@ -383,7 +416,7 @@ export class Source {
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.cursor.position }, `${this.path}: truncated`);
       if (again) generation.cursor.moveTo(undefined);
-      else await this.#truncated(generation);
+      else await this.#truncated(generation, true);
     }
   }
 
@@ -401,6 +434,7 @@ export class Source {
     if (newest !== undefined && isSameFile(newest, found.stamp)) {
       const last = this.#lineage.entries.at(-1);
       if (!this.#arrivals.isEmpty || last === undefined) return false;
+      this.#sawAtPath(last);
       const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
       // It was not there when this run began: there is more to ship, so it is opened.
@@ -408,9 +442,45 @@ export class Source {
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
       return isTruncated() && this.#arrivals.isEmpty;
     }
+    if (await this.#isStill(found)) return false;
     if ((await this.#isBack(found)) || this.#isOfAnother(found)) return false;
     await this.#discoverRotated(found.stamp);
     return true;
+  }
+
+  #sawAtPath(entry: GenerationState): void {
+    entry.seen = String(now());
+  }
+
+  /** The newest generation goes on in it: its file has another stamp now, or another file has all of its bytes. */
+  async #isStill(found: Found): Promise<boolean> {
+    const { current } = this;
+    if (current === undefined || !this.#arrivals.isEmpty || current.closing === 'truncated') return false;
+    if (current.entry !== this.#lineage.entries.at(-1)) return false;
+    const own = await statOf(current.cursor.opened, this.path);
+    if (own !== undefined && isSameFile(own.stamp, found.stamp)) {
+      this.#lineage.becomes(current.entry, found.stamp);
+      return true;
+    }
+    if (this.#context.knownFiles.has(found.stamp)) return false;
+    const { entry } = current;
+    const all = await this.#search.all();
+    if (entry.copy !== null || all.some(({ stamp }) => isSameFile(stamp, entry))) return false;
+    const bytes = await this.#bytesAt(found, current);
+    if (bytes === undefined) return false;
+    this.#lineage.becomes(entry, bytes.found.stamp);
+    this.#nowhere.delete(current);
+    current.goOn();
+    current.cursor.moveTo(bytes);
+    this.#context.log.info({ path: this.path, file: entry.file }, `${this.path}: goes on in a new file`);
+    return true;
+  }
+
+  async #bytesAt(found: Found, generation: Generation): Promise<Elsewhere | undefined> {
+    const opened = await openQuietly(found);
+    const bytes = opened && (await goesOnIn(generation, opened));
+    if (bytes === undefined) await opened?.handle.close();
+    return bytes;
   }
 
   /** The newest file that is known. */
@@ -420,12 +490,10 @@ export class Source {
 
   /** What was at the path after the newest file that is known, and was rotated away again before this one came. */
   async #discoverRotated(before: FileStamp): Promise<void> {
-    const newest = this.#newest;
-    if (newest?.birth === '0' || before.birth === '0') return;
     await this.#search.learnPlace(this.current);
     const last = this.#arrivals.queue.at(-1) ?? this.#lineage.entries.at(-1);
     const { candidates, unplaced } = await this.#search.between({
-      ...{ after: this.#lastSeen(), before, next: undefined },
+      ...{ after: this.#firstSeen(), seen: this.#lastSeen(), before, next: undefined },
       beside: last === undefined ? undefined : (last.beside ?? null),
     });
     for (const rotated of candidates) this.#arrivals.add(rotated);
@@ -472,7 +540,7 @@ export class Source {
    * When the newest file was seen at the path, as an earlier generation if it was truncated and renamed since; before
    * the first, the moment from which on whatever is there is new.
    */
-  #lastSeen(): bigint {
+  #firstSeen(): bigint {
     const known = [
       ...this.#lineage.entries.map((entry) => ({ stamp: entry, since: BigInt(entry.since) })),
       ...this.#arrivals.queue.map(({ found, since }) => ({ stamp: found.stamp, since })),
@@ -480,6 +548,13 @@ export class Source {
     const newest = known.pop();
     if (newest === undefined) return this.#since;
     return known.findLast(({ stamp }) => isSameFile(stamp, newest.stamp))?.since ?? newest.since;
+  }
+
+  /** When the newest file was last seen at the path. */
+  #lastSeen(): bigint {
+    const newest = this.#newest;
+    const its = this.#lineage.entries.filter((entry) => newest !== undefined && isSameFile(entry, newest));
+    return its.reduce((last, { seen }) => (BigInt(seen) > last ? BigInt(seen) : last), 0n);
   }
 
   /** A file that was there before the newest one, as when a link is set back: its own generation goes on. */
@@ -523,7 +598,7 @@ export class Source {
 
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
-      await this.#append(arrival, fromBeginning, nothingKnown);
+      await this.#naming.append(arrival, fromBeginning, nothingKnown);
       this.#arrivals.settled(arrival);
     } catch (error) {
       this.#warn(error);
@@ -539,65 +614,10 @@ export class Source {
     await this.#reopen(entry);
   }
 
-  /** Chooses the generation of a file: the first number whose bytes in the stream are this file's. */
-  async #append(
-    candidate: Candidate,
-    begin: (found: Found) => number,
-    known: Known,
-    following?: Generation,
-  ): Promise<void> {
-    const { handle, found, head, size, since } = candidate;
-    const base = this.#lineage.baseOf(found.stamp);
-    for (let number = this.#lineage.nextNumber(base, known(base)?.number ?? 0); ; number += 1) {
-      const entry: GenerationState = {
-        ...{ file: fileIdOf(base, number), ...found.stamp, since: String(since), copy: null, head },
-        beside: null,
-        sums: NO_SUMS,
-        ...{ begin: begin(found), after: null, size, closed: null, done: false },
-      };
-      const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
-      const matches = await generation.resume(this.#signal);
-      if (!matches && generation.cursor.position > entry.begin) {
-        generation.cursor.disown();
-        await this.#appendForgotten({ ...entry, head: NO_HEAD, size: 0 }, following);
-        continue;
-      }
-      entry.beside = candidate.beside ?? null;
-      this.#insert(generation, following);
-      if (!candidate.wasAtPath) this.#besides.add(entry);
-      this.#context.log.info(
-        { path: this.path, file: entry.file, from: generation.cursor.position },
-        `shipping ${this.path}`,
-      );
-      if (!matches) await this.#finishElsewhere(generation);
-      return;
-    }
-  }
-
-  /**
-   * The stream has a generation of the file that the state does not know, and the file has other bytes by now: the
-   * state was lost, or an older one was put back. It may have ended in a copy, which goes on where the stream ends.
-   */
-  async #appendForgotten(entry: GenerationState, following: Generation | undefined): Promise<void> {
-    const generation = new Generation(this.#context, this.name, entry, undefined, this.#owner);
-    await generation.resume(this.#signal);
-    this.#insert(generation, following);
-    const copy = await this.#finishElsewhere(generation);
-    // What was copied after it comes between it and the next: its own copy is older, and so is its last message.
-    const { storedAt } = generation;
-    if (copy !== undefined) entry.since = String(earlier(BigInt(copy.stamp.birth), copy.modified));
-    else if (storedAt !== undefined) entry.since = String(nanosOf(storedAt));
-  }
-
-  #insert(generation: Generation, following: Generation | undefined): void {
-    this.#lineage.insert(generation, following);
-    this.#bell.ring();
-  }
-
   #add(entry: GenerationState, handle: FileHandle | undefined): Generation {
     const generation = new Generation(this.#context, this.name, entry, handle, this.#owner);
     this.#lineage.add(generation);
-    this.#bell.ring();
+    this.#order.ring();
     return generation;
   }
 
@@ -609,110 +629,17 @@ export class Source {
     }
   }
 
-  // --- order ----------------------------------------------------------------------------------------------------
-
-  /** Starts each generation when the one before is in the stream as a whole (design §4.3). */
-  async #inOrder(): Promise<void> {
-    while (!this.#signal.aborted)
-      try {
-        await this.#startNext();
-      } catch (error) {
-        this.#warn(error);
-        await sleep(RETRY_MS, this.#signal);
-      }
-  }
-
-  async #startNext(): Promise<void> {
-    const { next, latest: before } = this.#lineage;
-    if (next === undefined) await this.#bell.wait(Number.POSITIVE_INFINITY, this.#signal);
-    else if (before === undefined || before.isDrained) {
-      // Now, while all of it is in the stream: it may have to be shipped again from the next moment on.
-      const after = this.#lineage.afterFor(next);
-      if (await this.#insertUnseen(next)) return;
-      next.entry.after ??= after;
-      await this.#context.state.save();
-      this.#lineage.started();
-      const run = next.run(this.#signal).finally(() => this.#running.delete(run));
-      this.#running.add(run);
-    } else {
-      // A single writer has left the old file once the new one has bytes.
-      const more = this.#lineage.hasMore || !this.#arrivals.isEmpty;
-      if (next.cursor.size > 0 || more || this.#context.once) {
-        if (before.cursor.restedAt !== undefined && before.closing === undefined)
-          await this.#openAgain(before);
-        before.close('rotated');
-      }
-      await this.#bell.wait(ORDER_LOOK_MS, this.#signal);
-    }
-  }
-
   #warn(error: unknown): void {
     this.#context.throttle.run(`${this.path}: ${messageOf(error)}`, (repeated) => {
       this.#context.log.warn({ repeated }, `${this.path}: ${messageOf(error)}; trying again`);
     });
   }
 
-  /**
-   * A file may have been written to, copied and truncated between two looks: those copies come before what it holds
-   * now. True when there are some: they begin first.
-   */
-  async #insertUnseen(next: Generation): Promise<boolean> {
-    let copies = this.#unseen?.next === next ? this.#unseen.copies : [];
-    this.#unseen = undefined;
-    if (copies.length === 0 && next.isFresh) {
-      const { candidates, own } = await this.#unseenBefore(next, undefined);
-      copies = candidates;
-      if (own !== undefined && next.closing === undefined) {
-        next.cursor.moveTo(own);
-        next.close('truncated');
-      }
-    }
-    for (const [index, copy] of copies.entries()) {
-      // Kept for the next try, if this one fails.
-      this.#unseen = { copies: copies.slice(index), next };
-      await this.#append(copy, fromBeginning, nothingKnown, next);
-      this.#arrivals.settled(copy);
-    }
-    this.#unseen = undefined;
-    return copies.length > 0;
-  }
-
-  /** Asked when a file that was found empty has bytes: what it held before that was copied comes first. */
-  async #mayBegin(generation: Generation, readAt: number): Promise<boolean> {
-    if (this.#lineage.latest !== generation) return true;
-    const { candidates, own } = await this.#unseenBefore(generation, readAt);
-    await own?.handle.close();
-    if (candidates.length === 0) return true;
-    this.#unseen = { copies: candidates, next: generation };
-    this.#lineage.unstarted();
-    this.#bell.ring();
-    return false;
-  }
-
-  /** @param readAt when its first bytes were read, where it was found without any (milliseconds since 1970) */
-  async #unseenBefore({ entry }: Generation, readAt: number | undefined): Promise<Between> {
-    if (entry.birth === '0' || this.#besides.has(entry))
-      return { candidates: [], own: undefined, unplaced: [] };
-    const earlier = this.#lineage.before(entry);
-    const truncated = earlier.findLast((each) => isSameFile(each, entry));
-    const found = BigInt(entry.since);
-    const read = readAt === undefined ? found : nanosOf(readAt);
-    const next = { stamp: entry, head: entry.head, found, read };
-    // Of the very first file nobody can tell what it held before it was found.
-    const first = earlier.length > 0 ? entry.birth : entry.since;
-    const after = BigInt(truncated?.since ?? first);
-    const window = { after, before: undefined, next, beside: undefined };
-    return await this.#alone(async () => {
-      const between = await this.#search.between(window);
-      for (const copy of between.candidates) this.#arrivals.claim(copy);
-      return between;
-    });
-  }
-
   async #closeWhatIsGone(found: Found | undefined): Promise<void> {
     const { current } = this;
     if (current?.cursor.isOpen !== true || found !== undefined) return;
-    if ((await current.cursor.isUnlinked()) && current.cursor.quietMs >= DELETED_MS) current.close('deleted');
+    const own = await statOf(current.cursor.opened, this.path);
+    if (own?.links === 0 && current.cursor.quietMs >= DELETED_MS) current.close('deleted');
   }
 
   /** Something of a generation is wanted again that is not open: its file, or another with its bytes. */
@@ -760,10 +687,6 @@ export class Source {
 
 /** Nobody knows which of the compressed files were shipped. */
 const STATE_LOST: Beside = { strangers: true, latest: {} };
-const NO_FILE: FileStamp = { ino: '', birth: '0' };
+const NO_FILE: FileStamp = { ino: '', birth: '0', device: '' };
 const fromBeginning = (): number => 0;
 const nothingKnown: Known = () => undefined;
-
-function earlier(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
-}

@@ -5,18 +5,17 @@ import path from 'node:path';
 
 import { LogferryError, oneLine, systemCode } from '../../common/runtime/errors.ts';
 import { inParallel, sleep } from '../../common/runtime/run.ts';
-import { formatDuration } from '../../common/text/units.ts';
-import { closedDirectories } from '../files/closed.ts';
-import { Circle } from '../files/circle.ts';
+import { closedDirectories } from '../discovery/closed.ts';
+import { Circle } from '../discovery/circle.ts';
 import { type Found, inspect, linksFrom, now } from '../files/discover.ts';
-import { expand, type Matched } from '../files/expand.ts';
+import { expand, type Matched } from '../discovery/expand.ts';
 import { contextOf, type Group, groupOf, isAdded, ownerOf, regroup, type SharedContext } from './groups.ts';
-import { baseOf, type FileStamp, isRotationOf, isSameFile } from '../files/identity.ts';
-import { finishedAtItsEnd, isOlder } from './old-files.ts';
-import { keyOf } from '../files/known-files.ts';
+import { statOf } from '../files/candidate.ts';
+import { baseOf, type FileStamp, isRotationOf, isSameFile, keyOf } from '../files/identity.ts';
+import { finishedAtItsEnd, isOlder, whyNotOlder } from './old-files.ts';
 import { findMoved } from './moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
-import type { Skipped } from '../files/skipped.ts';
+import type { Skipped } from '../discovery/skipped.ts';
 import type { Known } from './search.ts';
 import { type Fresh, Source } from './source.ts';
 import { SpoolSource } from '../stdin/spool-source.ts';
@@ -197,7 +196,11 @@ export class Sources {
     for (const [file, { signal, generations }] of this.all) {
       if (goOn.has(signal) || ownerOf(next, file) === undefined) continue;
       for (const generation of generations)
-        if (generation.cursor.isOpen && !generation.isDrained && (await generation.cursor.isUnlinked()))
+        if (
+          generation.cursor.isOpen &&
+          !generation.isDrained &&
+          (await statOf(generation.cursor.opened, file))?.links === 0
+        )
           return true;
     }
     return false;
@@ -393,11 +396,11 @@ export class Sources {
       claimed.push(found);
       return true;
     });
-    const old: { file: string; ageMs: number | undefined }[] = [];
+    const old: { file: string; ageMs: number }[] = [];
     await inParallel(files, FILES_AT_ONCE, async ([file, { found, group }]) => {
       const isNew = !state.sources.has(file) && known?.(baseOf(found.stamp) ?? '') === undefined;
       if (isNew && isOlder(found, group.ignoreOlderMs, Date.now())) {
-        if (await this.#beginOld(file, found, group)) old.push({ file, ageMs: group.ignoreOlderMs });
+        if (await this.#beginOld(file, found, group)) old.push({ file, ageMs: group.ignoreOlderMs ?? 0 });
       } else {
         const first = begin(group);
         const since = this.#vanished.get(file) ?? first.since;
@@ -408,10 +411,7 @@ export class Sources {
     for (const [file, since] of this.#vanished)
       if (this.all.has(file) || now() - since > VANISHED_NS) this.#vanished.delete(file);
     for (const [ageMs, some] of Map.groupBy(old, (one) => one.ageMs))
-      this.#sayOld(
-        some.map(({ file }) => file),
-        ageMs,
-      );
+      this.#context.log.info(whyNotOlder(some, ageMs));
   }
 
   /** Remembers the file as shipped up to its end. */
@@ -428,16 +428,6 @@ export class Sources {
     }
     await this.#begin(file, found, group, this.#later, undefined);
     return true;
-  }
-
-  #sayOld(old: readonly string[], ignoreOlderMs: number | undefined): void {
-    const [first] = old;
-    if (first === undefined || ignoreOlderMs === undefined) return;
-    const which = old.length === 1 ? `${first} was` : `${old.length} files (${first} for one) were`;
-    const rest = 'what is added later is shipped';
-    this.#context.log.info(
-      `${which} last written more than ${formatDuration(ignoreOlderMs)} ago: not shipped; ${rest}`,
-    );
   }
 
   async #begin(

@@ -6,10 +6,8 @@ import { sleep } from '../../common/runtime/run.ts';
 import { foundOf } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
-import { NO_HEAD } from '../files/identity.ts';
 import type { Segment, Spool } from './spool.ts';
-import type { GenerationState } from '../files/state.ts';
-import { NO_SUMS } from '../files/sums.ts';
+import { type GenerationState, newGeneration } from '../files/state.ts';
 import type { AnySource, Kept } from '../lane/any-source.ts';
 import { type Elsewhere, openIfThere } from '../files/candidate.ts';
 
@@ -130,21 +128,7 @@ export class SpoolSource implements AnySource {
 
   async #begin(segment: Segment): Promise<void> {
     const opened = await open(segment);
-    const entry: GenerationState = {
-      file: segment.file,
-      ino: opened.found.stamp.ino,
-      birth: opened.found.stamp.birth,
-      since: '0',
-      copy: null,
-      beside: null,
-      sums: NO_SUMS,
-      head: NO_HEAD,
-      begin: 0,
-      after: null,
-      size: segment.size,
-      closed: null,
-      done: false,
-    };
+    const entry = newGeneration(segment.file, opened.found.stamp, 0, segment.size);
     const generation = new Generation(this.#context, this.path, entry, opened.handle, this.#owner(segment));
     const matches = await generation.resume(this.#signal);
     if (this.#signal.aborted) {

@@ -20,7 +20,7 @@ const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
   'common/runtime/log-file.ts': ['this.#complain', 'return warning'],
   'shipper/lane/central.ts': ['this.#sayOnce'],
   'shipper/session.ts': ['this.#sayOnce'],
-  'shipper/files/skipped.ts': ['this.say'],
+  'shipper/discovery/skipped.ts': ['this.say'],
   'shipper/sources/sources.ts': ['this.#skipped.say'],
 };
 const LOG_CALL = /\b#?log\.(warn|error|fatal)$/;

@@ -19,6 +19,7 @@ export interface Holder {
   name: string | undefined;
   readonly ino: string;
   readonly birth: string;
+  readonly device: string;
   compressed: boolean;
   /** How many generations this inode has had. */
   generations: number;
@@ -222,5 +223,12 @@ export class RotatedLog {
 
 function holderOf(name: string): Holder {
   const { ino, birthtimeNs } = statSync(name, { bigint: true });
-  return { name, ino: String(ino), birth: String(birthtimeNs), compressed: false, generations: 0 };
+  return {
+    name,
+    ino: String(ino),
+    birth: String(birthtimeNs),
+    device: '',
+    compressed: false,
+    generations: 0,
+  };
 }

@@ -25,7 +25,7 @@ const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, 
   'shipper/lane/central.ts': ['shipper/lane/central.ts', 'warn'],
   'shipper/session.ts': ['shipper/session.ts', 'warn'],
   'shipper/sources/sources.ts': [
-    'shipper/files/circle.ts',
+    'shipper/discovery/circle.ts',
     'warn',
     "skipping …: it is this shipper's own log",
     "skipping what is below …: it is this shipper's own state",

@@ -14,12 +14,11 @@ const MOST_ENTRIES = 20;
 /** Longer than MOST_LINES for now, and how long. A line may only get a smaller number, or go. */
 const TOO_LONG: Readonly<Record<string, number>> = {
   'receiver/term/writer.ts': 720,
-  'shipper/sources/source.ts': 720,
-  'shipper/session.ts': 629,
+  'shipper/sources/source.ts': 692,
+  'shipper/session.ts': 626,
   'receiver/term/partition.ts': 568,
-  'shipper/files/siblings.ts': 473,
   'receiver/ledger/ledger.ts': 543,
-  'shipper/sources/sources.ts': 533,
+  'shipper/sources/sources.ts': 528,
   'receiver/ownership/ownership.ts': 432,
   'receiver/disk/destination.ts': 421,
   'receiver/receive.ts': 393,

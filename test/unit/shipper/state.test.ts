@@ -9,17 +9,13 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 
 import { inParallel } from '../../../common/runtime/run.ts';
-import { type GenerationState, State } from '../../../shipper/files/state.ts';
+import { type GenerationState, newGeneration, State } from '../../../shipper/files/state.ts';
 
 const FILES = 20_000;
 const SAVES = 200;
 
 function generation(file: string): GenerationState {
-  return {
-    ...{ file, ino: '1', birth: '1', since: '1', copy: null, beside: null, head: { length: 0, hash: '' } },
-    sums: { from: 0, marks: [] },
-    ...{ begin: 0, after: null, size: 0, closed: null, done: false },
-  };
+  return newGeneration(file, { ino: '1', birth: '1', device: '' }, 0, 0);
 }
 
 test('the state of many files, saved by many at once: each finds what it knew on the disk', async () => {

@@ -1,7 +1,7 @@
 // What is not shipped though a glob names it: said once for each path and cause, and again when it was well meanwhile.
 
 import type { Logger } from '../../common/runtime/log.ts';
-import type { Sight } from './discover.ts';
+import type { Sight } from '../files/discover.ts';
 
 export class Skipped {
   readonly #log: Logger;

@@ -1,8 +1,8 @@
 // Whether a file that nobody has seen holds nothing but what is known: a copy, or the same bytes compressed. Pure.
 
-import type { Candidate, Seen } from './candidate.ts';
-import type { Held } from './examine.ts';
-import { NO_SUMS } from './sums.ts';
+import type { Candidate, Seen } from '../files/candidate.ts';
+import type { Held } from '../files/examine.ts';
+import { NO_SUMS } from '../files/sums.ts';
 
 /** What begins alike for fewer bytes than this may be two files: a header, or a banner, that each of them begins with. */
 export const LEAST_PROOF_BYTES = 512;
@@ -13,31 +13,36 @@ export const LEAST_PROOF_BYTES = 512;
  *
  * @param size of what the file holds, unpacked
  * @param held what it has of each that is known, in the same order
+ * @param born when the file was made, in nanoseconds since 1970
+ * @param least so many bytes have to be the same, where it has less than a generation that is open
  */
 export function judge(
   size: number,
   held: readonly Held[],
   known: readonly Seen[],
-  isPacked: boolean,
+  least: number,
+  born: bigint,
 ): 'copy' | 'grown' | 'new' {
   let isGrown = false;
   for (const [index, seen] of known.entries()) {
     const has = held[index];
     if (has === undefined) continue;
-    if (isCopyOf(size, has, seen, isPacked)) return 'copy';
+    // It went on where it was when this one was made already.
+    const isOlder = seen.modified !== undefined && born < seen.modified;
+    if (isCopyOf(size, has, seen, isOlder ? 1 : least)) return 'copy';
     isGrown ||= has.isWhole && has.upTo >= LEAST_PROOF_BYTES;
   }
   return isGrown ? 'grown' : 'new';
 }
 
-function isCopyOf(size: number, has: Held, seen: Seen, isPacked: boolean): boolean {
-  if (has.isWhole && (size === seen.size || (size > seen.size && !seen.isDone))) return true;
-  if (has.isBeginning && (isPacked || size >= LEAST_PROOF_BYTES)) return true;
+function isCopyOf(size: number, has: Held, seen: Seen, least: number): boolean {
+  if (has.isWhole && (size === seen.size || (size > seen.size && !seen.isFound))) return true;
+  if (has.isBeginning && size >= least) return true;
   // It was cut before the end: what was compared last lies close to it.
   return size < seen.size && has.upTo >= LEAST_PROOF_BYTES && has.upTo >= size / 2;
 }
 
 /** What is known of a file that is open: its bytes. */
 export function seenOf({ head, size, handle }: Candidate): Seen {
-  return { content: { head, sums: NO_SUMS, position: 0, tail: undefined }, size, handle, isDone: false };
+  return { content: { head, sums: NO_SUMS, position: 0, tail: undefined }, size, handle, isFound: true };
 }

@@ -2,14 +2,14 @@
 // looks, and in which order, by the times in their names. What they cannot tell is never guessed, but named.
 
 import { LogferryError } from '../../common/runtime/errors.ts';
-import type { Found } from './discover.ts';
-import type { Beside } from './rotation-times.ts';
-import type { Candidate, Opened, Shipped, Window } from './candidate.ts';
+import type { Found } from '../files/discover.ts';
+import type { Beside } from '../files/rotation-times.ts';
+import type { Candidate, Opened, Shipped, Window } from '../files/candidate.ts';
 import { judge, seenOf } from './copies.ts';
-import type { Asked, Content, Examined } from './examine.ts';
-import { headOf } from './identity.ts';
-import { NO_SUMS } from './sums.ts';
-import { packingOf } from './unpack.ts';
+import type { Asked, Content, Examined } from '../files/examine.ts';
+import { headOf } from '../files/identity.ts';
+import { NO_SUMS } from '../files/sums.ts';
+import { packingOf } from '../files/unpack.ts';
 
 /** Where a rotated name stands among those of its directory and family. */
 export interface Place {
@@ -112,7 +112,7 @@ async function judgeOne(
   const shipped = await laterShipped();
   const asked = [...known, ...shipped.map((each) => ({ content: contentOf(each) }))];
   const { size, held } = await around.examine(opened, asked);
-  const is = size === 0 ? 'copy' : judge(size, held, known, true);
+  const is = size === 0 ? 'copy' : judge(size, held, known, 1, 0n);
   if (is === 'copy') return 'known';
   // A file from before the first start may have been compressed by now.
   if (!isPlaced && beside?.strangers === true) return 'known';

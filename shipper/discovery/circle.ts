@@ -5,8 +5,8 @@ import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
 import { isRotatedLog } from '../../common/runtime/log-file.ts';
-import { foundOf } from './discover.ts';
-import { isSameFile, type FileStamp } from './identity.ts';
+import { foundOf } from '../files/discover.ts';
+import { isSameFile, type FileStamp } from '../files/identity.ts';
 
 /** In every output directory of a receiver (receiver/output/output.ts). */
 const OUTPUT_MARKER = path.join('.logferry', 'directory.json');

@@ -1,0 +1,199 @@
+// Generations that came and went between two looks at a path: rotated away, or copied and truncated. Opens what it may be,
+// compares it with all that is known, and says in which order they came.
+
+import {
+  type Between,
+  type Candidate,
+  inOrder,
+  openIfThere,
+  type Opened,
+  type Seen,
+  type Window,
+} from '../files/candidate.ts';
+import { bytesOf, compared, isBeginningOf, leftAlone, writtenBeforePacked } from '../files/contents.ts';
+import { type Found, foundOf, look } from '../files/discover.ts';
+import { firstBytes } from '../files/fingerprint.ts';
+import { type FileStamp, headMatches, headOf, isSameFile } from '../files/identity.ts';
+import { lookQuietly, type Surroundings } from '../files/surroundings.ts';
+import { packingOf } from '../files/unpack.ts';
+import { type Placed, placeByName } from './by-name.ts';
+import { judge, LEAST_PROOF_BYTES, seenOf } from './copies.ts';
+
+/** A birth is taken from a clock that stands still for up to a tick: 10 ms at 100 Hz. */
+const BIRTH_LATE_NS = 10_000_000n;
+/** A file system without births may count times in seconds. */
+const SECOND_NS = 1_000_000_000n;
+/** Between the moment that is noted for a file and the read of its first bytes. */
+const LOOK_NS = 50_000_000n;
+
+export class Unseen {
+  readonly #path: string;
+  readonly #around: Surroundings;
+  readonly #scratch: string;
+  readonly #isNamed: (file: string) => boolean;
+
+  /**
+   * @param scratch where compressed files are unpacked
+   * @param isNamed whether a glob names a file: then it may be a log of its own
+   */
+  constructor(path: string, around: Surroundings, scratch: string, isNamed: (file: string) => boolean) {
+    this.#path = path;
+    this.#around = around;
+    this.#scratch = scratch;
+    this.#isNamed = isNamed;
+  }
+
+  /** Generations that are nothing known and no copy of anything known. Throws as findBytes does. */
+  async between(window: Window): Promise<Between> {
+    const { before } = window;
+    const found: Candidate[] = [];
+    try {
+      const untold = await this.#collectBetween(window, found);
+      found.sort(inOrder);
+      if (before !== undefined) {
+        const { candidates, unplaced } = await this.#byName(window, before, found);
+        return { candidates, unplaced: [...untold, ...unplaced], own: undefined };
+      }
+    } catch (error) {
+      for (const { handle } of found) await handle.close();
+      throw error;
+    }
+    return await this.#beforeNext(found, window);
+  }
+
+  async #byName(window: Window, before: FileStamp, found: readonly Candidate[]): Promise<Placed> {
+    const around = {
+      open: (mayBe: (each: Found) => boolean) => this.#around.rotated(this.#around.directories, mayBe),
+      leftAlone,
+      examine: compared,
+      candidate: async (opened: Opened) => await this.#candidateBetween(opened),
+      placeOf: (file: string) => this.#around.placeOf(file),
+      names: async () => await this.#around.allNames(),
+      isThere: async (file: string) => (await lookQuietly(file)) !== undefined,
+      isUnchanged: async () => isSameFile(before, (await look(this.#path))?.stamp ?? { ...before, ino: '' }),
+    };
+    const isUntimed = (each: Found): boolean =>
+      mayBeUntimed(each, window) && this.#isToldByName(each, undefined);
+    return await placeByName(around, window, found, isUntimed);
+  }
+
+  /**
+   * Whether the name alone says that it was rotated from here, for a file of which nothing else is known: what a glob
+   * names is a log of its own unless nobody would call one that, and with a count in it only what nobody has written to
+   * since it made way.
+   */
+  #isToldByName({ path: file, modified }: Found, before: FileStamp | undefined): boolean {
+    const { plain } = packingOf(file);
+    const kinds = this.#around.rotationOf(file);
+    if (kinds.includes('behind') || plain === this.#path) return true;
+    if (this.#isNamed(plain)) return false;
+    return (
+      kinds.includes('dated') || before === undefined || modified <= BigInt(before.birth) + BIRTH_LATE_NS
+    );
+  }
+
+  /** Returns what may be such a generation, or the rest of a known one, and nothing tells which. */
+  async #collectBetween(window: Window, found: Candidate[]): Promise<Found[]> {
+    await this.#around.followLinks();
+    const unplaced: Found[] = [];
+    const { lost, finished } = window;
+    const mayBe = (each: Found): boolean =>
+      mayBeBetween(each, window) && this.#isToldByName(each, window.before);
+    for await (const opened of this.#around.rotated(this.#around.directories, mayBe)) {
+      const isPacked = packingOf(opened.found.path).packing !== undefined;
+      const born = BigInt(opened.found.stamp.birth);
+      const known = [...finished, ...lost, ...(isPacked ? found.map(seenOf) : [])];
+      const is = await this.#judge(opened, known, isPacked || born < window.seen ? 1 : LEAST_PROOF_BYTES);
+      if (is === 'new') found.push(await this.#candidateBetween(opened));
+      else await opened.handle.close();
+      if (is === 'grown') unplaced.push(opened.found);
+    }
+    return unplaced;
+  }
+
+  async #judge(
+    opened: Opened,
+    known: readonly Seen[],
+    least: number,
+  ): Promise<'empty' | ReturnType<typeof judge>> {
+    const { size, held } = await compared(opened, known);
+    return size === 0 ? 'empty' : judge(size, held, known, least, BigInt(opened.found.stamp.birth));
+  }
+
+  /** Of the copies of a truncated file: those that were made before the next generation, and that one's own. */
+  async #beforeNext(copies: readonly Candidate[], { next }: Window): Promise<Between> {
+    const current = await openIfThere(this.#path);
+    try {
+      const stamp = current && foundOf(this.#path, await current.stat({ bigint: true })).stamp;
+      const isAtPath = stamp !== undefined && next !== undefined && isSameFile(stamp, next.stamp);
+      let end = 0;
+      let own: Candidate | undefined;
+      for (const copy of copies) {
+        // What the file holds now may have been copied, or be copied at this moment.
+        if (current !== undefined && (await isBeginningOf(copy, current))) break;
+        if (next !== undefined && isAtPath && (await isAllOf(copy, next))) {
+          own = copy;
+          break;
+        }
+        if (next !== undefined && (isAtPath ? await isCopiedAfter(copy, next) : isBornAfter(copy, next))) {
+          if (isAtPath && next.head.length > 0 && headMatches(next.head, await firstBytes(copy.handle)))
+            own = copy;
+          break;
+        }
+        end += 1;
+      }
+      const candidates = copies.slice(0, end);
+      for (const copy of copies.slice(end)) if (copy !== own) await copy.handle.close();
+      return { candidates, own, unplaced: [] };
+    } finally {
+      await current?.close();
+    }
+  }
+
+  async #candidateBetween(opened: Opened): Promise<Candidate> {
+    const bytes = await bytesOf(opened, 0, this.#scratch);
+    const { found } = opened;
+    // Nobody has seen it at the path: others may have followed since it was born.
+    const { modified, stamp } = found;
+    const since = writtenBeforePacked(found) ?? (stamp.birth === '0' ? modified : BigInt(stamp.birth));
+    return { ...bytes, head: headOf(await firstBytes(bytes.handle)), since, wasAtPath: false };
+  }
+}
+
+function mayBeBetween(found: Found, { after, seen, before, isKnown }: Window): boolean {
+  const { stamp } = found;
+  if (isKnown(found) || (before !== undefined && isSameFile(stamp, before))) return false;
+  if (packingOf(found.path).packing !== undefined) return (writtenBeforePacked(found) ?? 0n) >= after;
+  // Without births those that were finished before are told by when they were written to last.
+  if (stamp.birth === '0') return found.modified + SECOND_NS >= (seen > after ? seen : after);
+  const birth = BigInt(stamp.birth) + BIRTH_LATE_NS;
+  return birth >= after && (before === undefined || BigInt(stamp.birth) <= BigInt(before.birth));
+}
+
+/** Compressed since the newest that is known was seen at the path, without the time of the original. */
+function mayBeUntimed(found: Found, { after, isKnown }: Window): boolean {
+  const isPacked = packingOf(found.path).packing !== undefined;
+  if (!isPacked || isKnown(found) || writtenBeforePacked(found) !== undefined) return false;
+  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= after;
+}
+
+/** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
+async function isCopiedAfter(
+  { handle, found }: Candidate,
+  next: NonNullable<Window['next']>,
+): Promise<boolean> {
+  const birth = BigInt(found.stamp.birth);
+  if (next.head.length === 0 || birth + BIRTH_LATE_NS < next.read) return false;
+  return birth > next.read + LOOK_NS || headMatches(next.head, await firstBytes(handle));
+}
+
+/** Whether it has just what the next generation had when it was found: it is that one's own, whenever it was made. */
+async function isAllOf({ handle, size }: Candidate, next: NonNullable<Window['next']>): Promise<boolean> {
+  if (next.head.length === 0 || size !== next.size) return false;
+  return headMatches(next.head, await firstBytes(handle));
+}
+
+/** The next generation was renamed by now: what was born since it was found at the path came there after it. */
+function isBornAfter({ found }: Candidate, next: NonNullable<Window['next']>): boolean {
+  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= next.found;
+}

@@ -1,0 +1,86 @@
+// Whether a file goes on with what was shipped, though the system says that it is another one, or though its last bytes are
+// other ones by now. Reads and compares; what follows others decide.
+
+import type { Elsewhere, Opened } from '../files/candidate.ts';
+import { firstBytes } from '../files/fingerprint.ts';
+import { headMatches } from '../files/identity.ts';
+import { examine } from '../files/examine.ts';
+import type { Generation } from '../lane/generation.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { readFully } from '../../common/runtime/files.ts';
+import { crc32 } from '../../common/wire/digest.ts';
+import type { Sums } from '../files/sums.ts';
+
+/** A file that was cut, or whose end was overwritten, still has at least this share of what was shipped. */
+const LEAST_SAME = 0.75;
+const STEP_BYTES = 256 * 1024;
+
+/**
+ * Whether a new file at the path begins with all that a generation has, bytes that were not shipped included: an editor
+ * has saved it, a mirror was renewed. Only to be asked when no rotation has kept its own file: then both begin alike.
+ */
+export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promise<Elsewhere | undefined> {
+  const { size } = at.found;
+  if (size < entry.size) return undefined;
+  const own = await cursor.openWhole();
+  const to = { ...at, size, from: 0 };
+  try {
+    if (own !== undefined) {
+      const asked = [{ content: cursor.content, handle: at.handle }];
+      const { size: known, held } = await examine({ handle: own, found: at.found }, asked, true);
+      return known > 0 && held[0]?.isBeginning === true ? to : undefined;
+    }
+    const { position, sums } = cursor.content;
+    // Without a birth its number says nothing after a restart, and nothing of it was read: then it is what is there.
+    if (entry.birth === '0' && sums.marks.length === 0 && position === entry.begin) return to;
+    const { held } = await examine(at, [{ content: cursor.content }]);
+    return held[0]?.isWhole === true ? to : undefined;
+  } finally {
+    await own?.close();
+  }
+}
+
+/**
+ * What of a file that has other bytes before the position is still what was shipped, from its beginning on: it was cut by a power cut or
+ * a snapshot, or its last bytes were overwritten. Undefined when it was written anew, as far as anybody can tell.
+ *
+ * @param isRunning it was read before by this process: then one that got shorter was truncated
+ */
+export async function sameUpTo(generation: Generation, isRunning: boolean): Promise<Sums | undefined> {
+  const { cursor, entry } = generation;
+  const opened = await cursor.openAgain();
+  if (opened === undefined) return undefined;
+  try {
+    const { content } = cursor;
+    const { position } = content;
+    if (isRunning && opened.found.size < position) return undefined;
+    if (!headMatches(content.head, await firstBytes(opened.handle))) return undefined;
+    const { held } = await examine(opened, [{ content: { ...content, tail: undefined } }]);
+    let same = held[0]?.upTo ?? 0;
+    const last = await generation.lastBytes();
+    if (last !== undefined && (last.start <= same || last.start === entry.begin)) {
+      const there = Buffer.alloc(last.bytes.length);
+      const read = await readFully(opened.handle, there, last.start);
+      let length = 0;
+      while (length < read && there[length] === last.bytes[length]) length += 1;
+      same = Math.max(same, last.start + length);
+    }
+    const { from } = content.sums;
+    if (same >= position || same - from < (position - from) * LEAST_SAME) return undefined;
+    return await sumsUpTo(opened.handle, from, same);
+  } finally {
+    await opened.handle.close();
+  }
+}
+
+async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<Sums> {
+  let crc = 0;
+  const buffer = Buffer.allocUnsafe(STEP_BYTES);
+  for (let at = from; at < end;) {
+    const read = await readFully(handle, buffer, at, Math.min(buffer.length, end - at));
+    if (read === 0) return { from, marks: [] };
+    crc = crc32(buffer.subarray(0, read), crc);
+    at += read;
+  }
+  return { from, marks: [[end, crc]] };
+}
