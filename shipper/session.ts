@@ -325,8 +325,15 @@ export class Session {
       if (this.#stop.signal.aborted) return;
       if (this.#isAsSeen(source)) continue;
       await this.#lookAt(file);
+      if (source.isForgettable) this.#forget(file, source);
       source.wake();
     }
+  }
+
+  #forget(file: string, source: AnySource): void {
+    this.#starter.forget(file, source);
+    // A notice finds those that are left.
+    this.#files = new Map();
   }
 
   /** Without descriptors nothing can be listed or opened for a while: then later. */

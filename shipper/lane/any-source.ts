@@ -22,6 +22,8 @@ export interface AnySource {
   readonly device: bigint | undefined;
   /** Fires when it is no longer shipped. */
   readonly signal: AbortSignal;
+  /** All of it is committed, and there is nothing to come. */
+  readonly isForgettable: boolean;
   readonly isAsSeen: (found: Found) => boolean;
   readonly foundElsewhere: (found: Found) => Promise<void>;
   /**

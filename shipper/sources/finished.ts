@@ -20,6 +20,11 @@ export class Finished {
     return found !== undefined && isSameFile(entry, found.stamp) && found.size === entry.size;
   }
 
+  /** Whether it is finished, and nothing here has its file, or nothing of its own is in it. */
+  isGone(entry: GenerationState): boolean {
+    return entry.done && (this.#places.get(entry) === null || entry.closed === 'truncated');
+  }
+
   /**
    * Those whose files have grown, with their sizes.
    *

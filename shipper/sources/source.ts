@@ -5,6 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 
 import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 import { Arrivals } from './arrivals.ts';
 import { type Found, msOf, nanosOf, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
@@ -55,7 +56,10 @@ export class Source {
   /** The path under which it is shipped. */
   readonly name: string;
   readonly #context: ShipperContext;
+  readonly signal: AbortSignal;
+  /** Fires when it is stopped, too. */
   readonly #signal: AbortSignal;
+  readonly #stop = new AbortController();
   readonly #lineage: Lineage;
   readonly #arrivals: Arrivals;
   readonly #search: Search;
@@ -83,7 +87,8 @@ export class Source {
     this.#context = context;
     this.path = file;
     this.name = context.nameOf(file);
-    this.#signal = signal;
+    this.signal = signal;
+    this.#signal = AbortSignal.any([signal, this.#stop.signal]);
     this.#owner = {
       path: file,
       onReplaced: () => void this.#lookSoon(),
@@ -94,21 +99,17 @@ export class Source {
     this.#arrivals = new Arrivals(context, file);
     this.#search = new Search(context, file, this.#lineage, this.#arrivals);
     const [lineage, arrivals, search] = [this.#lineage, this.#arrivals, this.#search];
-    const named = { name: this.name, owner: this.#owner, signal };
+    const named = { name: this.name, owner: this.#owner, signal: this.#signal };
     const finish = async (generation: Generation): Promise<Found | undefined> =>
       await this.#finishElsewhere(generation);
     this.#naming = new Naming(context, lineage, named, () => this.#order.ring(), finish);
-    this.#order = new Order(context, { lineage, arrivals, search, naming: this.#naming }, signal, {
+    this.#order = new Order(context, { lineage, arrivals, search, naming: this.#naming }, this.#signal, {
       alone: async (work) => await this.#alone(work),
       openAgain: async (generation) => await this.#openAgain(generation),
       warn: (error) => {
         this.#warn(error);
       },
     });
-  }
-
-  get signal(): AbortSignal {
-    return this.#signal;
   }
 
   get generations(): readonly Generation[] {
@@ -146,6 +147,16 @@ export class Source {
     this.#sawAtPath(current.entry);
     const { isPolled, position, restedAt } = current.cursor;
     return isPolled ? size >= position : size === current.entry.size && modified === (restedAt ?? this.#seen);
+  }
+
+  /**
+   * Nothing was at the path for a while, and nothing of its files is anywhere: what is shipped of them others know. Where
+   * there are no births a file that came back would not be known.
+   */
+  get isForgettable(): boolean {
+    if (this.#goneMs < tuning.forgetMs || this.#unreadable !== undefined) return false;
+    if (!this.#arrivals.isEmpty || !this.#lineage.hasAllStarted) return false;
+    return this.#lineage.entries.every((entry) => entry.birth !== '0' && this.#finished.isGone(entry));
   }
 
   /** Its file was on this device when it was last looked at, undefined when it was not there. */
@@ -244,7 +255,7 @@ export class Source {
       await this.#discover(found);
       if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
       await this.#noteBeside(found);
-      await this.#askFinished();
+      await this.#askFinished(found);
       await this.#closeWhatIsGone(found);
       this.#lineage.park();
       this.wake();
@@ -252,9 +263,10 @@ export class Source {
   }
 
   /** A finished file that still has a name may be written to: it is asked for its size as long as it is there. */
-  async #askFinished(): Promise<void> {
+  async #askFinished(atPath: Found | undefined): Promise<void> {
     const { entries } = this.#lineage;
-    const grown = await this.#finished.grown(entries, this.current?.entry, () => this.#search.all());
+    const current = atPath === undefined ? undefined : this.current?.entry;
+    const grown = await this.#finished.grown(entries, current, async () => await this.#search.all());
     for (const [entry, size] of grown) await this.#goOnWith(entry, size);
   }
 
@@ -322,6 +334,7 @@ export class Source {
   }
 
   async stop(): Promise<void> {
+    this.#stop.abort();
     this.wake();
     this.#arrivals.wake();
     await Promise.allSettled([this.#looking]);

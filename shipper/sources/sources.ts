@@ -72,6 +72,7 @@ export class Sources {
   readonly #vanished = new Map<string, bigint>();
   /** The path that is shipped, by where its links led when it was begun. */
   readonly #ends = new Map<string, string>();
+  readonly #endOf = new Map<string, string>();
   /** Whose path is shipped under a name. */
   readonly #named = new Map<string, string>();
 
@@ -224,6 +225,17 @@ export class Sources {
         this.#stopping.delete(file);
       });
     this.#stopping.set(file, stopped);
+  }
+
+  /** Nothing is at the path, and all that was is committed: what comes there one day is new. */
+  forget(file: string, source: AnySource): void {
+    this.#drop(file, source);
+    this.#context.state.sources.delete(file);
+    this.#context.state.touch();
+    if (this.#named.get(source.name) === file) this.#named.delete(source.name);
+    const end = this.#endOf.get(file);
+    this.#endOf.delete(file);
+    if (end !== undefined && this.#ends.get(end) === file) this.#ends.delete(end);
   }
 
   /** Resolves when everything that is no longer shipped has come to rest. */
@@ -462,7 +474,9 @@ export class Sources {
         state.sources.delete(file);
         return;
       }
-      this.#ends.set(endOf(await linksFrom(file)), file);
+      const end = endOf(await linksFrom(file));
+      this.#ends.set(end, file);
+      this.#endOf.set(file, end);
       this.all.set(file, source);
       if (this.#options.once) for (const { cursor } of source.generations) cursor.limitTo(cursor.size);
       this.#onBegun();

@@ -80,6 +80,10 @@ export class SpoolSource implements AnySource {
     return false;
   }
 
+  get isForgettable(): boolean {
+    return false;
+  }
+
   isAsSeen(): boolean {
     return true;
   }
