@@ -52,6 +52,20 @@ export function isDiskFull(error: unknown): boolean {
   return hasSystemCode(error, ['ENOSPC', 'EDQUOT']);
 }
 
+/** ESTALE of Linux, which libuv has no name for. */
+const STALE = 'Unknown system error -116';
+
+/** An open file that can never be read again: its server has forgotten it, or is gone. Another descriptor may be. */
+export function isDeadHandle(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === STALE || code === 'ESTALE' || code === 'ENOTCONN' || code === 'EBADF';
+}
+
+/** For `catch`: of one that cannot be read any more nothing else matters; anything else is thrown. */
+export function tolerateDead(error: unknown): void {
+  if (!isDeadHandle(error)) throw error;
+}
+
 /** The process, or the machine, has as many files open as it may have. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const code = systemCode(error);

@@ -1,6 +1,7 @@
 // From one file to another with the same content: at once, or between two pieces where somebody reads. One move at a time,
 // of several that wait the last. Takes over what it is given, and never looks for it.
 
+import { tolerateDead } from '../../common/runtime/errors.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import type { Elsewhere } from '../files/candidate.ts';
 import type { OpenFile } from '../files/open-files.ts';
@@ -56,7 +57,13 @@ export class Moves {
   }
 
   rests(): void {
-    this.#restedAt = this.#tailer.modified();
+    try {
+      this.#restedAt = this.#tailer.modified();
+    } catch (error) {
+      tolerateDead(error);
+      // Whatever the file is by now, it is to be opened again.
+      this.#restedAt = 0n;
+    }
   }
 
   lead(): void {

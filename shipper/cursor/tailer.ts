@@ -1,13 +1,14 @@
 // Reads one generation forward: one descriptor, whole lines, compressed chunks, a few ahead. Notices when the file is
 // no longer the one that was read. Never publishes, and never decides where to go on.
 
-import { fstatSync, readSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { zstdCompressSync } from 'node:zlib';
 
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { crc32, tailOf } from '../../common/wire/digest.ts';
-import { readFully } from '../../common/runtime/files.ts';
+import { tolerateDead } from '../../common/runtime/errors.ts';
+import { readFully, readFullyNow } from '../../common/runtime/files.ts';
 import { linesIn } from '../../common/wire/lines.ts';
 import { ZSTD_LEVEL } from '../../common/wire/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
@@ -188,7 +189,7 @@ export class Tailer {
     this.#open(handle);
     this.#replaced = false;
     this.#sizeAtRead = undefined;
-    await before?.close();
+    await before?.close().catch(tolerateDead);
   }
 
   async close(): Promise<void> {
@@ -273,9 +274,10 @@ export class Tailer {
     const readAt = Date.now();
     try {
       const before = Math.min(TAIL_BYTES, start);
-      const wanted = { buffer: slot.buffer, position: start - before, length: before + length };
-      const { buffer, position, length: most } = wanted;
-      const read = isSmall ? readNow(handle, wanted) : await readFully(handle, buffer, position, most);
+      const [from, most] = [start - before, before + length];
+      const read = isSmall
+        ? readFullyNow(handle, slot.buffer, from, most)
+        : await readFully(handle, slot.buffer, from, most);
       if (!this.#goesOn(slot.buffer.subarray(0, read), before, room)) {
         this.#replaced = true;
         return undefined;
@@ -339,21 +341,5 @@ export class Tailer {
       chunkSize: Math.max(LEAST_STEP, data.length),
     });
     return packed.length < data.length ? packed : undefined;
-  }
-}
-
-interface Wanted {
-  readonly buffer: Buffer;
-  /** From here on in the file, so many bytes. */
-  readonly position: number;
-  readonly length: number;
-}
-
-/** Without a thread: for little that the page cache has. */
-function readNow({ fd }: FileHandle, { buffer, position, length }: Wanted): number {
-  for (let done = 0; ;) {
-    const read = readSync(fd, buffer, done, length - done, position + done);
-    done += read;
-    if (read === 0 || done === length) return done;
   }
 }

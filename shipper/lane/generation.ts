@@ -3,7 +3,7 @@
 
 import type { FileHandle } from 'node:fs/promises';
 
-import { messageOf } from '../../common/runtime/errors.ts';
+import { isDeadHandle, messageOf } from '../../common/runtime/errors.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import type { EndReason } from '../../common/wire/chunk.ts';
 import type { CursorReader } from '../cursor/context.ts';
@@ -24,7 +24,7 @@ import type { Published } from './repair.ts';
 export interface GenerationOwner {
   /** Whose files its copies are. */
   readonly path: string;
-  /** The file's content is not what was read before. */
+  /** The file's content is not what was read before, or its descriptor is dead: look at it. */
   readonly onReplaced: () => void;
   /** The bytes are wanted again and the file is not open: finds it, or its copy. Throws when it cannot be read now. */
   readonly reopen: (generation: Generation) => Promise<Elsewhere | undefined>;
@@ -221,8 +221,10 @@ export class Generation implements CursorReader {
       } catch (error) {
         if (signal.aborted) return;
         this.#failed(messageOf(error));
+        if (isDeadHandle(error)) cursor.rest();
         await cursor.readAgain();
         await sleep(RETRY_MS, signal);
+        if (isDeadHandle(error)) this.#owner.onReplaced();
         continue;
       }
       await this.#bell.wait(this.#lookAgainMs(), signal);
