@@ -5,6 +5,7 @@ import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
+import { birthOf } from './births.ts';
 import type { FileStamp } from './identity.ts';
 
 /** The clock, as births are told: in nanoseconds since 1970. */
@@ -111,11 +112,11 @@ export function lookNow(file: string): Found | undefined {
 
 export function foundOf(file: string, stats: BigIntStats): Found {
   const { size, nlink, mtimeNs: modified, dev: device } = stats;
-  const hasBirth = stats.birthtimeNs !== 0n;
+  const birth = birthOf(stats.birthtimeNs);
   const stamp = {
     ino: String(stats.ino),
-    birth: String(stats.birthtimeNs),
-    device: hasBirth ? '' : String(device),
+    birth: String(birth),
+    device: birth === 0n ? String(device) : '',
   };
   return { path: file, stamp, size: Number(size), links: Number(nlink), modified, device };
 }

@@ -19,6 +19,7 @@ import {
 import type { Logger } from '../../common/runtime/log.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
+import { learnBirths } from './births.ts';
 import { type FileStamp, NO_HEAD } from './identity.ts';
 import { NO_SUMS, type Sums } from './sums.ts';
 
@@ -171,6 +172,10 @@ export class State {
   static async #openLocked(directory: string, host: string, log: Logger): Promise<State> {
     const lock = await lockDirectory(directory, 'lock');
     try {
+      if (!(await learnBirths(directory)))
+        log.warn(
+          'the system does not tell when files were born: they are known by number, device and content; allow statx to this process',
+        );
       const file = path.join(directory, 'state.json');
       const state = new State(file, host, lock, log, await load(file, host, log));
       if (state.fresh) await state.save();
