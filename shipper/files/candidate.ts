@@ -95,8 +95,10 @@ export interface Between {
   readonly candidates: Candidate[];
   /** The copy of the next generation, which was truncated since it was found. */
   readonly own: Candidate | undefined;
-  /** Files that may be such generations, and nothing tells their place. */
+  /** Compressed files that may be such generations, and nothing tells their place. */
   readonly unplaced: readonly Found[];
+  /** Files that begin with all of a finished generation and have more: of that one, or of another that begins alike. */
+  readonly grown: readonly Found[];
 }
 
 /**

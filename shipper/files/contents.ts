@@ -22,8 +22,8 @@ const COMPARED_BYTES = 64 * 1024;
 export async function compared(opened: Opened, asked: readonly Asked[]): Promise<Examined> {
   const isPacked = packingOf(opened.found.path).packing !== undefined;
   const quietMs = quietOf(opened.found);
+  await refuseUnfinished(opened);
   try {
-    if (isPacked && quietMs < PACKED_QUIET_MS) throw unfinished(opened.found);
     const examined = await examine(opened, asked, isPacked);
     if (!examined.isComplete && quietMs < tuning.packingMs) throw unfinished(opened.found);
     return isPacked ? examined : { ...examined, size: opened.found.size };
@@ -33,10 +33,18 @@ export async function compared(opened: Opened, asked: readonly Asked[]): Promise
   }
 }
 
+async function refuseUnfinished({ handle, found }: Opened): Promise<void> {
+  if (packingOf(found.path).packing === undefined || quietOf(found) >= PACKED_QUIET_MS) return;
+  await handle.close();
+  throw unfinished(found);
+}
+
 /** Whether it has all that is known of a generation. Closes it when it throws `busy`. */
 export async function holds(opened: Opened, content: Content): Promise<boolean> {
   const { packing } = packingOf(opened.found.path);
   if (packing === undefined && opened.found.size < content.position) return false;
+  // What it begins with tells nothing yet.
+  await refuseUnfinished(opened);
   // A kill may come before its head is saved: what was shipped tells then.
   const isKnown = content.head.length > 0 || (content.position > 0 && content.tail !== undefined);
   if (!isKnown || !(await beginsWith(opened, content.head))) return false;

@@ -9,7 +9,7 @@ import { HEAD_BYTES } from './identity.ts';
 import { endOfSums, type Sums, withBytes } from './sums.ts';
 
 /** What an earlier run shipped and had not saved yet is read again, if it is not more than this. */
-const MOST_READ_AGAIN = 16 * 1024 * 1024;
+const MOST_READ_AGAIN = 4 * 1024 * 1024;
 
 /** A file's first bytes, as many as a head covers. */
 export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {

@@ -48,17 +48,15 @@ export class Unseen {
     const { before } = window;
     const found: Candidate[] = [];
     try {
-      const untold = await this.#collectBetween(window, found);
+      const grown = await this.#collectBetween(window, found);
       found.sort(inOrder);
-      if (before !== undefined) {
-        const { candidates, unplaced } = await this.#byName(window, before, found);
-        return { candidates, unplaced: [...untold, ...unplaced], own: undefined };
-      }
+      if (before === undefined) return await this.#beforeNext(found, window, grown);
+      const { candidates, unplaced } = await this.#byName(window, before, found);
+      return { candidates, unplaced, grown, own: undefined };
     } catch (error) {
       for (const { handle } of found) await handle.close();
       throw error;
     }
-    return await this.#beforeNext(found, window);
   }
 
   async #byName(window: Window, before: FileStamp, found: readonly Candidate[]): Promise<Placed> {
@@ -92,10 +90,10 @@ export class Unseen {
     );
   }
 
-  /** Returns what may be such a generation, or the rest of a known one, and nothing tells which. */
+  /** Returns those that begin with all of a finished generation and have more. */
   async #collectBetween(window: Window, found: Candidate[]): Promise<Found[]> {
     await this.#around.followLinks();
-    const unplaced: Found[] = [];
+    const grown: Found[] = [];
     const { lost, finished } = window;
     const mayBe = (each: Found): boolean =>
       mayBeBetween(each, window) && this.#isToldByName(each, window.before);
@@ -106,9 +104,9 @@ export class Unseen {
       const is = await this.#judge(opened, known, isPacked || born < window.seen ? 1 : LEAST_PROOF_BYTES);
       if (is === 'new') found.push(await this.#candidateBetween(opened));
       else await opened.handle.close();
-      if (is === 'grown') unplaced.push(opened.found);
+      if (is === 'grown') grown.push(opened.found);
     }
-    return unplaced;
+    return grown;
   }
 
   async #judge(
@@ -121,7 +119,11 @@ export class Unseen {
   }
 
   /** Of the copies of a truncated file: those that were made before the next generation, and that one's own. */
-  async #beforeNext(copies: readonly Candidate[], { next }: Window): Promise<Between> {
+  async #beforeNext(
+    copies: readonly Candidate[],
+    { next }: Window,
+    grown: readonly Found[],
+  ): Promise<Between> {
     const current = await openIfThere(this.#path);
     try {
       const stamp = current && foundOf(this.#path, await current.stat({ bigint: true })).stamp;
@@ -144,7 +146,7 @@ export class Unseen {
       }
       const candidates = copies.slice(0, end);
       for (const copy of copies.slice(end)) if (copy !== own) await copy.handle.close();
-      return { candidates, own, unplaced: [] };
+      return { candidates, own, unplaced: [], grown };
     } finally {
       await current?.close();
     }

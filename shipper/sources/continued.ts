@@ -3,17 +3,19 @@
 
 import type { Elsewhere, Opened } from '../files/candidate.ts';
 import { firstBytes } from '../files/fingerprint.ts';
-import { headMatches } from '../files/identity.ts';
-import { examine } from '../files/examine.ts';
+import { headMatches, NO_HEAD } from '../files/identity.ts';
+import { type Content, examine } from '../files/examine.ts';
 import type { Generation } from '../lane/generation.ts';
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
 import { crc32 } from '../../common/wire/digest.ts';
-import type { Sums } from '../files/sums.ts';
+import { NO_SUMS, type Sums } from '../files/sums.ts';
 
 /** A file that was cut, or whose end was overwritten, still has at least this share of what was shipped. */
 const LEAST_SAME = 0.75;
 const STEP_BYTES = 256 * 1024;
+/** Only the bytes of the open file are compared. */
+const NOTHING: Content = { head: NO_HEAD, sums: NO_SUMS, position: 0, tail: undefined };
 
 /**
  * Whether a new file at the path begins with all that a generation has, bytes that were not shipped included: an editor
@@ -26,9 +28,9 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
   const to = { ...at, size, from: 0 };
   try {
     if (own !== undefined) {
-      const asked = [{ content: cursor.content, handle: at.handle }];
-      const { size: known, held } = await examine({ handle: own, found: at.found }, asked, true);
-      return known > 0 && held[0]?.isBeginning === true ? to : undefined;
+      const asked = [{ content: NOTHING, handle: at.handle }];
+      const { held } = await examine({ handle: own, found: at.found }, asked);
+      return held[0]?.isBeginning === true ? to : undefined;
     }
     const { position, sums } = cursor.content;
     // Without a birth its number says nothing after a restart, and nothing of it was read: then it is what is there.

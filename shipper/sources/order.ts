@@ -135,9 +135,11 @@ export class Order {
   }
 
   /** @param readAt when its first bytes were read, where it was found without any (milliseconds since 1970) */
-  async #unseenBefore({ entry }: Generation, readAt: number | undefined): Promise<Between> {
-    if (entry.birth === '0' || this.#naming.wasBeside(entry))
-      return { candidates: [], own: undefined, unplaced: [] };
+  async #unseenBefore(
+    { entry }: Generation,
+    readAt: number | undefined,
+  ): Promise<Pick<Between, 'candidates' | 'own'>> {
+    if (entry.birth === '0' || this.#naming.wasBeside(entry)) return { candidates: [], own: undefined };
     const earlier = this.#lineage.before(entry);
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);

@@ -14,6 +14,7 @@ import {
   HEAD_BYTES,
   headOf,
   isSameFile,
+  keyOf,
   splitFileId,
   stampOf,
 } from '../files/identity.ts';
@@ -49,6 +50,8 @@ export class Search {
   readonly #around: Surroundings;
   readonly #unseen: Unseen;
   readonly #lineage: Lineage;
+  /** Files of which it was said that they are not shipped. */
+  readonly #said = new Set<string>();
   readonly #arrivals: Arrivals;
 
   constructor(context: ShipperContext, path: string, lineage: Lineage, arrivals: Arrivals) {
@@ -110,9 +113,11 @@ export class Search {
   }
 
   /** What came and went in between. */
-  async between(window: Pick<Window, 'after' | 'seen' | 'before' | 'next' | 'beside'>): Promise<Between> {
+  async between(
+    window: Pick<Window, 'after' | 'seen' | 'before' | 'next' | 'beside'>,
+  ): Promise<Pick<Between, 'candidates' | 'own'>> {
     let shipped: Promise<Shipped[]> | undefined;
-    return await this.#unseen.between({
+    const between = await this.#unseen.between({
       ...window,
       isKnown: ({ stamp }) => this.#context.knownFiles.has(stamp),
       lost: this.#lineage.entries
@@ -121,6 +126,25 @@ export class Search {
       finished: await this.#finished(window.before !== undefined),
       laterShipped: async () => await (shipped ??= this.#laterShipped()),
     });
+    const { log } = this.#context;
+    for (const found of this.#unsaid(between.unplaced))
+      log.error(
+        { path: this.#path, file: found.path },
+        `${this.#path}: ${found.path} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
+      );
+    for (const found of this.#unsaid(between.grown))
+      log.error(
+        { path: this.#path, file: found.path },
+        `${this.#path}: ${found.path} is not shipped: it begins with all of a finished file and has more, and nothing tells whether it goes on with that one`,
+      );
+    return between;
+  }
+
+  /** Those of which it was not said yet that they are not shipped. */
+  #unsaid(files: readonly Found[]): Found[] {
+    const news = files.filter(({ stamp }) => !this.#said.has(keyOf(stamp)));
+    for (const { stamp } of news) this.#said.add(keyOf(stamp));
+    return news;
   }
 
   /** What stands beside the path while this file is there; undefined when it is there no longer. */

@@ -10,7 +10,7 @@ import { Arrivals } from './arrivals.ts';
 import { type Found, msOf, nanosOf, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
-import { type FileStamp, isSameFile, keyOf, stampOf } from '../files/identity.ts';
+import { type FileStamp, isSameFile, stampOf } from '../files/identity.ts';
 import { Finished } from './finished.ts';
 import { Lineage } from './lineage.ts';
 import { Naming } from './naming.ts';
@@ -21,6 +21,7 @@ import { openQuietly } from '../files/surroundings.ts';
 import { type GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
 import { goesOnIn, sameUpTo } from './continued.ts';
+import { LEAST_PROOF_BYTES } from './copies.ts';
 import type { Kept } from '../lane/any-source.ts';
 import {
   type Candidate,
@@ -69,8 +70,6 @@ export class Source {
   readonly #finished = new Finished();
   /** Of an earlier run, and not found at the start of this one. */
   readonly #nowhere = new Set<Generation>();
-  /** Compressed files of which it was said that they are not shipped. */
-  readonly #said = new Set<string>();
   readonly #owner: GenerationOwner;
   readonly #begunAt = performance.now();
   /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
@@ -485,7 +484,16 @@ export class Source {
     this.#nowhere.delete(current);
     current.goOn();
     current.cursor.moveTo(bytes);
-    this.#context.log.info({ path: this.path, file: entry.file }, `${this.path}: goes on in a new file`);
+    const { position } = current.cursor;
+    if (position >= LEAST_PROOF_BYTES)
+      this.#context.log.info({ path: this.path, file: entry.file }, `${this.path}: goes on in a new file`);
+    else
+      this.#context.throttle.run(`goes on ${this.path}`, (repeated) => {
+        this.#context.log.warn(
+          { repeated, path: this.path, file: entry.file, to: position },
+          `${this.path}: goes on in a new file, as that begins with all ${position} bytes of the old one; if it is another that begins alike, they do not come again`,
+        );
+      });
     return true;
   }
 
@@ -505,19 +513,11 @@ export class Source {
   async #discoverRotated(before: FileStamp): Promise<void> {
     await this.#search.learnPlace(this.current);
     const last = this.#arrivals.queue.at(-1) ?? this.#lineage.entries.at(-1);
-    const { candidates, unplaced } = await this.#search.between({
+    const { candidates } = await this.#search.between({
       ...{ after: this.#firstSeen(), seen: this.#lastSeen(), before, next: undefined },
       beside: last === undefined ? undefined : (last.beside ?? null),
     });
     for (const rotated of candidates) this.#arrivals.add(rotated);
-    for (const { path: file, stamp } of unplaced) {
-      if (this.#said.has(keyOf(stamp))) continue;
-      this.#said.add(keyOf(stamp));
-      this.#context.log.error(
-        { path: this.path, file },
-        `${this.path}: ${file} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
-      );
-    }
   }
 
   /** Notes what stands beside the newest file while that is at the path: what has later names came after it. */
