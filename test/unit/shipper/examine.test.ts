@@ -35,7 +35,7 @@ const extension = fc.constantFrom(...Object.keys(PACKERS));
 
 /** Compressed in one go, or in two as one after the other. */
 function packed(data: Uint8Array, as: string, cut: number): Buffer {
-  const pack = PACKERS[as] ?? Buffer.from;
+  const pack = PACKERS[as] ?? gzipSync;
   const at = placeIn(data.length, cut);
   return at === 0 ? pack(data) : Buffer.concat([pack(data.subarray(0, at)), pack(data.subarray(at))]);
 }
