@@ -87,7 +87,13 @@ function inside(base: string, before: string, what: string): string {
 test('a count in a name may be a neighbour’s: app_1.log, app-2.log, worker.1.log', () => {
   for (const name of ['app_1.log', 'app-2.log', 'app.1.log', 'app-2026.log', 'app-1795219200.log'])
     assert.equal(rotationOf('app.log', name), 'counted', name);
-  for (const name of ['app-20261321.log', 'app-20261232.log', 'app-1795219200000.log'])
+  for (const name of [
+    'app-20261321.log',
+    'app-20261232.log',
+    'app-2011122333444.log',
+    'app-20261121246060.log',
+    'app-20261121061021123.log',
+  ])
     assert.equal(rotationOf('app.log', name), 'counted', `${name}: no day of a month`);
   fc.assert(
     fc.property(log, separator, count, (base, before, number) => {
