@@ -64,7 +64,8 @@ export async function examine(
   const wholes = new Map<number, FileHandle>();
   for (const [index, each] of asked.entries()) if (each.handle !== undefined) wholes.set(index, each.handle);
   let size = 0;
-  let isComplete = true;
+  // Not even the beginning of what a compressor writes.
+  let isComplete = packingOf(name).packing === undefined || (await handle.stat()).size > 0;
   try {
     for await (const bytes of bytesOf(handle, name)) {
       for (const look of looks) look.feed(size, bytes);
@@ -141,9 +142,11 @@ class Look {
   }
 
   get result(): Omit<Held, 'isBeginning'> {
-    const { position, tail, sums } = this.#content;
+    const { head, position, tail, sums } = this.#content;
     const isKnown = sums.marks.length > 0 || (tail !== undefined && position > 0);
-    const isWhole = isKnown && !this.#isOther && this.#sums.isWhole && this.#size >= position;
+    // A head may have been taken when more was there than was read.
+    const isLong = this.#size >= Math.max(position, head.length);
+    const isWhole = isKnown && isLong && !this.#isOther && this.#sums.isWhole;
     return { isWhole, upTo: isWhole ? Math.max(position, endOfSums(sums)) : this.#sums.upTo };
   }
 }

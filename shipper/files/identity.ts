@@ -86,8 +86,11 @@ export function headMatches(head: Head, first: Uint8Array): boolean {
 /** A count or a time, as rotators write them. Without the separator `3.log` and `360.log` would be one log. */
 const STAMP = /^[-_.]\d[-\d_.T:Z]*$/;
 
-/** Year, month and day at its beginning. */
-const DATE = /^[-_.](?:19|2\d)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d\d\d)/;
+/** Year, month and day at its beginning, and perhaps the time of the day: no part of a longer number. */
+const DATE = new RegExp(
+  String.raw`^[-_.](?:19|2\d)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])` +
+    String.raw`(?:(?:[01]\d|2[0-3])(?:[0-5]\d){0,2})?(?!\d)`,
+);
 
 /** How every name begins that a rotation makes of `base`. */
 export function rotationPrefix(base: string): string {

@@ -18,11 +18,8 @@ import { lookQuietly, type Surroundings } from '../files/surroundings.ts';
 import { packingOf } from '../files/unpack.ts';
 import { type Placed, placeByName } from './by-name.ts';
 import { judge, LEAST_PROOF_BYTES, seenOf } from './copies.ts';
+import { BIRTH_LATE_NS, isBornAfter, mayBeBetween, mayBeUntimed } from './window.ts';
 
-/** A birth is taken from a clock that stands still for up to a tick: 10 ms at 100 Hz. */
-const BIRTH_LATE_NS = 10_000_000n;
-/** A file system without births may count times in seconds. */
-const SECOND_NS = 1_000_000_000n;
 /** Between the moment that is noted for a file and the read of its first bytes. */
 const LOOK_NS = 50_000_000n;
 
@@ -162,23 +159,6 @@ export class Unseen {
   }
 }
 
-function mayBeBetween(found: Found, { after, seen, before, isKnown }: Window): boolean {
-  const { stamp } = found;
-  if (isKnown(found) || (before !== undefined && isSameFile(stamp, before))) return false;
-  if (packingOf(found.path).packing !== undefined) return (writtenBeforePacked(found) ?? 0n) >= after;
-  // Without births those that were finished before are told by when they were written to last.
-  if (stamp.birth === '0') return found.modified + SECOND_NS >= (seen > after ? seen : after);
-  const birth = BigInt(stamp.birth) + BIRTH_LATE_NS;
-  return birth >= after && (before === undefined || BigInt(stamp.birth) <= BigInt(before.birth));
-}
-
-/** Compressed since the newest that is known was seen at the path, without the time of the original. */
-function mayBeUntimed(found: Found, { after, isKnown }: Window): boolean {
-  const isPacked = packingOf(found.path).packing !== undefined;
-  if (!isPacked || isKnown(found) || writtenBeforePacked(found) !== undefined) return false;
-  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= after;
-}
-
 /** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
 async function isCopiedAfter(
   { handle, found }: Candidate,
@@ -193,9 +173,4 @@ async function isCopiedAfter(
 async function isAllOf({ handle, size }: Candidate, next: NonNullable<Window['next']>): Promise<boolean> {
   if (next.head.length === 0 || size !== next.size) return false;
   return headMatches(next.head, await firstBytes(handle));
-}
-
-/** The next generation was renamed by now: what was born since it was found at the path came there after it. */
-function isBornAfter({ found }: Candidate, next: NonNullable<Window['next']>): boolean {
-  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= next.found;
 }
