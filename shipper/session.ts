@@ -11,7 +11,7 @@ import { Throttle } from '../common/runtime/log.ts';
 import type { Registration } from '../common/fleet/members.ts';
 import type { Loop, Pulse } from '../common/health/pulse.ts';
 import { Bell, sleep, untilAnswered } from '../common/runtime/run.ts';
-import { formatBytes, formatDuration } from '../common/text/units.ts';
+import { formatBytes } from '../common/text/units.ts';
 import { Backlog } from './lane/backlog.ts';
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { Buffers } from './cursor/buffers.ts';
@@ -21,9 +21,11 @@ import type { ShipperCounts } from './report/counts.ts';
 import type { Generation } from './lane/generation.ts';
 import type { SharedContext } from './sources/groups.ts';
 import type { Host, HostView, Notice } from './lane/host.ts';
+import { HeldFiles } from './files/held-files.ts';
 import { KnownFiles } from './files/known-files.ts';
 import { Listings } from './files/listings.ts';
 import { OpenFiles } from './files/open-files.ts';
+import { isAllCommitted, Once } from './once.ts';
 import type { ShipLimits, ShipOptions } from './options.ts';
 import { Pace } from './lane/pace.ts';
 import { Packers } from './cursor/packers.ts';
@@ -60,7 +62,6 @@ const EVENT_MS = 20;
 const LOOKS_AT_ONCE = 100;
 /** So long other sources wait for the end of files that were deleted. */
 const CHANGE_MS = 60_000;
-const SAY_EVERY_MS = 10_000;
 
 /** What outlives a session: the name may be lost, and had again. */
 export interface ShipperRun {
@@ -94,7 +95,11 @@ export class Session {
   readonly #sweepBell = new Bell();
   /** One for each file that waits for a receiver to come along. */
   readonly #backlogBells = new Set<Bell>();
+  /** What events named, and has not been looked at since. */
   readonly #changed = new Set<string>();
+  /** Something has changed that only the globs can tell. */
+  #isListingDue = false;
+  #isAtChanged = false;
   readonly #said = new Set<string>();
   #hasSwept = false;
   #held = false;
@@ -120,6 +125,13 @@ export class Session {
     const skipped = new Skipped(options.log);
     this.#inForce = this.#limits;
     this.#pace = new Pace(this.#inForce.maxRate);
+    const knownFiles = new KnownFiles();
+    const openFiles = new OpenFiles(descriptorLimit(), (most) => {
+      this.#sayOnce(
+        'descriptors',
+        `no more than ${most} files are kept open (limit of descriptors: ${descriptorLimit()}): the least recently written ones are closed until they change; raise it with ulimit -n, or LimitNOFILE= of the service`,
+      );
+    });
     this.#context = {
       host,
       state,
@@ -138,23 +150,20 @@ export class Session {
         this.#starter.tell(owner, found);
       },
       fileSystems: new FileSystems(),
-      knownFiles: new KnownFiles(),
+      knownFiles,
+      openFiles,
+      held: new HeldFiles(knownFiles, openFiles),
       isNamed: (file) => this.#starter.isNamed(file),
       directoryOf,
-      openFiles: new OpenFiles(descriptorLimit(), (most) => {
-        this.#sayOnce(
-          'descriptors',
-          `no more than ${most} files are kept open (limit of descriptors: ${descriptorLimit()}): the least recently written ones are closed until they change; raise it with ulimit -n, or LimitNOFILE= of the service`,
-        );
-      }),
     };
     this.#starter = new Sources(
       options,
       this.#context,
       skipped,
       this.#stop.signal,
-      async () => {
-        await this.#lookAtAll(() => true);
+      async (files) => {
+        if (files === undefined) await this.#lookAtAll(() => true);
+        else for (const file of files) await this.#lookAt(file);
       },
       () => {
         this.#looking.beat();
@@ -283,7 +292,12 @@ export class Session {
         if (its?.current?.cursor.isOpen === true && its.unreadable === undefined) its.written();
         else if (its !== undefined || this.#starter.hasFailed(file)) this.#lookSoon(file);
       },
+      onNamed: (file) => {
+        this.#lookSoon(file);
+        if (!this.#sources.has(file)) void this.#starter.announced.hold(file);
+      },
       onChange: (file) => {
+        this.#isListingDue ||= !this.#sources.has(file);
         this.#lookSoon(file);
       },
       onError: (error) => {
@@ -305,14 +319,29 @@ export class Session {
   }
 
   async #sweep(everything: boolean): Promise<void> {
-    const changed = [...this.#changed];
-    this.#changed.clear();
     if (this.#limits !== this.#inForce) await this.#takeChanges();
-    for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
+    await this.#lookAtChanged();
     await this.#lookAtAll((source) => everything || source.isRecent);
     await this.#starter.retry();
-    if (!everything && changed.every((file) => this.#sources.has(file))) return;
+    this.#starter.announced.say();
+    if (!everything && !this.#isListingDue) return;
+    this.#isListingDue = false;
     await this.#starter.more();
+  }
+
+  /** Also while others are looked at, of which there may be many: a look at all of them takes its time. */
+  async #lookAtChanged(): Promise<void> {
+    if (this.#changed.size === 0 || this.#isAtChanged) return;
+    this.#isAtChanged = true;
+    try {
+      const changed = [...this.#changed];
+      this.#changed.clear();
+      for (const file of changed) if (this.#sources.has(file)) await this.#lookAt(file);
+      const others = changed.filter((file) => !this.#sources.has(file));
+      if (!(await this.#starter.announced.begin(others))) this.#isListingDue = true;
+    } finally {
+      this.#isAtChanged = false;
+    }
   }
 
   async #lookAtAll(isDue: (source: AnySource) => boolean): Promise<void> {
@@ -321,7 +350,10 @@ export class Session {
       if (!isDue(source)) continue;
       looks += 1;
       this.#looking.beat();
-      if (looks % LOOKS_AT_ONCE === 0) await setImmediate();
+      if (looks % LOOKS_AT_ONCE === 0) {
+        await setImmediate();
+        await this.#lookAtChanged();
+      }
       if (this.#stop.signal.aborted) return;
       if (this.#isAsSeen(source)) continue;
       await this.#lookAt(file);
@@ -588,45 +620,12 @@ export class Session {
     await this.#work(() => this.#spool?.isDone === true);
   }
 
-  /** Throws when what is left cannot be read: with --once nobody tries again. */
-  #isAllCommitted(): boolean {
-    const sources = [...this.#sources.values()];
-    if (!sources.every((source) => source.isCommitted || source.unreadable !== undefined)) return false;
-    const unreadable = [...this.#unreadable().keys()];
-    if (unreadable.length === 0) return true;
-    const what = `cannot ship ${unreadable.slice(0, 5).join(', ')}${unreadable.length > 5 ? ', …' : ''}`;
-    throw new LogferryError(
-      'failed',
-      what,
-      'everything else is committed; make them readable and run it again',
-    );
-  }
-
   /** With --once: until every source is committed to where it ended at the start. */
   async #untilCommitted(): Promise<void> {
-    const began = performance.now();
-    let saidAt = began;
-    const { timeoutMs, log } = this.#options;
+    const once = new Once(this.#options);
     await this.#work(() => {
-      if (this.#hasSwept && this.#isAllCommitted()) return true;
-      const now = performance.now();
-      if (timeoutMs !== undefined && now - began > timeoutMs) {
-        const { committed, size } = this.#progress;
-        const what = `${formatBytes(committed)} of ${formatBytes(size)} are committed after ${formatDuration(timeoutMs)}`;
-        throw new LogferryError(
-          'failed',
-          what,
-          'is a receiver running? It goes on where it stopped when started again',
-        );
-      }
-      if (now - saidAt > SAY_EVERY_MS) {
-        saidAt = now;
-        const { committed, published } = this.#progress;
-        if (committed < published)
-          log.warn(
-            `${formatBytes(published - committed)} are in the stream and wait for a receiver to commit them`,
-          );
-      }
+      if (this.#hasSwept && isAllCommitted(this.#sources.values(), () => this.#unreadable())) return true;
+      once.wait(() => this.#progress);
       return false;
     });
   }

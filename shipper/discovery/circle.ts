@@ -64,15 +64,14 @@ export class Circle {
   }
 
   /**
-   * Undefined for what may be shipped, and for what has gone.
+   * Undefined for what may be shipped. What has gone is judged by where it was.
    *
    * @param stamp of the file, where it is one
    */
   async refusal(file: string, stamp: FileStamp | undefined): Promise<Refusal | undefined> {
     const ownLog = { about: file, text: `skipping ${file}: it is this shipper's own log` };
     if (stamp !== undefined && this.#isOwnLog(stamp)) return ownLog;
-    const real = await unlessGone(async () => await realpath(file));
-    if (real === undefined) return undefined;
+    const real = (await unlessGone(async () => await realpath(file))) ?? (await realName(file));
     if (this.#isLogName(real)) return ownLog;
     if (real.startsWith(`${this.#state}/`))
       return {

@@ -7,10 +7,43 @@ import path from 'node:path';
 import { isForbidden, systemCode } from '../../common/runtime/errors.ts';
 import { hasWildcard } from '../../common/text/globs.ts';
 import { type Selection, excluderOf } from './expand.ts';
+import type { Skipped } from './skipped.ts';
 import { baseOfGlob } from './watch.ts';
+
+/** How often they are looked for, and how many times as long as that took it waits at least. */
+const CLOSED_EVERY_MS = 60_000;
+const CLOSED_REST = 20;
 
 /** What an exclude for all that a directory holds leaves out, like `/srv/private/**`. */
 const SOME_FILE = 'some file';
+
+/** Says which they are. */
+export class ClosedDirectories {
+  readonly #skipped: Skipped;
+  /** By path, why. */
+  all: ReadonlyMap<string, string> = new Map();
+  #againAt = 0;
+
+  constructor(skipped: Skipped) {
+    this.#skipped = skipped;
+  }
+
+  /** Now and then, or since the sources are others: it reads all directories once more. */
+  async look(sources: readonly Selection[], isDue: boolean): Promise<void> {
+    const began = performance.now();
+    if (began < this.#againAt && !isDue) return;
+    const closed = await closedDirectories(sources);
+    for (const directory of this.all.keys()) if (!closed.has(directory)) this.#skipped.clear(directory);
+    for (const [directory, why] of closed)
+      this.#skipped.say(
+        directory,
+        `cannot look into ${directory} (${why}): nothing in it is shipped: let this user list it, or leave it out with --exclude`,
+      );
+    this.all = closed;
+    const took = performance.now() - began;
+    this.#againAt = began + took + Math.max(CLOSED_EVERY_MS, took * CLOSED_REST);
+  }
+}
 
 /**
  * By path, the code of the error. Symbolic links are entered where the glob names them, as when it is expanded. A glob

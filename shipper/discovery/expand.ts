@@ -1,11 +1,12 @@
 // Which paths the globs match and the excludes leave. Only names: what is at a path is seen in discover.ts.
 
 import { lstatSync } from 'node:fs';
-import { glob } from 'node:fs/promises';
+import { glob, realpath } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
 import { hasWildcard, nameTest } from '../../common/text/globs.ts';
+import { baseOfGlob } from './watch.ts';
 
 /**
  * What no glob ships unless it is asked to: compressed files, what editors and downloads leave for a while, and the
@@ -43,6 +44,46 @@ export interface Matched<S> {
 export async function expand<S extends Selection>(
   sources: readonly S[],
 ): Promise<ReadonlyMap<string, Matched<S>>> {
+  return await matchedIn(sources, matchesOf, () => true);
+}
+
+/**
+ * The same of these paths alone, for which no directory is listed. `unsure` are those of which only a listing can tell: a
+ * name that is not UTF-8, and what is behind a symbolic link.
+ */
+export async function expandAmong<S extends Selection>(
+  sources: readonly S[],
+  files: readonly string[],
+): Promise<{ readonly matched: ReadonlyMap<string, Matched<S>>; readonly unsure: readonly string[] }> {
+  const among = new Set(files);
+  const matching = (pattern: string): string[] =>
+    files.filter((file) => path.matchesGlob(file, pattern)).toSorted();
+  const matched = new Map(await matchedIn(sources, matching, (file) => among.has(file)));
+  const unsure: string[] = [];
+  for (const [file, { by, isLiteral }] of matched)
+    if (file.includes('\uFFFD') || (!isLiteral && (await isBehindLink(file, by)))) unsure.push(file);
+  for (const file of unsure) matched.delete(file);
+  return { matched, unsure };
+}
+
+/** Whether a directory on the way to a file is a symbolic link, below the one that a glob begins with. */
+async function isBehindLink(file: string, pattern: string): Promise<boolean> {
+  const [directory, base] = [path.dirname(file), baseOfGlob(pattern)];
+  if (directory === base) return false;
+  try {
+    return (await realpath(directory)) !== path.join(await realpath(base), path.relative(base, directory));
+  } catch (error) {
+    // Nothing is there any more.
+    if (systemCode(error) === undefined) throw error;
+    return false;
+  }
+}
+
+async function matchedIn<S extends Selection>(
+  sources: readonly S[],
+  matches: (pattern: string) => Promise<string[]> | string[],
+  isAmong: (file: string) => boolean,
+): Promise<ReadonlyMap<string, Matched<S>>> {
   const matched = new Map<string, Matched<S>>();
   for (const source of sources) {
     const isExcluded = excluderOf(source.exclude);
@@ -50,7 +91,7 @@ export async function expand<S extends Selection>(
     for (const pattern of source.globs) {
       const absolute = path.resolve(pattern);
       const isLiteral = !hasWildcard(absolute) || exists(absolute);
-      for (const file of isLiteral ? [absolute] : await matchesOf(absolute))
+      for (const file of isLiteral ? [absolute].filter(isAmong) : await matches(absolute))
         if (!matched.has(file) && !isExcluded(file) && (isLiteral || !isUsual(file)))
           matched.set(file, { source, by: pattern, isLiteral });
     }

@@ -16,14 +16,16 @@ export interface WatchOptions {
   readonly isRemote: (device: bigint) => boolean;
   /** A file that is shipped was written to, or its mode has changed. */
   readonly onWritten: (file: string) => void;
-  /** Something came, went or was renamed: a file that a glob names, one that is shipped, or a directory. */
+  /** Something came, went or was renamed under a name that is shipped, or that a glob matches. */
+  readonly onNamed: (file: string) => void;
+  /** A directory came or went, or something behind a symbolic link. */
   readonly onChange: (file: string) => void;
   readonly onError: (error: unknown) => void;
 }
 
 /** Calls back until it is closed. */
 export function watchPaths(options: WatchOptions): FSWatcher {
-  const { globs, isShipped, isRemote, onWritten, onChange, onError } = options;
+  const { globs, isShipped, isRemote, onWritten, onNamed, onChange, onError } = options;
   const patterns = globs.map((pattern) => path.resolve(pattern));
   const watcher = watch([...new Set(patterns.map(baseOfGlob))], {
     ignoreInitial: true,
@@ -38,7 +40,7 @@ export function watchPaths(options: WatchOptions): FSWatcher {
     // Not joined: this is called for every write to every file in the directory.
     const file = watchedPath === '/' ? `/${name}` : `${watchedPath}/${name}`;
     if (event === 'change') onWritten(file);
-    else if (isShipped(file) || patterns.some((pattern) => path.matchesGlob(file, pattern))) onChange(file);
+    else if (isShipped(file) || patterns.some((pattern) => path.matchesGlob(file, pattern))) onNamed(file);
   });
   // Directories, and files behind symbolic links.
   watcher.on('all', (_event, file) => {

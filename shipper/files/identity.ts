@@ -120,3 +120,15 @@ export function rotationOf(base: string, name: string): Rotation | undefined {
   if (!name.startsWith(stem) || !name.endsWith(extension) || !STAMP.test(middle)) return undefined;
   return DATE.test(middle) ? 'dated' : 'counted';
 }
+
+/** The names of which a rotation makes this one in the same directory. */
+export function basesOf(name: string): string[] {
+  const bases: string[] = [];
+  for (const end of new Set([name.length, name.lastIndexOf('.')]))
+    for (let start = 1; start < end; start += 1) {
+      if (!STAMP.test(name.slice(start, end))) continue;
+      const base = name.slice(0, start) + name.slice(end);
+      if (isRotationOf(base, name)) bases.push(base);
+    }
+  return bases;
+}

@@ -54,6 +54,11 @@ export class OpenFiles {
     this.#arriving += count;
   }
 
+  /** Whether one more may be opened, and nothing has to be closed for it. */
+  get hasRoom(): boolean {
+    return !this.#isFull;
+  }
+
   get #isFull(): boolean {
     return this.#open.size + this.#arriving >= this.#most;
   }

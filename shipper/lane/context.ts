@@ -3,6 +3,7 @@
 import type { Logger, Throttle } from '../../common/runtime/log.ts';
 import type { CursorContext } from '../cursor/context.ts';
 import type { Found } from '../files/discover.ts';
+import type { HeldFiles } from '../files/held-files.ts';
 import type { Listings } from '../files/listings.ts';
 import type { ShipperCounts } from '../report/counts.ts';
 import type { Backlog } from './backlog.ts';
@@ -23,6 +24,8 @@ export interface ShipperContext extends CursorContext {
   /** Waits for its share of --max-rate. */
   readonly pace: (bytes: number, signal: AbortSignal) => Promise<void>;
   readonly listings: Listings;
+  /** New files that are open before it is known whose they are. */
+  readonly held: HeldFiles;
   /** The directory that a path leads to, null where it is the one that it says. */
   readonly directoryOf: (file: string) => Promise<string | null>;
   /** Whether a glob names a path. */

@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
-import { inspect } from '../files/discover.ts';
+import { type Found, inspect } from '../files/discover.ts';
 import { namer } from '../discovery/expand.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { nameBelow } from '../discovery/names.ts';
@@ -24,6 +24,12 @@ export interface Group extends SourceOptions {
   readonly stop: () => void;
   /** The same files, read by the same descriptors, with other options from now on. */
   readonly become: (options: SourceOptions) => Group;
+}
+
+/** A file that a source names. */
+export interface Listed {
+  readonly found: Found;
+  readonly group: Group;
 }
 
 /** The context of the files of one source. */

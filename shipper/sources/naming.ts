@@ -52,8 +52,8 @@ export class Naming {
   /** Chooses the generation of a file: the first number whose bytes in the stream are this file's. */
   async append(
     candidate: Candidate,
-    begin: (found: Found) => number,
-    known: Known,
+    begin: (found: Found) => number = () => 0,
+    known: Known = () => undefined,
     following?: Generation,
   ): Promise<void> {
     const { path } = this.#named.owner;

@@ -44,8 +44,8 @@ const RETRY_MS = 250;
 export interface Fresh {
   /** What was at it when it was listed. */
   readonly listed: Found | undefined;
-  /** Where what was listed begins. */
-  readonly at: (found: Found) => number;
+  /** Where what was listed begins; undefined for its beginning, with no need to ask anybody what is shipped already. */
+  readonly at: ((found: Found) => number) | undefined;
   /** From this moment on whatever is there is new, also what was rotated away already (nanoseconds since 1970). */
   readonly since: bigint;
 }
@@ -190,24 +190,24 @@ export class Source {
    */
   async start(found: Found | undefined, { listed, at, since }: Fresh, known: Known): Promise<boolean> {
     const begin = (each: Found): number =>
-      listed !== undefined && isSameFile(each.stamp, listed.stamp) ? at(each) : 0;
+      listed !== undefined && isSameFile(each.stamp, listed.stamp) ? (at?.(each) ?? 0) : 0;
     this.#since = since;
     await this.#note(found);
     const { entries } = this.#lineage;
     for (const { directory } of entries) if (directory !== null) this.#search.learn(directory);
     for (const entry of entries.filter(({ done }) => !done)) await this.#reopen(entry);
-    if (entries.length === 0)
+    if (entries.length === 0 && at !== undefined)
       for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
         await this.#naming.append({ ...candidate, beside: STATE_LOST }, begin, known);
     if (entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
     // Nobody may make a new one for a while, and with --once nobody looks again.
     if (found === undefined) await this.#discoverRotatedAway();
-    for (const arrival of [...this.#arrivals.queue]) {
+    for (const arrival of at === undefined ? [] : [...this.#arrivals.queue]) {
       await this.#naming.append(arrival, begin, known);
       this.#arrivals.settled(arrival);
     }
-    if (entries.length === 0 && this.#unreadable === undefined) return false;
+    if (entries.length === 0 && this.#arrivals.isEmpty && this.#unreadable === undefined) return false;
     await this.#noteBeside(found);
     await this.#sayNowhere();
     this.#running.add(this.#identify()).add(this.#order.run());
@@ -228,9 +228,11 @@ export class Source {
     this.#nowhere.clear();
   }
 
-  /** Rotated since it was listed: it comes before what is at the path now. */
+  /** Held since an event named it, or rotated since it was listed: it comes before what is at the path now. */
   async #findListed(listed: Found | undefined, found: Found | undefined): Promise<void> {
-    if (listed === undefined || (found !== undefined && isSameFile(listed.stamp, found.stamp))) return;
+    for (const each of await this.#context.held.at(this.path)) await this.#discover(each);
+    if (!this.#arrivals.isEmpty || listed === undefined) return;
+    if (found !== undefined && isSameFile(listed.stamp, found.stamp)) return;
     const opened = await this.#search.file(listed.stamp);
     if (opened !== undefined) this.#arrivals.add(await candidateOf(opened, now()));
   }
@@ -587,7 +589,7 @@ export class Source {
     try {
       const since = now();
       await this.#context.openFiles.makeRoom(this.#signal);
-      const opened = await openStill(found);
+      const opened = (await this.#context.held.take(found.stamp)) ?? (await openStill(found));
       this.#unreadable = undefined;
       return opened === undefined ? undefined : await candidateOf(opened, since);
     } catch (error) {
@@ -611,7 +613,7 @@ export class Source {
 
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
-      await this.#naming.append(arrival, fromBeginning, nothingKnown);
+      await this.#naming.append(arrival);
       this.#arrivals.settled(arrival);
     } catch (error) {
       this.#warn(error);
@@ -701,5 +703,3 @@ export class Source {
 /** Nobody knows which of the compressed files were shipped. */
 const STATE_LOST: Beside = { strangers: true, latest: {} };
 const NO_FILE: FileStamp = { ino: '', birth: '0', device: '' };
-const fromBeginning = (): number => 0;
-const nothingKnown: Known = () => undefined;

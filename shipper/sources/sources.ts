@@ -5,11 +5,21 @@ import path from 'node:path';
 
 import { LogferryError, oneLine, systemCode } from '../../common/runtime/errors.ts';
 import { inParallel, sleep } from '../../common/runtime/run.ts';
-import { closedDirectories } from '../discovery/closed.ts';
+import { ClosedDirectories } from '../discovery/closed.ts';
 import { Circle } from '../discovery/circle.ts';
 import { type Found, inspect, linksFrom, now } from '../files/discover.ts';
 import { expand, type Matched } from '../discovery/expand.ts';
-import { contextOf, type Group, groupOf, isAdded, ownerOf, regroup, type SharedContext } from './groups.ts';
+import { Announced } from './announced.ts';
+import {
+  contextOf,
+  type Group,
+  groupOf,
+  isAdded,
+  type Listed,
+  ownerOf,
+  regroup,
+  type SharedContext,
+} from './groups.ts';
 import { statOf } from '../files/candidate.ts';
 import { baseOf, type FileStamp, isRotationOf, isSameFile, keyOf } from '../files/identity.ts';
 import { finishedAtItsEnd, isOlder, whyNotOlder } from './old-files.ts';
@@ -32,16 +42,6 @@ const STOP_MS = 5_000;
 /** Where a path begins that nothing is known of. */
 type Begin = Pick<Fresh, 'at' | 'since'>;
 
-/** A file that a source names. */
-interface Listed {
-  readonly found: Found;
-  readonly group: Group;
-}
-
-/** How often directories are looked for that may not be listed, and how many times as long as that took it waits at least. */
-const CLOSED_EVERY_MS = 60_000;
-const CLOSED_REST = 20;
-
 export class Sources {
   /** By path. */
   readonly all = new Map<string, AnySource>();
@@ -49,7 +49,7 @@ export class Sources {
   readonly #context: SharedContext;
   readonly #skipped: Skipped;
   readonly #signal: AbortSignal;
-  readonly #lookAtShipped: () => Promise<void>;
+  readonly #lookAtShipped: (files: readonly string[] | undefined) => Promise<void>;
   readonly #onBegun: () => void;
   /** When the globs were last asked. */
   #listedAt = now();
@@ -63,9 +63,9 @@ export class Sources {
     string,
     { readonly group: Group; readonly why: string; readonly begin: Begin }
   >();
-  /** Directories that may not be listed, and why. */
-  #closed: ReadonlyMap<string, string> = new Map();
-  #closedAgainAt = 0;
+  readonly #closed: ClosedDirectories;
+  /** New files that events named. */
+  readonly announced: Announced;
   readonly #beginning = new Set<string>();
   readonly #circle: Promise<Circle>;
   /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
@@ -81,7 +81,7 @@ export class Sources {
     context: SharedContext,
     skipped: Skipped,
     signal: AbortSignal,
-    lookAtShipped: () => Promise<void>,
+    lookAtShipped: (files: readonly string[] | undefined) => Promise<void>,
     onBegun: () => void,
   ) {
     this.#options = options;
@@ -90,17 +90,29 @@ export class Sources {
     this.#signal = signal;
     this.#lookAtShipped = lookAtShipped;
     this.#onBegun = onBegun;
+    this.#closed = new ClosedDirectories(skipped);
     const { sources } = options.changes?.value ?? options;
     this.#groups = sources.map((source) => groupOf(context, source, skipped, signal));
     this.#circle = Circle.of(context.state.location, options.ownLogs);
     // Whoever looks at files gets the error.
     this.#circle.catch(() => {});
+    this.announced = new Announced(context, this.all, this.#ends, {
+      groups: () => this.#groups,
+      isFree: (file) => this.#isFree(file),
+      lookAround: async (matched) => {
+        await (await this.#circle).lookAgain();
+        return await this.#lookAround(matched);
+      },
+      isInCircle: async (file, stamp) => await this.#isInCircle(file, stamp),
+      lookAtShipped,
+      begin: async (listed) => await this.#beginNew(listed, () => this.#later, undefined),
+    });
   }
 
   /** Why paths that should be shipped could not be begun, and directories not be looked into. */
   get failed(): ReadonlyMap<string, string> {
     const files = [...this.#failed].map(([file, { why }]): [string, string] => [file, why]);
-    return new Map([...files, ...this.#closed]);
+    return new Map([...files, ...this.#closed.all]);
   }
 
   /** Whether a glob names it. */
@@ -138,23 +150,7 @@ export class Sources {
     await this.#beginKnown(listed, begin, known);
     await this.#beginNew(listed, begin, known);
     await state.begun();
-    await this.#lookForClosed();
-  }
-
-  /** Now and then: it reads all directories once more. */
-  async #lookForClosed(): Promise<void> {
-    const began = performance.now();
-    if (began < this.#closedAgainAt) return;
-    const closed = await closedDirectories(this.#groups);
-    for (const directory of this.#closed.keys()) if (!closed.has(directory)) this.#skipped.clear(directory);
-    for (const [directory, why] of closed)
-      this.#skipped.say(
-        directory,
-        `cannot look into ${directory} (${why}): nothing in it is shipped: let this user list it, or leave it out with --exclude`,
-      );
-    this.#closed = closed;
-    const took = performance.now() - began;
-    this.#closedAgainAt = began + took + Math.max(CLOSED_EVERY_MS, took * CLOSED_REST);
+    await this.#closed.look(this.#groups, false);
   }
 
   /**
@@ -181,10 +177,9 @@ export class Sources {
       added.includes(options) ? { at: from === 'end' ? atEnd : atBeginning, since } : later;
     const listed = await this.#lookAround(await this.#matched());
     await this.#beginKnown(listed, begin, undefined);
-    await this.#lookAtShipped();
+    await this.#lookAtShipped(undefined);
     await this.#beginNew(listed, begin, undefined);
-    this.#closedAgainAt = 0;
-    await this.#lookForClosed();
+    await this.#closed.look(this.#groups, true);
   }
 
   /**
@@ -241,6 +236,7 @@ export class Sources {
   /** Resolves when everything that is no longer shipped has come to rest. */
   async stopped(): Promise<void> {
     await Promise.all(this.#stopping.values());
+    await this.announced.end();
   }
 
   /** What the state knows of and a source names. */
@@ -299,9 +295,9 @@ export class Sources {
     [this.#newSince, this.#listedAt] = [this.#listedAt, listedAt];
     // It may be the next file of one that is shipped under another of its names.
     const isNew = ({ found }: Listed): boolean => !this.#context.knownFiles.has(found.stamp);
-    if ([...listed.values()].some((each) => isNew(each))) await this.#lookAtShipped();
+    if ([...listed.values()].some((each) => isNew(each))) await this.#lookAtShipped(undefined);
     await this.#beginNew(listed, () => later, undefined);
-    await this.#lookForClosed();
+    await this.#closed.look(this.#groups, false);
   }
 
   /** Tries again what could not be begun. */
@@ -331,7 +327,7 @@ export class Sources {
 
   /** What comes after the very first look. */
   get #later(): Begin {
-    return { at: atBeginning, since: this.#newSince };
+    return { at: undefined, since: this.#newSince };
   }
 
   /** Whether it would ship itself; what is shipped already, by an earlier run, goes on. */
@@ -345,8 +341,11 @@ export class Sources {
 
   /** The paths that the globs match and that are not shipped yet. */
   async #matched(): Promise<ReadonlyMap<string, Matched<Group>>> {
-    const isFree = (file: string): boolean => !this.all.has(file) && !this.#stopping.has(file);
-    return new Map([...(await expand(this.#groups))].filter(([file]) => isFree(file)));
+    return new Map([...(await expand(this.#groups))].filter(([file]) => this.#isFree(file)));
+  }
+
+  #isFree(file: string): boolean {
+    return !this.all.has(file) && !this.#stopping.has(file);
   }
 
   /** The files among the paths, in the same order. */
@@ -483,8 +482,8 @@ export class Sources {
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
       await source?.stop();
-      const at = found === undefined ? 0 : begin.at(found);
-      this.#tryAgain(file, group, error, { at: () => at, since: begin.since });
+      const at = found === undefined ? undefined : begin.at?.(found);
+      this.#tryAgain(file, group, error, { ...begin, at: at === undefined ? undefined : () => at });
     } finally {
       this.#beginning.delete(file);
       if (!this.all.has(file)) this.#named.delete(name);

@@ -21,6 +21,7 @@ const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
   'shipper/lane/central.ts': ['this.#sayOnce'],
   'shipper/session.ts': ['this.#sayOnce'],
   'shipper/discovery/skipped.ts': ['this.say'],
+  'shipper/discovery/closed.ts': ['this.#skipped.say'],
   'shipper/sources/sources.ts': ['this.#skipped.say'],
 };
 const LOG_CALL = /\b#?log\.(warn|error|fatal)$/;
