@@ -357,15 +357,9 @@ export class Session {
       if (this.#stop.signal.aborted) return;
       if (this.#isAsSeen(source)) continue;
       await this.#lookAt(file);
-      if (source.isForgettable) this.#forget(file, source);
+      if (source.isForgettable && this.#starter.forget(file, source)) this.#files = new Map();
       source.wake();
     }
-  }
-
-  #forget(file: string, source: AnySource): void {
-    this.#starter.forget(file, source);
-    // A notice finds those that are left.
-    this.#files = new Map();
   }
 
   /** Without descriptors nothing can be listed or opened for a while: then later. */
@@ -381,9 +375,8 @@ export class Session {
   }
 
   #sayOnce(about: string, text: string): void {
-    if (this.#said.has(about)) return;
+    if (!this.#said.has(about)) this.#options.log.warn(text);
     this.#said.add(about);
-    this.#options.log.warn(text);
   }
 
   /** A look without a thread costs a tenth; but one that does not come back would stop everything. */

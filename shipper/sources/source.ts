@@ -7,7 +7,8 @@ import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/
 import { sleep } from '../../common/runtime/run.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
 import { Arrivals } from './arrivals.ts';
-import { type Found, msOf, nanosOf, now } from '../files/discover.ts';
+import { Clock } from './clock.ts';
+import { type Found, msOf, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
 import { type FileStamp, isSameFile, stampOf } from '../files/identity.ts';
@@ -72,8 +73,7 @@ export class Source {
   readonly #nowhere = new Set<Generation>();
   readonly #owner: GenerationOwner;
   readonly #begunAt = performance.now();
-  /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */
-  #lookedAt = { clock: Number.POSITIVE_INFINITY, steady: 0 };
+  readonly #clock = new Clock();
   #since = now();
   #unreadable: string | undefined;
   /** When the file at the path had been written to at the last look, and where it was. */
@@ -250,7 +250,7 @@ export class Source {
       if (this.#signal.aborted) return;
       const found = await this.#context.look(this.path);
       await this.#note(found);
-      this.#followClock();
+      if (this.#clock.setBack(this.#lineage.entries)) this.#context.state.touch();
       if (found !== undefined) await this.#openResting(found);
       await this.#handleTruncation();
       await this.#discover(found);
@@ -286,25 +286,6 @@ export class Source {
       () => {},
     );
     return await working;
-  }
-
-  /**
-   * A clock that was set back would have all that came since the last look be born before what is known: that began
-   * before that look, as the clock tells it now.
-   */
-  #followClock(): void {
-    const [clock, steady] = [Date.now(), performance.now()];
-    const { clock: before, steady: steadyBefore } = this.#lookedAt;
-    this.#lookedAt = { clock, steady };
-    if (clock >= before) return;
-    const agoMs = before === Number.POSITIVE_INFINITY ? 0 : Math.ceil(steady - steadyBefore);
-    const latest = nanosOf(clock - agoMs);
-    for (const entry of this.#lineage.entries) {
-      if (BigInt(entry.since) <= latest && BigInt(entry.seen) <= latest) continue;
-      for (const time of ['since', 'seen'] as const)
-        if (BigInt(entry[time]) > latest) entry[time] = String(latest);
-      this.#context.state.touch();
-    }
   }
 
   /** It was closed because there are too few descriptors, and has changed, or another has taken its place. */

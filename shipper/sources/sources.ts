@@ -7,7 +7,7 @@ import { LogferryError, oneLine, systemCode } from '../../common/runtime/errors.
 import { inParallel, sleep } from '../../common/runtime/run.ts';
 import { ClosedDirectories } from '../discovery/closed.ts';
 import { Circle } from '../discovery/circle.ts';
-import { type Found, inspect, linksFrom, now } from '../files/discover.ts';
+import { type Found, inspect, now } from '../files/discover.ts';
 import { expand, type Matched } from '../discovery/expand.ts';
 import { Announced } from './announced.ts';
 import {
@@ -26,6 +26,7 @@ import { finishedAtItsEnd, isOlder, whyNotOlder } from './old-files.ts';
 import { findMoved } from './moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
 import type { Skipped } from '../discovery/skipped.ts';
+import { Names } from './names.ts';
 import type { Known } from './search.ts';
 import { type Fresh, Source } from './source.ts';
 import { SpoolSource } from '../stdin/spool-source.ts';
@@ -70,11 +71,7 @@ export class Sources {
   readonly #circle: Promise<Circle>;
   /** Paths that were listed and had nothing at them a moment later, and since when what is there is new. */
   readonly #vanished = new Map<string, bigint>();
-  /** The path that is shipped, by where its links led when it was begun. */
-  readonly #ends = new Map<string, string>();
-  readonly #endOf = new Map<string, string>();
-  /** Whose path is shipped under a name. */
-  readonly #named = new Map<string, string>();
+  readonly #names = new Names();
 
   constructor(
     options: ShipOptions,
@@ -96,7 +93,7 @@ export class Sources {
     this.#circle = Circle.of(context.state.location, options.ownLogs);
     // Whoever looks at files gets the error.
     this.#circle.catch(() => {});
-    this.announced = new Announced(context, this.all, this.#ends, {
+    this.announced = new Announced(context, this.all, this.#names.ends, {
       groups: () => this.#groups,
       isFree: (file) => this.#isFree(file),
       lookAround: async (matched) => {
@@ -169,7 +166,7 @@ export class Sources {
       else this.#failed.set(file, { ...failed, group: still });
     }
     for (const [file, source] of [...this.all]) if (source.signal.aborted) this.#drop(file, source);
-    for (const [name, file] of this.#named) if (!this.all.has(file)) this.#named.delete(name);
+    this.#names.keep((file) => this.all.has(file));
     await Promise.race([Promise.all(this.#stopping.values()), sleep(STOP_MS, this.#signal)]);
     const since = now();
     const later = this.#later;
@@ -223,14 +220,12 @@ export class Sources {
   }
 
   /** Nothing is at the path, and all that was is committed: what comes there one day is new. */
-  forget(file: string, source: AnySource): void {
+  forget(file: string, source: AnySource): boolean {
     this.#drop(file, source);
     this.#context.state.sources.delete(file);
     this.#context.state.touch();
-    if (this.#named.get(source.name) === file) this.#named.delete(source.name);
-    const end = this.#endOf.get(file);
-    this.#endOf.delete(file);
-    if (end !== undefined && this.#ends.get(end) === file) this.#ends.delete(end);
+    this.#names.forget(source.name, file);
+    return true;
   }
 
   /** Resolves when everything that is no longer shipped has come to rest. */
@@ -320,9 +315,8 @@ export class Sources {
   /** Links lead from here to where those of a shipped path lead: that one sees what comes there. */
   async #isOtherName({ path: file, stamp }: Found): Promise<boolean> {
     if (this.#context.state.sources.has(file) || this.#context.knownFiles.has(stamp)) return false;
-    const end = endOf(await linksFrom(file));
-    const shipped = this.#ends.get(end);
-    return shipped !== undefined && this.all.has(shipped) && endOf(await linksFrom(shipped)) === end;
+    const shipped = await this.#names.sameAs(file);
+    return shipped !== undefined && this.all.has(shipped);
   }
 
   /** What comes after the very first look. */
@@ -452,7 +446,6 @@ export class Sources {
     const { state, nameOf, look } = group.context;
     const name = nameOf(file);
     if (!this.#mayBeNamed(file, group, name)) return;
-    this.#named.set(name, file);
     this.#beginning.add(file);
     let source: Source | undefined;
     try {
@@ -473,9 +466,7 @@ export class Sources {
         state.sources.delete(file);
         return;
       }
-      const end = endOf(await linksFrom(file));
-      this.#ends.set(end, file);
-      this.#endOf.set(file, end);
+      await this.#names.begun(file);
       this.all.set(file, source);
       if (this.#options.once) for (const { cursor } of source.generations) cursor.limitTo(cursor.size);
       this.#onBegun();
@@ -486,7 +477,7 @@ export class Sources {
       this.#tryAgain(file, group, error, { ...begin, at: at === undefined ? undefined : () => at });
     } finally {
       this.#beginning.delete(file);
-      if (!this.all.has(file)) this.#named.delete(name);
+      if (!this.all.has(file)) this.#names.giveBack(name, file);
     }
   }
 
@@ -509,8 +500,8 @@ export class Sources {
 
   /** Two files never arrive as one. */
   #mayBeNamed(file: string, group: Group, name: string): boolean {
-    const other = this.#named.get(name);
-    if (other === undefined || other === file) return true;
+    const other = this.#names.take(name, file);
+    if (other === undefined) return true;
     this.#skipped.say(
       file,
       `cannot ship ${file}: it would arrive as ${name}, like ${other}: leave one of them out with --exclude`,
@@ -530,10 +521,6 @@ export class Sources {
       this.#context.log.warn({ repeated }, `cannot ship ${file} (${oneLine(error)}); trying again`);
     });
   }
-}
-
-function endOf(links: readonly string[]): string {
-  return links.at(-1) ?? '';
 }
 
 const STDIN = { followSymlinks: true, pathPrefix: undefined };
