@@ -2,22 +2,38 @@
 // written: what somebody could read has to be there, once and in order; what nobody could read has to be reported.
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { sleep, until } from '../../../common/runtime/run.ts';
-import { splitFileId } from '../../../shipper/files/identity.ts';
 import { WAIT_MS } from '../../support/timeouts.ts';
-import { locate, type Located } from './compare.ts';
+import type { Located } from './compare.ts';
+import * as deeds from './deeds.ts';
+import { type LeftOut, Link, oneOf } from './deeds.ts';
+import type { Generation, Holder } from './generation.ts';
+import { assertNothingElse, assertSaid, find, saidIn } from './oracle.ts';
 import { describe, planOf, type Step, type Style, STYLES } from './plan.ts';
-import { type Generation, type Holder, RotatedLog } from './rotated-log.ts';
+import { RotatedLog } from './rotated-log.ts';
 import { RunningShipper } from './running-shipper.ts';
-import { central } from '../../support/central-files.ts';
+import { central, centralFiles } from '../../support/central-files.ts';
+import { Proxy } from '../../support/proxy.ts';
 import { random } from '../../support/seed.ts';
 import type { World } from '../../support/world.ts';
 
 const LONG_LINE = 1_500_000;
 const SAID_STEPS = 40;
+/** Several hosts at once, over whatever disks: their lines are not that long. */
+const HISTORY_LONG_LINE = 200_000;
+const PAUSE_MS = 6_000;
+/** For so long somebody who looks has the time to see a file before it goes, where only that makes it known. */
+const SEEN_MS = 1_000;
+
+/** Where the files of a host are. */
+export interface Place {
+  readonly directory: string;
+  /** Without births a file that nobody has seen is not found when it was rotated. */
+  readonly hasBirths: boolean;
+}
 
 export type PlayOptions = {
   /** The host's. */
@@ -25,13 +41,15 @@ export type PlayOptions = {
   readonly styles?: readonly Style[];
   /** How long what was written may take to arrive. */
   readonly arrivesMs?: number;
+  /** A history: other hosts are in the same world, with which it shares the server. */
+  readonly place?: Place;
 } & ({ readonly seed: number; readonly steps: number } | { readonly plan: readonly Step[] });
 
 /** Plays one host in a world in which a receiver runs. */
 export async function play(world: World, options: PlayOptions): Promise<void> {
-  const { name, styles = STYLES, arrivesMs = WAIT_MS } = options;
+  const { styles = STYLES } = options;
   const plan = 'plan' in options ? options.plan : planOf(random(options.seed), styles, options.steps);
-  const run = await Run.begin(world, name, styles, arrivesMs);
+  const run = await Run.begin(world, styles, options);
   const done: string[] = [];
   try {
     for (const [index, step] of plan.entries()) {
@@ -41,7 +59,10 @@ export async function play(world: World, options: PlayOptions): Promise<void> {
     }
     await run.end();
   } catch (error) {
-    console.log(`# ${name} failed; the last of ${done.length} steps:\n${done.slice(-SAID_STEPS).join('\n')}`);
+    if (options.place === undefined)
+      console.log(
+        `# ${options.name} failed; the last of ${done.length} steps:\n${done.slice(-SAID_STEPS).join('\n')}`,
+      );
     throw error;
   } finally {
     await run.stop();
@@ -51,33 +72,48 @@ export async function play(world: World, options: PlayOptions): Promise<void> {
 class Run {
   readonly #world: World;
   readonly #host: string;
-  readonly #logs: readonly RotatedLog[];
+  readonly #logs: RotatedLog[];
+  /** Those of the plan; the others are neighbours of theirs. */
+  readonly #main: readonly RotatedLog[];
+  readonly #neighbours = new Map<RotatedLog, RotatedLog[]>();
+  readonly #links = new Map<RotatedLog, Link>();
   readonly #shipper: RunningShipper;
   readonly #arrivesMs: number;
+  readonly #place: Place | undefined;
+  readonly #proxy: Proxy | undefined;
   #serves = true;
+  #hasLostState = false;
 
   private constructor(
     world: World,
-    host: string,
+    options: PlayOptions,
     logs: readonly RotatedLog[],
-    shipper: RunningShipper,
-    arrivesMs: number,
+    directory: string,
+    proxy: Proxy | undefined,
   ) {
-    this.#arrivesMs = arrivesMs;
     this.#world = world;
-    this.#host = host;
-    this.#logs = logs;
-    this.#shipper = shipper;
+    this.#host = options.name;
+    this.#arrivesMs = options.arrivesMs ?? WAIT_MS;
+    this.#place = options.place;
+    this.#main = logs;
+    this.#logs = [...logs];
+    this.#proxy = proxy;
+    for (const log of logs) if (path.basename(log.path) === 'link.log') this.#links.set(log, new Link(log));
+    const url = (): string => proxy?.url ?? world.server.url;
+    this.#shipper = new RunningShipper(world, options.name, path.join(directory, '*.log'), url);
   }
 
   /** What was rotated away before the very first start is not shipped: every file has arrived once. */
-  static async begin(world: World, host: string, styles: readonly Style[], arrivesMs: number): Promise<Run> {
-    const directory = path.join(world.source, host);
-    await mkdir(directory);
+  static async begin(world: World, styles: readonly Style[], options: PlayOptions): Promise<Run> {
+    const { place, name } = options;
+    const directory = place?.directory ?? path.join(world.source, name);
+    await mkdir(directory, { recursive: true });
+    const proxy = place === undefined ? undefined : await Proxy.start(world.server.port);
     const logs = styles.map((style) => new RotatedLog(path.join(directory, `${style}.log`)));
-    const shipper = new RunningShipper(world, host, path.join(directory, '*.log'));
-    const run = new Run(world, host, logs, shipper, arrivesMs);
-    shipper.startInside();
+    const run = new Run(world, options, logs, directory, proxy);
+    const isTaken = logs.filter((log) => log.takeOver()).length > 0;
+    run.#shipper.startInside();
+    if (isTaken) await run.#arrive();
     await run.#settle();
     return run;
   }
@@ -85,7 +121,7 @@ class Run {
   /** Says why a step was left out. */
   async play(step: Step): Promise<string | undefined> {
     const { action, share } = step;
-    const log = this.#logs[step.file];
+    const log = this.#main[step.file];
     if (log === undefined) throw new Error('BUG: no such file');
     switch (action) {
       case 'lines':
@@ -95,22 +131,46 @@ class Run {
         await log.line(10 + share * 100, false);
         break;
       case 'long':
-        await log.line(LONG_LINE * share);
+        await log.line((this.#place === undefined ? LONG_LINE : HISTORY_LONG_LINE) * share);
         break;
       case 'create':
         await log.create();
         break;
       case 'rename':
+        await this.#seen(log);
         log.rename();
         break;
       case 'chain':
+        await this.#seen(log);
         log.chain();
         break;
       case 'copytruncate':
+        await this.#seen(log);
         await log.copyTruncate();
         break;
       case 'compress':
-        return await this.#compress(log, share);
+        return await deeds.compress(log, share);
+      case 'compress untimed':
+        return await deeds.compressUntimed(log, share);
+      case 'copy':
+      case 'copy dated':
+        return deeds.copy(log, share, action === 'copy dated');
+      case 'late':
+        return deeds.late(log, share);
+      case 'switch':
+        return await this.#switch(log);
+      case 'neighbour':
+        return await this.#bear(log);
+      case 'neighbour lines':
+        return await this.#neighbourLine(log, share);
+      case 'rotate together':
+        return await this.#rotateTogether(log);
+      case 'renew':
+        return deeds.renew(log, share);
+      case 'shorten':
+        return await this.#shorten(log, share);
+      case 'overwrite':
+        return await this.#overwrite(log, share);
       case 'remove':
         return await this.#remove(log, share);
       case 'delete':
@@ -126,19 +186,26 @@ class Run {
         await this.#closed();
         break;
       case 'start':
-        this.#shipper.startInside();
-        break;
       case 'start a process':
-        this.#shipper.startProcess();
-        break;
+        return await this.#start(action === 'start a process');
       case 'server down':
         this.#serves = false;
-        await (share < 0.5 ? this.#world.server.kill() : this.#world.server.stop());
+        if (this.#proxy !== undefined) this.#proxy.close();
+        else await (share < 0.5 ? this.#world.server.kill() : this.#world.server.stop());
         break;
       case 'server up':
-        await this.#world.restartServer();
-        this.#serves = true;
+        await this.#serve();
         break;
+      case 'pause':
+        await sleep(share * PAUSE_MS);
+        break;
+      case 'keep state':
+        if (this.#shipper.runs) return 'it runs';
+        await this.#shipper.keepState();
+        break;
+      case 'older state':
+      case 'state lost':
+        return await this.#loseState(action === 'older state');
       case 'settle':
         if (!this.#shipper.runs || !this.#serves) return 'nobody ships';
         await this.#settle();
@@ -152,32 +219,142 @@ class Run {
   async stop(): Promise<void> {
     await this.#shipper.stop();
     for (const log of this.#logs) log.close();
-    if (!this.#serves) await this.#world.restartServer();
+    await this.#serve();
+    this.#proxy?.end();
+  }
+
+  async #start(inProcess: boolean): Promise<LeftOut> {
+    if (this.#shipper.runs) return 'it runs';
+    // Without a state nobody looks for what was compressed meanwhile (docs/tailing.md).
+    if (this.#hasLostState)
+      for (const log of this.#logs) await this.#cut(log, (generation) => generation.holder.compressed);
+    this.#hasLostState = false;
+    if (inProcess) this.#shipper.startProcess();
+    else this.#shipper.startInside();
+    return undefined;
+  }
+
+  async #serve(): Promise<void> {
+    if (this.#serves) return;
+    if (this.#proxy !== undefined) this.#proxy.open();
+    else await this.#world.restartServer();
+    this.#serves = true;
   }
 
   /** Stops writing, lets everything arrive, and compares. */
   async end(): Promise<void> {
+    await this.#serve();
+    if (!this.#shipper.runs) await this.#start(false);
     await this.#settle();
     await this.#shipper.stop();
+    const said = saidIn(this.#shipper.logFile);
+    const expected: string[] = [];
     for (const log of this.#logs) {
       const { problem, complete, arrived } = await this.#located(log);
       assert.equal(problem, undefined, log.path);
       assert.ok(complete, log.path);
-      this.#assertReported(log, arrived);
+      assertSaid(log, arrived, said);
+      expected.push(...(await centralFiles(this.#world.out, this.#host, log.path)));
     }
+    assertNothingElse(this.#logs, said);
+    const root = path.join(this.#world.out, this.#host);
+    const entries = await readdir(root, { recursive: true, withFileTypes: true });
+    const names = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name));
+    assert.deepEqual(names.toSorted(), expected.toSorted(), 'files at the destination');
+  }
+
+  // --- steps of several parts -----------------------------------------------------------------------------------
+
+  async #switch(log: RotatedLog): Promise<LeftOut> {
+    const link = this.#links.get(log);
+    if (link === undefined) throw new Error('BUG: no link');
+    if (link.isUnseen && this.#ships) await this.#settle();
+    return link.switch();
+  }
+
+  get #ships(): boolean {
+    return this.#shipper.runs && this.#serves;
+  }
+
+  async #bear(log: RotatedLog): Promise<LeftOut> {
+    const others = this.#neighbours.get(log) ?? [];
+    const name = ['_1.log', '-2.log'][others.length];
+    if (name === undefined) return 'they are all there';
+    const born = new RotatedLog(log.path.replace(/\.log$/, name));
+    this.#neighbours.set(log, [...others, born]);
+    this.#logs.push(born);
+    await born.line(100);
+    return undefined;
+  }
+
+  async #neighbourLine(log: RotatedLog, share: number): Promise<LeftOut> {
+    const other = oneOf(this.#neighbours.get(log) ?? [], share);
+    if (other === undefined) return 'no neighbour';
+    await other.line(20 + share * 200);
+    return undefined;
+  }
+
+  /** As one command renames all files that it names, and then creates them anew. */
+  async #rotateTogether(log: RotatedLog): Promise<LeftOut> {
+    const all = [log, ...(this.#neighbours.get(log) ?? [])];
+    for (const each of all) {
+      await each.create();
+      await this.#seen(each);
+    }
+    for (const each of all) each.rename();
+    for (const each of all) each.createNow();
+    return undefined;
+  }
+
+  async #shorten(log: RotatedLog, share: number): Promise<LeftOut> {
+    if (!this.#ships) return 'nobody ships';
+    await this.#settle();
+    await this.#shipper.kill();
+    await this.#closed();
+    const leftOut = await deeds.shorten(log, share);
+    await this.#start(false);
+    await this.#settle();
+    return leftOut;
+  }
+
+  async #overwrite(log: RotatedLog, share: number): Promise<LeftOut> {
+    if (!this.#ships) return 'nobody ships';
+    await this.#settle();
+    const leftOut = deeds.overwrite(log, share);
+    await this.#settle();
+    return leftOut;
+  }
+
+  /** What was said of it before is not known any more. */
+  async #loseState(isOlder: boolean): Promise<LeftOut> {
+    if (this.#shipper.runs) return 'it runs';
+    // Random file ids are nowhere else.
+    if (this.#place?.hasBirths === false) return 'no births';
+    if (!isOlder) await this.#shipper.loseState();
+    else if (!(await this.#shipper.putBackState())) return 'there is none';
+    this.#hasLostState = true;
+    for (const { generations } of this.#logs)
+      for (const generation of generations)
+        if (generation.cut !== undefined) generation.cut = { ...generation.cut, known: undefined };
+    return undefined;
+  }
+
+  /** Without births, what is rotated before anybody has seen it is not found (docs/tailing.md). */
+  async #seen(log: RotatedLog): Promise<void> {
+    const { current } = log;
+    if (this.#place?.hasBirths !== false || current === undefined || current.isSeen) return;
+    const index = log.generations.indexOf(current);
+    const isSeen = async (): Promise<boolean> => {
+      const { arrived } = await this.#located(log);
+      return (arrived[index] ?? 0) > 0;
+    };
+    current.isSeen = await (this.#ships ? until(isSeen, { timeoutMs: SEEN_MS, everyMs: 50 }) : isSeen());
+    if (!current.isSeen) current.cut ??= { arrived: 0, known: undefined };
   }
 
   // --- what nobody can read any more ----------------------------------------------------------------------------
-
-  async #compress(log: RotatedLog, share: number): Promise<string | undefined> {
-    const holder = oneOf(
-      log.rotated.filter(({ compressed }) => !compressed),
-      share,
-    );
-    if (holder === undefined) return 'no rotated file';
-    await log.compress(holder);
-    return undefined;
-  }
 
   /** A shipper that holds it open reads it to its end. */
   async #remove(log: RotatedLog, share: number): Promise<string | undefined> {
@@ -226,29 +403,38 @@ class Run {
   }
 
   async #isHeld(holder: Holder): Promise<boolean> {
-    return await this.#shipper.holds(holder.ino);
+    return holder.name !== undefined && (await this.#shipper.holds(holder.name));
   }
 
   // --- what has arrived -----------------------------------------------------------------------------------------
 
   async #located(log: RotatedLog): Promise<Located> {
     const found = await central(this.#world.out, this.#host, log.path);
-    const wanted = log.generations.map(({ bytes, cut }) => ({ bytes, atLeast: cut?.arrived }));
-    return locate(found, wanted);
+    const hasNamed = log.generations.some(({ named }) => named.size > 0);
+    return find(found, log, hasNamed ? saidIn(this.#shipper.logFile) : []);
   }
 
   async #settle(): Promise<void> {
     // Rotated files that nobody has seen are looked for when there is a file at the path again.
     for (const log of this.#logs) await log.line(100);
+    await this.#arrive();
+  }
+
+  async #arrive(): Promise<void> {
     for (const log of this.#logs) {
       let located: Located | undefined;
       const isThere = async (): Promise<boolean> => {
         located = await this.#located(log);
         return located.complete || located.problem !== undefined;
       };
-      await until(isThere, { timeoutMs: this.#arrivesMs, everyMs: 50 });
+      await until(isThere, { timeoutMs: this.#arrivesMs, everyMs: this.#place === undefined ? 50 : 150 });
       if (located?.problem !== undefined) assert.fail(`${log.path}: ${located.problem}`);
-      if (located?.complete === true) continue;
+      if (located?.complete === true) {
+        for (const generation of log.generations) generation.isSeen = true;
+        const link = this.#links.get(log);
+        if (link !== undefined) link.isUnseen = false;
+        continue;
+      }
       const short = log.generations
         .map(({ size, cut }, index) => ({ index, size, cut, arrived: located?.arrived[index] ?? 0 }))
         .filter(({ size, cut, arrived }) => cut === undefined && arrived < size)
@@ -256,31 +442,4 @@ class Run {
       assert.fail(`${log.path}: not all has arrived: ${short.join(', ')}`);
     }
   }
-
-  /** Every report is of what is missing, and what was known to exist and is missing has one. */
-  #assertReported(log: RotatedLog, arrived: readonly number[]): void {
-    const reports = this.#shipper.reports.filter((report) => report.path === log.path);
-    for (const [index, { bases, cut, size, number }] of log.generations.entries()) {
-      const from = arrived[index] ?? 0;
-      if (cut === undefined || from === size) continue;
-      const at = reports.findIndex(
-        (report) =>
-          bases.has(splitFileId(report.file)?.base) &&
-          report.from === from &&
-          report.to <= size &&
-          report.to >= (cut.known ?? 0),
-      );
-      const [report] = at < 0 ? [] : reports.splice(at, 1);
-      if (from < (cut.known ?? 0) && report === undefined)
-        assert.fail(
-          `${log.path}: bytes ${from} to ${cut.known} of generation ${number} are missing, and not reported: ` +
-            JSON.stringify(reports),
-        );
-    }
-    assert.deepEqual(reports, [], `${log.path}: reported as lost, and not missing`);
-  }
-}
-
-function oneOf<T>(all: readonly T[], share: number): T | undefined {
-  return all[Math.floor(share * all.length)];
 }

@@ -1,0 +1,139 @@
+// What may be at a destination, and what has to be said: every byte that somebody could read is there, once and in order,
+// and what is not there is named at level error, nothing else is.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+
+import { splitFileId } from '../../../shipper/files/identity.ts';
+import { locate, type Located } from './compare.ts';
+import type { Generation } from './generation.ts';
+import type { RotatedLog } from './rotated-log.ts';
+
+/** A line of the shipper's log. */
+export interface Said {
+  readonly level: number;
+  readonly msg: string;
+  readonly path?: string;
+  readonly file?: string;
+  readonly from?: number;
+  readonly to?: number;
+}
+
+const ERROR = 50;
+const WARNING = 40;
+/** What is not there is none of these: a connection, the host's name. */
+const LOSS = /bytes .* (lost|gone)|the file is gone|is not shipped|cannot be told/;
+
+/** What was said in a log, errors and warnings, each once: after a kill it may be said again. */
+export function saidIn(logFile: string): Said[] {
+  const said = new Map<string, Said>();
+  if (!existsSync(logFile)) return [];
+  for (const line of readFileSync(logFile, 'utf8').split('\n')) {
+    if (!/^\{"level":[45]/.test(line)) continue;
+    const one = JSON.parse(line) as Said;
+    said.set(`${one.msg} ${one.file}`, one);
+  }
+  return [...said.values()];
+}
+
+function isUnplaced({ msg }: Said): boolean {
+  return msg.includes('is not shipped: it was rotated and compressed');
+}
+
+/** Whether it was said that nobody can tell where it belongs. */
+function isNamed({ named }: Generation, said: readonly Said[]): boolean {
+  return named.size > 0 && said.some((one) => isUnplaced(one) && named.has(one.file ?? ''));
+}
+
+/** Where the generations of a log are in what arrived. */
+export function find(found: Buffer, { generations }: RotatedLog, said: readonly Said[]): Located {
+  const { rest, isMissing, problem } = withoutLate(found, generations, said);
+  const wanted = generations.map((generation) => ({
+    bytes: generation.bytes,
+    atLeast: generation.cut?.arrived ?? (isNamed(generation, said) ? 0 : undefined),
+  }));
+  const located = locate(rest, wanted);
+  return {
+    ...located,
+    complete: located.complete && !isMissing,
+    problem: problem ?? located.problem,
+  };
+}
+
+/** What was written to an older file late comes once, and in order, but behind whatever has arrived by then. */
+function withoutLate(
+  found: Buffer,
+  generations: readonly Generation[],
+  said: readonly Said[],
+): { rest: Buffer; isMissing: boolean; problem: string | undefined } {
+  let [rest, isMissing] = [found, false];
+  for (const generation of generations) {
+    let before: string | undefined;
+    for (const line of generation.late) {
+      const at = rest.indexOf(line);
+      if (at < 0) {
+        isMissing ||= generation.cut === undefined && !isNamed(generation, said);
+        before = line.toString();
+        continue;
+      }
+      const problem = (what: string): string => `${what}: ${JSON.stringify(line.toString())}`;
+      if (rest.includes(line, at + 1)) return { rest, isMissing, problem: problem('twice') };
+      if (before !== undefined && generation.cut === undefined)
+        return { rest, isMissing, problem: problem(`without ${before}, which is before it`) };
+      rest = Buffer.concat([rest.subarray(0, at), rest.subarray(at + line.length)]);
+    }
+  }
+  return { rest, isMissing, problem: undefined };
+}
+
+/** Every report is of what is missing, and what was known to exist and is missing has one. */
+export function assertSaid(log: RotatedLog, arrived: readonly number[], all: readonly Said[]): void {
+  const said = all.filter((one) => one.path === log.path && one.level === ERROR);
+  const reports = said.filter(({ msg }) => msg.includes('are lost'));
+  for (const [index, { bases, cut, size, number, late }] of log.generations.entries()) {
+    const from = arrived[index] ?? 0;
+    if (cut === undefined || (from === size && late.length === 0)) continue;
+    const at = reports.findIndex(
+      ({ file, from: start, to = 0 }) =>
+        (bases.has(undefined) || bases.has(splitFileId(file ?? '')?.base)) &&
+        (late.length > 0 || start === from) &&
+        to <= size + late.reduce((sum, { length }) => sum + length, 0) &&
+        to >= (cut.known ?? 0),
+    );
+    const [report] = at < 0 ? [] : reports.splice(at, 1);
+    if (from < (cut.known ?? 0) && report === undefined)
+      assert.fail(
+        `${log.path}: bytes ${from} to ${cut.known} of generation ${number} are missing, and not reported: ` +
+          JSON.stringify(reports),
+      );
+  }
+  assert.deepEqual(reports, [], `${log.path}: reported as lost, and not missing`);
+  const others = said.filter(({ msg }) => !msg.includes('are lost'));
+  for (const one of others) assert.ok(isRight(log, arrived, one), `said, and not so: ${JSON.stringify(one)}`);
+  const changes = others.filter(({ msg }) => msg.includes('are others than were shipped'));
+  const changed = log.generations.filter(({ isChanged }) => isChanged);
+  assert.ok(changes.length >= changed.length, `${log.path}: changed, and not said: ${JSON.stringify(said)}`);
+}
+
+function isRight(log: RotatedLog, arrived: readonly number[], one: Said): boolean {
+  const { msg, file = '' } = one;
+  if (msg.includes('are others than were shipped')) return log.generations.some(({ isChanged }) => isChanged);
+  if (isUnplaced(one))
+    return log.generations.some(
+      ({ named, size, late }, index) => named.has(file) && ((arrived[index] ?? 0) < size || late.length > 0),
+    );
+  if (!msg.includes('is nowhere')) return false;
+  const base = splitFileId(file)?.base;
+  return log.generations.some(
+    ({ cut, bases }) => cut !== undefined && (bases.has(base) || bases.has(undefined)),
+  );
+}
+
+/** No loss is said of anything else, and nothing failed. */
+export function assertNothingElse(logs: readonly RotatedLog[], said: readonly Said[]): void {
+  const paths = new Set<string | undefined>(logs.map((log) => log.path));
+  const others = said.filter((one) =>
+    one.level === WARNING ? LOSS.test(one.msg) : one.level > WARNING && !paths.has(one.path),
+  );
+  assert.deepEqual(others, [], 'said of no file that was written to');
+}
