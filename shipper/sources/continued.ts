@@ -3,13 +3,15 @@
 
 import type { Elsewhere, Opened } from '../files/candidate.ts';
 import { firstBytes } from '../files/fingerprint.ts';
-import { headMatches } from '../files/identity.ts';
+import { headMatches, headOf } from '../files/identity.ts';
 import { examine } from '../files/examine.ts';
 import type { Generation } from '../lane/generation.ts';
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
 import { crc32 } from '../../common/wire/digest.ts';
 import type { Sums } from '../files/sums.ts';
+import { packingOf } from '../files/unpack.ts';
+import { LEAST_PROOF_BYTES } from './copies.ts';
 
 /** A file that was cut, or whose end was overwritten, still has at least this share of what was shipped. */
 const LEAST_SAME = 0.75;
@@ -73,6 +75,29 @@ export async function sameUpTo(generation: Generation, isRunning: boolean): Prom
   }
 }
 
+/**
+ * Of files that all have what is known of a generation, oldest first, the one to go on in: the oldest, unless another
+ * begins with all of it and goes on. Then the oldest is a copy that somebody has made while the file was written.
+ */
+export async function wholeOf<T extends Opened>(holders: readonly T[]): Promise<T | undefined> {
+  let [whole] = holders;
+  for (const other of holders) {
+    if (whole === undefined || other === whole) continue;
+    const { size, path: name } = whole.found;
+    // What begins alike for fewer bytes may be two files with one header.
+    if (size < LEAST_PROOF_BYTES || packingOf(name).packing !== undefined) continue;
+    const content = {
+      head: NO_HEAD,
+      sums: await sumsUpTo(whole.handle, 0, size),
+      position: size,
+      tail: undefined,
+    };
+    const { held } = await examine({ handle: other.handle, found: other.found }, [{ content }]);
+    if (held[0]?.isWhole === true) whole = other;
+  }
+  return whole;
+}
+
 async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<Sums> {
   let crc = 0;
   const buffer = Buffer.allocUnsafe(STEP_BYTES);
@@ -84,3 +109,5 @@ async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<
   }
   return { from, marks: [[end, crc]] };
 }
+
+const NO_HEAD = headOf(new Uint8Array());

@@ -10,7 +10,7 @@ import { play } from './play.ts';
 const STEPS = 60;
 const STYLES = 3;
 /** More than a quiet machine needs for anything, several hosts at once. */
-const ARRIVES_MS = 30_000;
+const ARRIVES_MS = 60_000;
 
 export interface History {
   readonly fileSystem: FileSystem;

@@ -28,6 +28,10 @@ const PAUSE_MS = 6_000;
 /** For so long somebody who looks has the time to see a file before it goes, where only that makes it known. */
 const SEEN_MS = 1_000;
 
+/** What begins alike for less than 512 bytes may be two files with one header (docs/tailing.md): not where there are copies. */
+const COPIED: readonly Style[] = ['copied', 'renewed'];
+const PROOF_BYTES = 600;
+
 /** Where the files of a host are. */
 export interface Place {
   readonly directory: string;
@@ -109,7 +113,10 @@ class Run {
     const directory = place?.directory ?? path.join(world.source, name);
     await mkdir(directory, { recursive: true });
     const proxy = place === undefined ? undefined : await Proxy.start(world.server.port);
-    const logs = styles.map((style) => new RotatedLog(path.join(directory, `${style}.log`)));
+    const logs = styles.map(
+      (style) =>
+        new RotatedLog(path.join(directory, `${style}.log`), COPIED.includes(style) ? PROOF_BYTES : 0),
+    );
     const run = new Run(world, options, logs, directory, proxy);
     const isTaken = logs.filter((log) => log.takeOver()).length > 0;
     run.#shipper.startInside();

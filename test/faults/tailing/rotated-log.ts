@@ -28,6 +28,7 @@ export class RotatedLog {
   /** Rotated files, newest first. */
   rotated: Holder[] = [];
   readonly #label: string;
+  readonly #leastFirst: number;
   /** What the writer writes to. */
   #now: Generation | undefined;
   #fd: number | undefined;
@@ -35,9 +36,14 @@ export class RotatedLog {
   #rotations = 0;
   #bornAt = 0;
 
-  /** Another host's file of this name, nearby, has other bytes: lines say whose they are. */
-  constructor(file: string) {
+  /**
+   * Another host's file of this name, nearby, has other bytes: lines say whose they are.
+   *
+   * @param leastFirst length of the first line: fewer bytes prove nothing where there are copies
+   */
+  constructor(file: string, leastFirst = 0) {
     this.path = file;
+    this.#leastFirst = leastFirst;
     this.#label = path.join(path.basename(path.dirname(file)), path.basename(file));
   }
 
@@ -84,7 +90,8 @@ export class RotatedLog {
   /** Appends one line of about this length; without its end it is not finished yet. */
   async line(length: number, finished = true): Promise<void> {
     const generation = await this.create();
-    this.append(this.lineOf(generation, length, finished));
+    const least = generation.size === 0 && generation.late.length === 0 ? this.#leastFirst : 0;
+    this.append(this.lineOf(generation, Math.max(least, length), finished));
   }
 
   /** The next line of a generation, of which no two are equal. */
