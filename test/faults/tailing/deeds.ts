@@ -111,8 +111,9 @@ export async function shorten(log: RotatedLog, share: number): Promise<LeftOut> 
   const generation = log.current;
   if (generation === undefined || generation.size < LEAST_CUT_SIZE) return 'too short';
   const bytes = 1 + Math.floor(share * CUT_SHARE * generation.size);
-  truncateSync(log.path, readFileSync(log.path).length - bytes);
-  log.changed();
+  const before = readFileSync(log.path).subarray(0, -bytes);
+  truncateSync(log.path, before.length);
+  log.changed(before);
   log.append(`${OTHER}\n`);
   await log.line(100);
   return undefined;
@@ -122,14 +123,15 @@ export async function shorten(log: RotatedLog, share: number): Promise<LeftOut> 
 export function overwrite(log: RotatedLog, share: number): LeftOut {
   const generation = log.current;
   if (generation === undefined || generation.size < LEAST_CUT_SIZE) return 'too short';
-  const { length } = readFileSync(log.path);
-  log.changed();
+  const content = readFileSync(log.path);
+  const at = content.length - 1 - Math.floor(share * 15);
+  log.changed(content.subarray(0, at));
   const { current } = log;
   if (current === undefined) throw new Error('BUG: it is open');
   const data = Buffer.from(`${OTHER}${log.lineOf(current, 100)}`);
   current.add(data);
   const fd = openSync(log.path, 'r+');
-  writeSync(fd, data, 0, data.length, length - 1 - Math.floor(share * 15));
+  writeSync(fd, data, 0, data.length, at);
   closeSync(fd);
   return undefined;
 }

@@ -42,6 +42,11 @@ export class Generation {
   readonly named = new Set<string>();
   /** Bytes that were shipped are others by now, which has to be said; what came behind them is the next one. */
   isChanged = false;
+  /** It follows one that was changed: the file's bytes before it, of which the last ones may come again. */
+  before: Buffer = Buffer.alloc(0);
+
+  /** So many of them came again. */
+  again = 0;
 
   constructor(number: number, holder: Holder) {
     this.number = number;

@@ -211,14 +211,18 @@ export class RotatedLog {
     return generation;
   }
 
-  /** What is written to the file from now on comes behind what was shipped of it, though other bytes stand there. */
-  changed(): void {
+  /**
+   * What is written to the file from now on comes behind what was shipped of it, though other bytes stand there.
+   *
+   * @param before what of the file is still as it was
+   */
+  changed(before: Buffer): void {
     const generation = this.current;
     if (generation === undefined) return;
     const { holder } = generation;
     generation.isChanged = true;
     generation.holder = { ...holder, name: undefined };
-    this.#begin(holder);
+    this.#begin(holder).before = before;
   }
 
   /** The writer opens the file at the path again, which is another by now. */
