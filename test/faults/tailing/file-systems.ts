@@ -5,7 +5,7 @@ import path from 'node:path';
 
 import { Mounts, whyNot } from '../../integration/tailing/mounts.ts';
 import type { Style } from './plan.ts';
-import type { Place } from './play.ts';
+import type { Place } from './modelled-host.ts';
 
 export const FILE_SYSTEMS = ['temp', 'ext4-128', 'tmpfs', 'overlay'] as const;
 export type FileSystem = (typeof FILE_SYSTEMS)[number];
