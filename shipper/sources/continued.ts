@@ -32,9 +32,12 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
       const { size: known, held } = await examine({ handle: own, found: at.found }, asked, true);
       return known > 0 && held[0]?.isBeginning === true ? to : undefined;
     }
-    const { position, sums } = cursor.content;
+    const { position, sums, head } = cursor.content;
     // Without a birth its number says nothing after a restart, and nothing of it was read: then it is what is there.
     if (entry.birth === '0' && sums.marks.length === 0 && position === entry.begin) return to;
+    // Seen, and nothing of it was shipped.
+    const isUnread = sums.marks.length === 0 && position === 0 && head.length >= LEAST_PROOF_BYTES;
+    if (isUnread) return headMatches(head, await firstBytes(at.handle)) ? to : undefined;
     const { held } = await examine(at, [{ content: cursor.content }]);
     return held[0]?.isWhole === true ? to : undefined;
   } finally {

@@ -214,7 +214,7 @@ export class ModelledHost {
 
   async #located(log: RotatedLog): Promise<Located> {
     const found = await central(this.#world.out, this.#host, log.path);
-    const hasNamed = log.generations.some(({ named }) => named.size > 0);
+    const hasNamed = log.generations.some(({ named, bases }) => named.size > 0 || bases.has(undefined));
     return find(found, log, hasNamed ? saidIn(this.shipper.logFile) : []);
   }
 

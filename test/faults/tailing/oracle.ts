@@ -47,12 +47,27 @@ function isNamed({ named }: Generation, said: readonly Said[]): boolean {
   return named.size > 0 && said.some((one) => isUnplaced(one) && named.has(one.file ?? ''));
 }
 
+/** Without births an older one that has no rotated name is known no more after a restart (docs/tailing.md). */
+function isForgotten({ bases, number, cut }: Generation, { length }: readonly Generation[]): boolean {
+  return bases.has(undefined) && (cut !== undefined || number < length - 1);
+}
+
+function isNowhere({ msg }: Said): boolean {
+  return msg.includes('is nowhere');
+}
+
+/** Whether what is missing of it was said. */
+function mayMiss(generation: Generation, all: readonly Generation[], said: readonly Said[]): boolean {
+  return isNamed(generation, said) || (isForgotten(generation, all) && said.some(isNowhere));
+}
+
 /** Where the generations of a log are in what arrived. */
-export function find(found: Buffer, { generations }: RotatedLog, said: readonly Said[]): Located {
+export function find(found: Buffer, { generations, path }: RotatedLog, all: readonly Said[]): Located {
+  const said = all.filter((one) => one.path === path);
   const { rest, isMissing, problem } = withoutLate(found, generations, said);
   const wanted = generations.map((generation, index) => ({
     bytes: again(rest, generations[index - 1], generation),
-    atLeast: generation.cut?.arrived ?? (isNamed(generation, said) ? 0 : undefined),
+    atLeast: generation.cut?.arrived ?? (mayMiss(generation, generations, said) ? 0 : undefined),
   }));
   const located = locate(rest, wanted);
   return {
@@ -93,7 +108,7 @@ function withoutLate(
     for (const line of generation.late) {
       const at = rest.indexOf(line);
       if (at < 0) {
-        isMissing ||= generation.cut === undefined && !isNamed(generation, said);
+        isMissing ||= generation.cut === undefined && !mayMiss(generation, generations, said);
         before = line.toString();
         continue;
       }
@@ -151,10 +166,14 @@ function isRight(log: RotatedLog, arrived: readonly number[], one: Said): boolea
     return log.generations.some(
       ({ named, size, late }, index) => named.has(file) && ((arrived[index] ?? 0) < size || late.length > 0),
     );
-  if (!msg.includes('is nowhere')) return false;
+  if (!isNowhere(one)) return false;
   const base = splitFileId(file)?.base;
   return log.generations.some(
-    ({ cut, bases }) => cut !== undefined && (bases.has(base) || bases.has(undefined)),
+    (generation) =>
+      isForgotten(generation, log.generations) ||
+      (generation.bases.has(base) &&
+        // Of one that was empty nothing is known that tells it from any other that was compressed.
+        (generation.cut !== undefined || (one.from === 0 && generation.holder.compressed))),
   );
 }
 
