@@ -5,15 +5,14 @@
 //     node test/run.ts test/process/cli.test.ts
 //     CONCURRENCY=2 node test/run.ts faults  so many files at a time (3)
 
-import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
-import { build } from 'esbuild';
-
-import { ROOT, TUNED_ENTRY } from './support/paths.ts';
+import { bundle } from './support/bundle.ts';
+import { ROOT } from './support/paths.ts';
 
 const TIERS = ['unit', 'model', 'integration', 'process', 'faults', 'cluster', 'deploy'];
 /** Two cores are busy then; more only make each other wait for longer than a test expects. */
@@ -49,25 +48,6 @@ events.on('end', () => {
 });
 events.compose(spec).pipe(process.stdout);
 events.on('close', printSlowest);
-
-/** One file for each command, and what they share; the page of the dashboard lies beside it. */
-async function bundle(outdir: string): Promise<string> {
-  await build({
-    entryPoints: [TUNED_ENTRY],
-    outdir,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node22',
-    logLevel: 'warning',
-    // What is written as CommonJS asks for Node's modules by require.
-    banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
-    outExtension: { '.js': '.mjs' },
-  });
-  cpSync(path.join(ROOT, 'cli/dashboard/page'), path.join(outdir, 'page'), { recursive: true });
-  return path.join(outdir, 'entry.mjs');
-}
 
 function filesOf(names: readonly string[]): string[] {
   return names.flatMap((name) => {

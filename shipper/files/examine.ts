@@ -32,6 +32,8 @@ export interface Held {
   readonly isWhole: boolean;
   /** Up to here at least, 0 for nothing. */
   readonly upTo: number;
+  /** Some of its bytes are others. */
+  readonly isOther: boolean;
   /** All that the file holds is what the generation begins with, in the file that is open. */
   readonly isBeginning: boolean;
 }
@@ -147,6 +149,10 @@ class Look {
     // A head may have been taken when more was there than was read.
     const isLong = this.#size >= Math.max(position, head.length);
     const isWhole = isKnown && isLong && !this.#isOther && this.#sums.isWhole;
-    return { isWhole, upTo: isWhole ? Math.max(position, endOfSums(sums)) : this.#sums.upTo };
+    return {
+      isWhole,
+      isOther: this.#isOther,
+      upTo: isWhole ? Math.max(position, endOfSums(sums)) : this.#sums.upTo,
+    };
   }
 }

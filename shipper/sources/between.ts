@@ -14,7 +14,8 @@ import { bytesOf, compared, isBeginningOf, leftAlone, writtenBeforePacked } from
 import { type Found, foundOf, look } from '../files/discover.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { type FileStamp, headMatches, headOf, isSameFile } from '../files/identity.ts';
-import { lookQuietly, type Surroundings } from '../files/surroundings.ts';
+import { lookQuietly, openQuietly, type Surroundings } from '../files/surroundings.ts';
+import { NO_SUMS } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
 import { type Placed, placeByName } from './by-name.ts';
 import { judge, LEAST_PROOF_BYTES, seenOf } from './copies.ts';
@@ -99,11 +100,32 @@ export class Unseen {
       const born = BigInt(opened.found.stamp.birth);
       const known = [...finished, ...lost, ...(isPacked ? found.map(seenOf) : [])];
       const is = await this.#judge(opened, known, isPacked || born < window.seen ? 1 : LEAST_PROOF_BYTES);
-      if (is === 'new') found.push(await this.#candidateBetween(opened));
+      if (is === 'new' && !(await this.#isCopyOfFile(opened, window)))
+        found.push(await this.#candidateBetween(opened));
       else await opened.handle.close();
       if (is === 'grown') grown.push(opened.found);
     }
+    await dropCopies(found);
     return grown;
+  }
+
+  /** Checksums tell of few places only how far a copy is the same: files that are there tell it of each byte. */
+  async #isCopyOfFile(opened: Opened, { isKnown }: Window): Promise<boolean> {
+    if (opened.found.size < LEAST_PROOF_BYTES) return false;
+    for (const each of await this.#around.all()) {
+      const isOther = !isSameFile(each.stamp, opened.found.stamp);
+      const isPlain = packingOf(each.path).packing === undefined;
+      if (!isOther || !isPlain || !(each.path === this.#path || isKnown(each))) continue;
+      const whole = await openQuietly(each);
+      if (whole === undefined) continue;
+      try {
+        const { size, held } = await compared(opened, [{ content: NOTHING, handle: whole.handle }]);
+        if (size >= LEAST_PROOF_BYTES && held[0]?.isBeginning === true) return true;
+      } finally {
+        await whole.handle.close();
+      }
+    }
+    return false;
   }
 
   async #judge(
@@ -159,6 +181,20 @@ export class Unseen {
   }
 }
 
+/** Without those with which another of them begins: copies that were made by hand, before it was rotated. */
+async function dropCopies(found: Candidate[]): Promise<void> {
+  for (const copy of [...found]) {
+    if (copy.size < LEAST_PROOF_BYTES) continue;
+    for (const other of found) {
+      if (other === copy || other.size < copy.size) continue;
+      if (!(await isBeginningOf(copy, other.handle))) continue;
+      found.splice(found.indexOf(copy), 1);
+      await copy.handle.close();
+      break;
+    }
+  }
+}
+
 /** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
 async function isCopiedAfter(
   { handle, found }: Candidate,
@@ -174,3 +210,6 @@ async function isAllOf({ handle, size }: Candidate, next: NonNullable<Window['ne
   if (next.head.length === 0 || size !== next.size) return false;
   return headMatches(next.head, await firstBytes(handle));
 }
+
+/** Nothing is known. */
+const NOTHING = { head: headOf(new Uint8Array()), sums: NO_SUMS, position: 0, tail: undefined };

@@ -10,6 +10,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
 import { crc32 } from '../../common/wire/digest.ts';
 import { NO_SUMS, type Sums } from '../files/sums.ts';
+import { packingOf } from '../files/unpack.ts';
+import { LEAST_PROOF_BYTES } from './copies.ts';
 
 /** A file that was cut, or whose end was overwritten, still has at least this share of what was shipped. */
 const LEAST_SAME = 0.75;
@@ -32,9 +34,12 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
       const { held } = await examine({ handle: own, found: at.found }, asked);
       return held[0]?.isBeginning === true ? to : undefined;
     }
-    const { position, sums } = cursor.content;
+    const { position, sums, head } = cursor.content;
     // Without a birth its number says nothing after a restart, and nothing of it was read: then it is what is there.
     if (entry.birth === '0' && sums.marks.length === 0 && position === entry.begin) return to;
+    // Seen, and nothing of it was shipped.
+    const isUnread = sums.marks.length === 0 && position === 0 && head.length >= LEAST_PROOF_BYTES;
+    if (isUnread) return headMatches(head, await firstBytes(at.handle)) ? to : undefined;
     const { held } = await examine(at, [{ content: cursor.content }]);
     return held[0]?.isWhole === true ? to : undefined;
   } finally {
@@ -73,6 +78,29 @@ export async function sameUpTo(generation: Generation, isRunning: boolean): Prom
   } finally {
     await opened.handle.close();
   }
+}
+
+/**
+ * Of files that all have what is known of a generation, oldest first, the one to go on in: the oldest, unless another
+ * begins with all of it and goes on. Then the oldest is a copy that somebody has made while the file was written.
+ */
+export async function wholeOf<T extends Opened>(holders: readonly T[]): Promise<T | undefined> {
+  let [whole] = holders;
+  for (const other of holders) {
+    if (whole === undefined || other === whole) continue;
+    const { size, path: name } = whole.found;
+    // What begins alike for fewer bytes may be two files with one header.
+    if (size < LEAST_PROOF_BYTES || packingOf(name).packing !== undefined) continue;
+    const content = {
+      head: NO_HEAD,
+      sums: await sumsUpTo(whole.handle, 0, size),
+      position: size,
+      tail: undefined,
+    };
+    const { held } = await examine({ handle: other.handle, found: other.found }, [{ content }]);
+    if (held[0]?.isWhole === true) whole = other;
+  }
+  return whole;
 }
 
 async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<Sums> {

@@ -8,8 +8,8 @@ import { NO_SUMS } from '../files/sums.ts';
 export const LEAST_PROOF_BYTES = 512;
 
 /**
- * `grown`: it begins with all that is known of a finished generation, and has more. Either that one was written to when
- * nobody looked any more, or it is another that begins alike.
+ * `grown`: it begins as a finished generation does, and nothing of what is known tells of its last bytes. That one may
+ * have been written to when nobody looked any more, it may be a copy, or another that begins alike.
  *
  * @param size of what the file holds, unpacked
  * @param held what it has of each that is known, in the same order
@@ -30,7 +30,7 @@ export function judge(
     // It went on where it was when this one was made already.
     const isOlder = seen.modified !== undefined && born < seen.modified;
     if (isCopyOf(size, has, seen, isOlder ? 1 : least)) return 'copy';
-    isGrown ||= has.isWhole && has.upTo >= LEAST_PROOF_BYTES;
+    isGrown ||= !has.isOther && has.upTo >= LEAST_PROOF_BYTES;
   }
   return isGrown ? 'grown' : 'new';
 }
@@ -38,8 +38,7 @@ export function judge(
 function isCopyOf(size: number, has: Held, seen: Seen, least: number): boolean {
   if (has.isWhole && (size === seen.size || (size > seen.size && !seen.isFound))) return true;
   if (has.isBeginning && size >= least) return true;
-  // It was cut before the end: what was compared last lies close to it.
-  return size < seen.size && has.upTo >= LEAST_PROOF_BYTES && has.upTo >= size / 2;
+  return has.upTo === size && size >= LEAST_PROOF_BYTES;
 }
 
 /** What is known of a file that is open: its bytes. */

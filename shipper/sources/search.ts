@@ -25,6 +25,7 @@ import type { GenerationState } from '../files/state.ts';
 import { bytesOf, holds } from '../files/contents.ts';
 import { Surroundings } from '../files/surroundings.ts';
 import { Unseen } from './between.ts';
+import { wholeOf } from './continued.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import {
   type Between,
@@ -71,7 +72,7 @@ export class Search {
 
   /**
    * The bytes of a generation that is not in its own file any more: in a copy of it, or in a compressed one; of several
-   * that have all that is known of it, the oldest. Throws `busy` when one is still being written.
+   * that have all that is known of it, the oldest, or one that goes on where that ends. Throws `busy` when one is still being written.
    *
    * Beyond the directories where its rotated files are known to lie, a file of this name may be another log's that
    * begins alike: looked at only for bytes that are known to be missing, and with a whole head to go by.
@@ -85,15 +86,15 @@ export class Search {
     const isFarSearched = !cursor.isTaken && content.head.length === HEAD_BYTES;
     for (const isFar of isFarSearched ? [false, true] : [false]) {
       const directories = isFar ? await this.#around.everywhere() : this.#around.directories;
-      const oldest = await this.#oldestHolder(content, directories, mayBeIt);
-      if (oldest === undefined) continue;
-      this.#around.learn(path.dirname(oldest.found.path));
-      return await bytesOf(oldest, content.position, this.#context.state.location);
+      const whole = await this.#wholeHolder(content, directories, mayBeIt);
+      if (whole === undefined) continue;
+      this.#around.learn(path.dirname(whole.found.path));
+      return await bytesOf(whole, content.position, this.#context.state.location);
     }
     return undefined;
   }
 
-  async #oldestHolder(
+  async #wholeHolder(
     content: Content,
     directories: ReadonlySet<string>,
     mayBe: (found: Found) => boolean,
@@ -107,9 +108,9 @@ export class Search {
       for (const { handle } of holders) await handle.close();
       throw error;
     }
-    const [oldest, ...others] = holders.toSorted(inOrder);
-    for (const { handle } of others) await handle.close();
-    return oldest;
+    const whole = await wholeOf(holders.toSorted(inOrder));
+    for (const other of holders) if (other !== whole) await other.handle.close();
+    return whole;
   }
 
   /** What came and went in between. */
@@ -135,7 +136,7 @@ export class Search {
     for (const found of this.#unsaid(between.grown))
       log.error(
         { path: this.#path, file: found.path },
-        `${this.#path}: ${found.path} is not shipped: it begins with all of a finished file and has more, and nothing tells whether it goes on with that one`,
+        `${this.#path}: ${found.path} is not shipped: it begins as a file that was shipped, and nothing tells whether it goes on with that one, is a copy, or another`,
       );
     return between;
   }

@@ -21,7 +21,7 @@ import { type Known, Search } from './search.ts';
 import { openQuietly } from '../files/surroundings.ts';
 import { type GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
-import { goesOnIn, sameUpTo } from './continued.ts';
+import { goesOnIn, sameUpTo, wholeOf } from './continued.ts';
 import { LEAST_PROOF_BYTES } from './copies.ts';
 import type { Kept } from '../lane/any-source.ts';
 import {
@@ -343,7 +343,27 @@ export class Source {
     // It may have been written to before it went: its size is not known until its bytes are found.
     else if (opened === undefined && entry.closed === null) {
       this.#nowhere.add(generation);
-      await this.#moveElsewhere(generation);
+      if (!(await this.#goesOnAtPath(generation))) await this.#moveElsewhere(generation);
+    }
+  }
+
+  /** What is at the path has all of it, and is no later one: what else has it is a copy that was made by hand. */
+  async #goesOnAtPath(generation: Generation): Promise<boolean> {
+    if (generation.entry !== this.#lineage.entries.at(-1)) return false;
+    const found = await this.#context.look(this.path);
+    if (found === undefined || this.#context.knownFiles.has(found.stamp)) return false;
+    const there = await this.#bytesAt(found, generation);
+    if (there === undefined) return false;
+    let elsewhere: Elsewhere | undefined;
+    try {
+      elsewhere = await this.#search.bytesOf(generation);
+      return elsewhere === undefined || (await wholeOf([elsewhere, there])) === there;
+    } catch (error) {
+      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
+      return false;
+    } finally {
+      await there.handle.close();
+      await elsewhere?.handle.close();
     }
   }
 

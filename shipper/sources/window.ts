@@ -20,15 +20,23 @@ export function mayBeBetween(found: Found, { after, seen, before, isKnown }: Lim
   if (isKnown(found) || (before !== undefined && isSameFile(stamp, before))) return false;
   if (packingOf(found.path).packing !== undefined) return (writtenBeforePacked(found) ?? 0n) >= after;
   // Without births those that were finished before are told by when they were written to last.
-  if (stamp.birth === '0') return found.modified + SECOND_NS >= (seen > after ? seen : after);
+  if (stamp.birth === '0') return isWrittenSince(found, after, seen);
   const birth = BigInt(stamp.birth) + BIRTH_LATE_NS;
   return birth >= after && (before === undefined || BigInt(stamp.birth) <= BigInt(before.birth));
 }
 
+function isWrittenSince({ modified }: Found, after: bigint, seen: bigint): boolean {
+  return modified + SECOND_NS >= (seen > after ? seen : after);
+}
+
 /** Compressed since the newest that is known was seen at the path, without the time of the original. */
-export function mayBeUntimed(found: Found, { after, isKnown }: Pick<Limits, 'after' | 'isKnown'>): boolean {
+export function mayBeUntimed(
+  found: Found,
+  { after, seen, isKnown }: Pick<Limits, 'after' | 'seen' | 'isKnown'>,
+): boolean {
   const isPacked = packingOf(found.path).packing !== undefined;
   if (!isPacked || isKnown(found) || writtenBeforePacked(found) !== undefined) return false;
+  if (found.stamp.birth === '0') return isWrittenSince(found, after, seen);
   return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= after;
 }
 

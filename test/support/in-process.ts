@@ -51,8 +51,8 @@ export class InProcessShipper {
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
 
-  constructor(world: World, host: string, glob: string, log = silentLogger()) {
-    this.#done = ship({ ...shipOptions(world, host, glob), log }, this.#stop.signal);
+  constructor(world: World, host: string, glob: string, log = silentLogger(), server = world.url) {
+    this.#done = ship({ ...shipOptions(world, host, glob), server: { server }, log }, this.#stop.signal);
     world.atEnd(async () => {
       await this.stop();
     });

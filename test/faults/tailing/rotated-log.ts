@@ -2,74 +2,25 @@
 // it can be read now.
 
 import { execFile } from 'node:child_process';
-import { closeSync, openSync, renameSync, statSync, truncateSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { sleep } from '../../../common/runtime/run.ts';
-import { baseOf } from '../../../shipper/files/identity.ts';
+import { Generation, type Holder, holderOf } from './generation.ts';
 
 /** Birth times come in ticks of the kernel's clock; two rotations in one tick have no order that anybody can know. */
 const TICK_MS = 12;
-
-/** A file on disk. */
-export interface Holder {
-  /** Undefined when it was deleted, or its content is another generation's by now. */
-  name: string | undefined;
-  readonly ino: string;
-  readonly birth: string;
-  readonly device: string;
-  compressed: boolean;
-  /** How many generations this inode has had. */
-  generations: number;
-}
-
-/** What of a generation may be missing: its end, when nobody could read it any more. */
-export interface Cut {
-  /** Had arrived by then. */
-  readonly arrived: number;
-  /** The size that the shipper knew by then: what is missing up to there has to be reported. */
-  readonly known: number | undefined;
-}
-
-/** What was written to the path between two rotations. */
-export class Generation {
-  readonly number: number;
-  readonly #chunks: Buffer[] = [];
-  holder: Holder;
-  /** The files that have held it, by what a file id begins with. */
-  readonly bases = new Set<string | undefined>();
-  size = 0;
-  lines = 0;
-  cut: Cut | undefined;
-
-  constructor(number: number, holder: Holder) {
-    this.number = number;
-    this.holder = holder;
-    this.moveTo(holder);
-  }
-
-  get bytes(): Buffer {
-    return Buffer.concat(this.#chunks);
-  }
-
-  /** Whether a file with a name holds it. */
-  get isReadable(): boolean {
-    return this.holder.name !== undefined;
-  }
-
-  moveTo(holder: Holder): void {
-    this.holder = holder;
-    this.bases.add(baseOf(holder));
-    holder.generations += 1;
-  }
-
-  add(data: Buffer): void {
-    this.#chunks.push(data);
-    this.size += data.length;
-  }
-}
 
 export class RotatedLog {
   readonly path: string;
@@ -77,25 +28,61 @@ export class RotatedLog {
   /** Rotated files, newest first. */
   rotated: Holder[] = [];
   readonly #label: string;
+  readonly #leastFirst: number;
+  /** What the writer writes to. */
+  #now: Generation | undefined;
   #fd: number | undefined;
+  #isTaken = false;
   #rotations = 0;
   #bornAt = 0;
 
-  /** Another host's file of this name, nearby, has other bytes: lines say whose they are. */
-  constructor(file: string) {
+  /**
+   * Another host's file of this name, nearby, has other bytes: lines say whose they are.
+   *
+   * @param leastFirst length of the first line: fewer bytes prove nothing where there are copies
+   */
+  constructor(file: string, leastFirst = 0) {
     this.path = file;
+    this.#leastFirst = leastFirst;
     this.#label = path.join(path.basename(path.dirname(file)), path.basename(file));
   }
 
   /** The generation at the path; undefined while there is no file. */
   get current(): Generation | undefined {
-    return this.#fd === undefined ? undefined : this.generations.at(-1);
+    return this.#fd === undefined ? undefined : this.#now;
+  }
+
+  /** How often it was rotated. */
+  get rotations(): number {
+    return this.#rotations;
   }
 
   /** Opens the file, as a writer does that was told to. */
   async create(): Promise<Generation> {
     if (this.current !== undefined) return this.current;
     await this.#nextTick();
+    return this.createNow();
+  }
+
+  /** What is there already was written before the first start; nobody has it open. True when there is something. */
+  takeOver(): boolean {
+    if (!existsSync(this.path)) return false;
+    this.#begin(holderOf(this.path)).add(readFileSync(this.path));
+    this.#isTaken = true;
+    return true;
+  }
+
+  /** In the same tick as whatever was before. */
+  createNow(): Generation {
+    if (this.#isTaken) {
+      this.#isTaken = false;
+      // Over layers it is another file once it is opened.
+      this.#now?.moveTo(holderOf(this.path));
+      this.reopen(this.#now);
+      this.#now?.moveTo(holderOf(this.path));
+      if (this.#now !== undefined) this.#now.holder.generations = 1;
+      return this.#now ?? this.createNow();
+    }
     this.#fd = openSync(this.path, 'a');
     return this.#begin(holderOf(this.path));
   }
@@ -103,28 +90,35 @@ export class RotatedLog {
   /** Appends one line of about this length; without its end it is not finished yet. */
   async line(length: number, finished = true): Promise<void> {
     const generation = await this.create();
+    const least = generation.size === 0 && generation.late.length === 0 ? this.#leastFirst : 0;
+    this.append(this.lineOf(generation, Math.max(least, length), finished));
+  }
+
+  /** The next line of a generation, of which no two are equal. */
+  lineOf(generation: Generation, length: number, finished = true): string {
     generation.lines += 1;
     const text = `${this.#label} ${generation.number}.${generation.lines} `;
-    this.append(`${text}${'x'.repeat(Math.max(0, length - text.length))}${finished ? '\n' : ''}`);
+    return `${text}${'x'.repeat(Math.max(0, length - text.length))}${finished ? '\n' : ''}`;
   }
 
   append(text: string): void {
     const generation = this.current;
     if (generation === undefined || this.#fd === undefined) throw new Error('BUG: no file to append to');
     const data = Buffer.from(text);
-    generation.add(data);
+    if (generation === this.generations.at(-1)) generation.add(data);
+    else generation.late.push(data);
     if (writeSync(this.#fd, data) !== data.length) throw new Error('a short write');
   }
 
   /** As logrotate does it with `dateext` and `nocreate`: the next write makes a new file. */
   rename(): void {
-    this.#rotate(`${this.path}-20261121${String(this.#rotations).padStart(6, '0')}`);
+    this.rotate(`${this.path}-20261121${String(this.#rotations).padStart(6, '0')}`);
   }
 
   /** .1 becomes .2, the file .1. */
   chain(): void {
     this.#shift();
-    this.#rotate(`${this.path}.1`);
+    this.rotate(`${this.path}.1`);
   }
 
   /** Nothing is written between the copy and the truncation. */
@@ -184,7 +178,7 @@ export class RotatedLog {
     this.#fd = undefined;
   }
 
-  #rotate(to: string): void {
+  rotate(to: string): void {
     const generation = this.current;
     if (generation === undefined) return;
     renameSync(this.path, to);
@@ -205,13 +199,38 @@ export class RotatedLog {
       if (holder.name === undefined || name === undefined) continue;
       renameSync(holder.name, name);
       holder.name = name;
+      for (const { holder: its, named } of this.generations)
+        if (its === holder && named.size > 0) named.add(name);
     }
   }
 
   #begin(holder: Holder): Generation {
     const generation = new Generation(this.generations.length, holder);
     this.generations.push(generation);
+    this.#now = generation;
     return generation;
+  }
+
+  /**
+   * What is written to the file from now on comes behind what was shipped of it, though other bytes stand there.
+   *
+   * @param before what of the file is still as it was
+   */
+  changed(before: Buffer): void {
+    const generation = this.current;
+    if (generation === undefined) return;
+    const { holder } = generation;
+    generation.isChanged = true;
+    generation.holder = { ...holder, name: undefined };
+    this.#begin(holder).before = before;
+  }
+
+  /** The writer opens the file at the path again, which is another by now. */
+  reopen(generation = this.current): void {
+    this.close();
+    this.#fd = openSync(this.path, 'a');
+    const of = generation ?? this.#begin(holderOf(this.path));
+    this.#now = of;
   }
 
   async #nextTick(): Promise<void> {
@@ -219,16 +238,4 @@ export class RotatedLog {
     if (since < TICK_MS) await sleep(TICK_MS - since);
     this.#bornAt = performance.now();
   }
-}
-
-function holderOf(name: string): Holder {
-  const { ino, birthtimeNs } = statSync(name, { bigint: true });
-  return {
-    name,
-    ino: String(ino),
-    birth: String(birthtimeNs),
-    device: '',
-    compressed: false,
-    generations: 0,
-  };
 }

@@ -1,8 +1,8 @@
 // The shipper of a model's host: in this process, or in one of its own that can be killed. Tells which files it holds
 // open, what its state says of a size, and what it has reported as lost.
 
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { cp, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 import { systemCode } from '../../../common/runtime/errors.ts';
@@ -13,14 +13,6 @@ import type { Daemon } from '../../support/daemon.ts';
 import { InProcessShipper } from '../../support/in-process.ts';
 import type { World } from '../../support/world.ts';
 
-/** A range that was reported as lost. */
-export interface Report {
-  readonly path: string;
-  readonly file: string;
-  readonly from: number;
-  readonly to: number;
-}
-
 /** Somebody may open a file for a moment, to look at its first bytes: held is what stays open. */
 const HELD_LOOKS = 3;
 const HELD_LOOK_MS = 25;
@@ -29,10 +21,13 @@ export class RunningShipper {
   readonly #world: World;
   readonly #host: string;
   readonly #glob: string;
+  readonly #url: () => string;
   #stop: (() => Promise<void>) | undefined;
   #daemon: Daemon | undefined;
 
-  constructor(world: World, host: string, glob: string) {
+  /** @param url of the server, as it is when it starts */
+  constructor(world: World, host: string, glob: string, url: () => string = () => world.server.url) {
+    this.#url = url;
     this.#world = world;
     this.#host = host;
     this.#glob = glob;
@@ -50,14 +45,14 @@ export class RunningShipper {
   }
 
   /** Where {@link World.start} writes it. */
-  get #logFile(): string {
+  get logFile(): string {
     return path.join(this.#world.dir, `ship-${this.#host}.log`);
   }
 
   /** In this process. */
   startInside(): void {
-    const log = createLog({ level: 'debug', file: { file: this.#logFile, maxBytes: 1e9, keep: 1 } }).log;
-    const shipper = new InProcessShipper(this.#world, this.#host, this.#glob, log);
+    const log = createLog({ level: 'debug', file: { file: this.logFile, maxBytes: 1e9, keep: 1 } }).log;
+    const shipper = new InProcessShipper(this.#world, this.#host, this.#glob, log, this.#url());
     this.#stop = async () => {
       await shipper.stop();
     };
@@ -66,7 +61,7 @@ export class RunningShipper {
   startProcess(): void {
     const daemon = this.#world.start(`ship-${this.#host}`, [
       ...['ship', this.#glob, '--host', this.#host, '--state', this.#state],
-      ...['--server', this.#world.server.url, '--lease', '2s', '--log-level', 'debug'],
+      ...['--server', this.#url(), '--lease', '2s', '--log-level', 'debug'],
     ]);
     this.#daemon = daemon;
     this.#stop = async () => {
@@ -91,20 +86,43 @@ export class RunningShipper {
     await daemon.kill();
   }
 
-  /** Whether it keeps the inode open. */
-  async holds(ino: string): Promise<boolean> {
+  /** What is kept of the state, to be put back when it is an older one. */
+  async keepState(): Promise<void> {
+    await rm(this.#kept, { recursive: true, force: true });
+    if (existsSync(this.#state)) await cp(this.#state, this.#kept, { recursive: true });
+  }
+
+  get #kept(): string {
+    return `${this.#state}.kept`;
+  }
+
+  /** Whether there is an older one. */
+  async putBackState(): Promise<boolean> {
+    if (!existsSync(this.#kept)) return false;
+    await this.loseState();
+    await cp(this.#kept, this.#state, { recursive: true });
+    return true;
+  }
+
+  async loseState(): Promise<void> {
+    await rm(this.#state, { recursive: true, force: true });
+  }
+
+  /** Whether it keeps the file of this name open. */
+  async holds(name: string): Promise<boolean> {
+    const { ino, dev } = statSync(name, { bigint: true });
     for (let look = 0; look < HELD_LOOKS; look += 1) {
       if (look > 0) await sleep(HELD_LOOK_MS);
-      if (!this.#hasOpen(ino)) return false;
+      if (!this.#hasOpen(ino, dev)) return false;
     }
     return true;
   }
 
-  #hasOpen(ino: string): boolean {
+  #hasOpen(ino: bigint, dev: bigint): boolean {
     if (!this.runs) return false;
     const proc = `/proc/${this.#daemon?.child.pid ?? 'self'}`;
     try {
-      return readdirSync(`${proc}/fd`).some((fd) => isReading(proc, fd, ino));
+      return readdirSync(`${proc}/fd`).some((fd) => isReading(proc, fd, ino, dev));
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return false;
       throw error;
@@ -123,24 +141,14 @@ export class RunningShipper {
       throw error;
     }
   }
-
-  /** What was reported as lost, each range once: after a kill it may be said again. */
-  get reports(): Report[] {
-    const reports = new Map<string, Report>();
-    for (const line of readFileSync(this.#logFile, 'utf8').split('\n')) {
-      if (!line.includes('are lost')) continue;
-      const report = JSON.parse(line) as Report;
-      reports.set(`${report.file} ${report.from}`, report);
-    }
-    return [...reports.values()];
-  }
 }
 
 /** The writers of this process hold the same files, but not for reading. */
-function isReading(proc: string, fd: string, ino: string): boolean {
+function isReading(proc: string, fd: string, ino: bigint, dev: bigint): boolean {
   try {
     if (!readlinkSync(`${proc}/fd/${fd}`).startsWith('/')) return false;
-    if (String(statSync(`${proc}/fd/${fd}`, { bigint: true }).ino) !== ino) return false;
+    const is = statSync(`${proc}/fd/${fd}`, { bigint: true });
+    if (is.ino !== ino || is.dev !== dev) return false;
     const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`${proc}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '1';
     return (Number.parseInt(flags, 8) & 3) === 0;
   } catch (error) {

@@ -18,11 +18,11 @@ export class Mounts {
   readonly #images: string[] = [];
 
   /** An ext4 whose inodes have 128 bytes: no room for births, and the lowest free number comes next. */
-  smallInodes(directory: string): void {
+  smallInodes(directory: string, bytes = DISK_BYTES): void {
     const image = `${directory}.img`;
     mkdirSync(path.dirname(directory), { recursive: true });
     writeFileSync(image, '');
-    truncateSync(image, DISK_BYTES);
+    truncateSync(image, bytes);
     this.#images.push(image);
     run('mkfs.ext4', '-q', '-I', '128', '-O', '^has_journal', image);
     mkdirSync(directory);
@@ -37,6 +37,12 @@ export class Mounts {
     for (const each of [directory, upper, work]) mkdirSync(each, { recursive: true });
     const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
     this.#mount(directory, '-t', 'overlay', 'logferry-test', '-o', options);
+  }
+
+  /** Only memory. */
+  memory(directory: string): void {
+    mkdirSync(directory, { recursive: true });
+    this.#mount(directory, '-t', 'tmpfs', 'logferry-test');
   }
 
   #mount(directory: string, ...args: readonly string[]): void {
@@ -57,7 +63,7 @@ function run(command: string, ...args: readonly string[]): void {
 }
 
 /** Why nothing can be mounted here, undefined where it can. */
-function whyNot(): string | undefined {
+export function whyNot(): string | undefined {
   if (!SmallDisk.canMount()) return 'this process may not mount anything';
   if (spawnSync('mkfs.ext4', ['-V']).status !== 0) return 'there is no mkfs.ext4';
   return spawnSync('losetup', ['-f']).status === 0 ? undefined : 'there is no loop device';

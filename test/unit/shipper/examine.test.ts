@@ -158,7 +158,7 @@ test('it is a beginning of the open file exactly when that one begins with all t
             toEnd,
           );
           const isBeginning = asked.length > 0 && whole.subarray(0, asked.length).equals(asked);
-          assert.deepEqual(got.held, [{ isWhole: false, upTo: 0, isBeginning }]);
+          assert.deepEqual(got.held, [{ isWhole: false, isOther: false, upTo: 0, isBeginning }]);
           if (isBeginning) assert.equal(got.size, asked.length);
           if (isBeginning) beginnings += 1;
           else others += 1;

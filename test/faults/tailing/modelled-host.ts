@@ -1,0 +1,252 @@
+// A host of the model: its files, its shipper, and what of its files has arrived; with what nobody can read any more.
+
+import assert from 'node:assert/strict';
+import { mkdir, readdir } from 'node:fs/promises';
+import path from 'node:path';
+
+import { until } from '../../../common/runtime/run.ts';
+import { central, centralFiles } from '../../support/central-files.ts';
+import { Proxy } from '../../support/proxy.ts';
+import { WAIT_MS } from '../../support/timeouts.ts';
+import type { World } from '../../support/world.ts';
+import type { Located } from './compare.ts';
+import { type LeftOut, Link } from './deeds.ts';
+import type { Generation, Holder } from './generation.ts';
+import { assertNothingElse, assertSaid, find, saidIn } from './oracle.ts';
+import type { Style } from './plan.ts';
+import { RotatedLog } from './rotated-log.ts';
+import { RunningShipper } from './running-shipper.ts';
+
+const LONG_LINE = 1_500_000;
+/** Several hosts at once, over whatever disks: their lines are not that long. */
+const HISTORY_LONG_LINE = 200_000;
+/** For so long somebody who looks has the time to see a file before it goes, where only that makes it known. */
+const SEEN_MS = 1_000;
+/** Looks after which a difference is one. */
+const PROBLEMS = 8;
+
+/** What begins alike for less than 512 bytes may be two files with one header (docs/tailing.md): not where there are copies. */
+const COPIED: readonly Style[] = ['copied', 'renewed'];
+const PROOF_BYTES = 600;
+
+/** Where the files of a host are. */
+export interface Place {
+  readonly directory: string;
+  /** Without births a file that nobody has seen is not found when it was rotated. */
+  readonly hasBirths: boolean;
+}
+
+export interface HostOptions {
+  readonly name: string;
+  /** How long what was written may take to arrive. */
+  readonly arrivesMs?: number;
+  /** A history: other hosts are in the same world, with which it shares the server. */
+  readonly place?: Place;
+}
+
+export class ModelledHost {
+  readonly #world: World;
+  readonly #host: string;
+  readonly logs: RotatedLog[];
+  /** Those of the plan; the others are neighbours of theirs. */
+  readonly main: readonly RotatedLog[];
+  readonly neighbours = new Map<RotatedLog, RotatedLog[]>();
+  readonly links = new Map<RotatedLog, Link>();
+  readonly shipper: RunningShipper;
+  readonly #arrivesMs: number;
+  readonly #place: Place | undefined;
+  readonly #proxy: Proxy | undefined;
+  serves = true;
+  #hasLostState = false;
+
+  private constructor(
+    world: World,
+    options: HostOptions,
+    logs: readonly RotatedLog[],
+    directory: string,
+    proxy: Proxy | undefined,
+  ) {
+    this.#world = world;
+    this.#host = options.name;
+    this.#arrivesMs = options.arrivesMs ?? WAIT_MS;
+    this.#place = options.place;
+    this.main = logs;
+    this.logs = [...logs];
+    this.#proxy = proxy;
+    for (const log of logs) if (path.basename(log.path) === 'link.log') this.links.set(log, new Link(log));
+    const url = (): string => proxy?.url ?? world.server.url;
+    this.shipper = new RunningShipper(world, options.name, path.join(directory, '*.log'), url);
+  }
+
+  /** The longest that is written to a file at once. */
+  get longLine(): number {
+    return this.#place === undefined ? LONG_LINE : HISTORY_LONG_LINE;
+  }
+
+  /** What was rotated away before the very first start is not shipped: every file has arrived once. */
+  static async begin(world: World, styles: readonly Style[], options: HostOptions): Promise<ModelledHost> {
+    const { place, name } = options;
+    const directory = place?.directory ?? path.join(world.source, name);
+    await mkdir(directory, { recursive: true });
+    const proxy = place === undefined ? undefined : await Proxy.start(world.server.port);
+    const logs = styles.map(
+      (style) =>
+        new RotatedLog(path.join(directory, `${style}.log`), COPIED.includes(style) ? PROOF_BYTES : 0),
+    );
+    const host = new ModelledHost(world, options, logs, directory, proxy);
+    const isTaken = logs.filter((log) => log.takeOver()).length > 0;
+    host.shipper.startInside();
+    if (isTaken) await host.#arrive();
+    await host.settle();
+    return host;
+  }
+
+  /** Whether what is written may arrive now. */
+  get ships(): boolean {
+    return this.shipper.runs && this.serves;
+  }
+
+  async stop(): Promise<void> {
+    await this.shipper.stop();
+    for (const log of this.logs) log.close();
+    await this.serve();
+    this.#proxy?.end();
+  }
+
+  async start(inProcess: boolean): Promise<LeftOut> {
+    if (this.shipper.runs) return 'it runs';
+    // Without a state nobody looks for what was compressed meanwhile (docs/tailing.md).
+    if (this.#hasLostState)
+      for (const log of this.logs) await this.cut(log, (generation) => generation.holder.compressed);
+    this.#hasLostState = false;
+    if (inProcess) this.shipper.startProcess();
+    else this.shipper.startInside();
+    return undefined;
+  }
+
+  /** @param isKilled only where nobody else has the server */
+  async disconnect(isKilled: boolean): Promise<void> {
+    this.serves = false;
+    if (this.#proxy !== undefined) this.#proxy.close();
+    else await (isKilled ? this.#world.server.kill() : this.#world.server.stop());
+  }
+
+  async serve(): Promise<void> {
+    if (this.serves) return;
+    if (this.#proxy !== undefined) this.#proxy.open();
+    else await this.#world.restartServer();
+    this.serves = true;
+  }
+
+  /** Stops writing, lets everything arrive, and compares. */
+  async end(): Promise<void> {
+    await this.serve();
+    if (!this.shipper.runs) await this.start(false);
+    await this.settle();
+    await this.shipper.stop();
+    const said = saidIn(this.shipper.logFile);
+    const expected: string[] = [];
+    for (const log of this.logs) {
+      const { problem, complete, arrived } = await this.#located(log);
+      assert.equal(problem, undefined, log.path);
+      assert.ok(complete, log.path);
+      assertSaid(log, arrived, said);
+      expected.push(...(await centralFiles(this.#world.out, this.#host, log.path)));
+    }
+    assertNothingElse(this.logs, said);
+    const root = path.join(this.#world.out, this.#host);
+    const entries = await readdir(root, { recursive: true, withFileTypes: true });
+    const names = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name));
+    assert.deepEqual(names.toSorted(), expected.toSorted(), 'files at the destination');
+  }
+
+  /** What was said of it before is not known any more. */
+  async loseState(isOlder: boolean): Promise<LeftOut> {
+    if (this.shipper.runs) return 'it runs';
+    // Random file ids are nowhere else.
+    if (this.#place?.hasBirths === false) return 'no births';
+    if (!isOlder) await this.shipper.loseState();
+    else if (!(await this.shipper.putBackState())) return 'there is none';
+    this.#hasLostState = true;
+    for (const { generations } of this.logs)
+      for (const generation of generations)
+        if (generation.cut !== undefined) generation.cut = { ...generation.cut, known: undefined };
+    return undefined;
+  }
+
+  /** Without births, what is rotated before anybody has seen it is not found (docs/tailing.md). */
+  async seen(log: RotatedLog): Promise<void> {
+    const { current } = log;
+    if (this.#place?.hasBirths !== false || current === undefined || current.isSeen) return;
+    const index = log.generations.indexOf(current);
+    const isSeen = async (): Promise<boolean> => {
+      const { arrived } = await this.#located(log);
+      return (arrived[index] ?? 0) > 0;
+    };
+    current.isSeen = await (this.ships ? until(isSeen, { timeoutMs: SEEN_MS, everyMs: 50 }) : isSeen());
+    if (!current.isSeen) current.cut ??= { arrived: 0, known: undefined };
+  }
+
+  /** The shipper is gone, and with it what it held open. */
+  async closed(): Promise<void> {
+    for (const log of this.logs) await this.cut(log, (generation) => !generation.isReadable);
+  }
+
+  async cut(log: RotatedLog, isGone: (generation: Generation) => boolean): Promise<void> {
+    if (!log.generations.some((generation) => generation.cut === undefined && isGone(generation))) return;
+    const { arrived } = await this.#located(log);
+    for (const [index, generation] of log.generations.entries()) {
+      if (!isGone(generation) || generation.cut !== undefined) continue;
+      const { holder } = generation;
+      // Of an inode that has had several generations the state's entry may be another's.
+      const known = holder.generations === 1 ? await this.shipper.knownSize(log.path, holder) : undefined;
+      generation.cut = { arrived: arrived[index] ?? 0, known };
+    }
+  }
+
+  async isHeld(holder: Holder): Promise<boolean> {
+    return holder.name !== undefined && (await this.shipper.holds(holder.name));
+  }
+
+  // --- what has arrived -----------------------------------------------------------------------------------------
+
+  async #located(log: RotatedLog): Promise<Located> {
+    const found = await central(this.#world.out, this.#host, log.path);
+    const hasNamed = log.generations.some(({ named, bases }) => named.size > 0 || bases.has(undefined));
+    return find(found, log, hasNamed ? saidIn(this.shipper.logFile) : []);
+  }
+
+  async settle(): Promise<void> {
+    // Rotated files that nobody has seen are looked for when there is a file at the path again.
+    for (const log of this.logs) await log.line(100);
+    await this.#arrive();
+  }
+
+  async #arrive(): Promise<void> {
+    for (const log of this.logs) {
+      let located: Located | undefined;
+      let problems = 0;
+      const isThere = async (): Promise<boolean> => {
+        located = await this.#located(log);
+        // What comes again behind bytes that were changed is understood when all of it is there.
+        problems = located.problem === undefined ? 0 : problems + 1;
+        return located.complete || problems === PROBLEMS;
+      };
+      await until(isThere, { timeoutMs: this.#arrivesMs, everyMs: this.#place === undefined ? 50 : 150 });
+      if (located?.problem !== undefined) assert.fail(`${log.path}: ${located.problem}`);
+      if (located?.complete === true) {
+        for (const generation of log.generations) generation.isSeen = true;
+        const link = this.links.get(log);
+        if (link !== undefined) link.isUnseen = false;
+        continue;
+      }
+      const short = log.generations
+        .map(({ size, cut }, index) => ({ index, size, cut, arrived: located?.arrived[index] ?? 0 }))
+        .filter(({ size, cut, arrived }) => cut === undefined && arrived < size)
+        .map(({ index, size, arrived }) => `generation ${index}: ${arrived} of ${size} bytes`);
+      assert.fail(`${log.path}: not all has arrived: ${short.join(', ')}`);
+    }
+  }
+}
