@@ -8,6 +8,8 @@ import { type Content, examine } from '../files/examine.ts';
 import type { Generation } from '../lane/generation.ts';
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { msOf } from '../files/discover.ts';
 import { crc32 } from '../../common/wire/digest.ts';
 import { NO_SUMS, type Sums } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
@@ -113,4 +115,15 @@ async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<
     at += read;
   }
   return { from, marks: [[end, crc]] };
+}
+
+/** What was written to a file since it was read, and where that is, nobody can tell when it is gone. */
+export function sayNowhere(log: Logger, path: string, { entry, cursor }: Generation): void {
+  const { file, seen, since } = entry;
+  const { position } = cursor;
+  const at = new Date(msOf(BigInt(seen === '0' ? since : seen))).toISOString();
+  log.error(
+    { path, file, from: position },
+    `${path}: the file that was read up to byte ${position} is nowhere: what was written to it after ${at} cannot be told`,
+  );
 }

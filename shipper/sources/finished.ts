@@ -1,6 +1,9 @@
 // Where the files of finished generations are: one that still has a name may be written to, for however long it is there.
 // Asks for their sizes, and opens none.
 
+import { readlinkSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+
 import { type Found, lookNow } from '../files/discover.ts';
 import { isSameFile, keyOf } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
@@ -9,15 +12,29 @@ export class Finished {
   /** Null for a file that has no name here any more. */
   readonly #places = new WeakMap<GenerationState, string | null>();
 
+  /** Its file is about to be closed: where that is now, also under a name that no rotation gives, it is looked for first. */
+  closing(entry: GenerationState, handle: FileHandle): void {
+    try {
+      const name = readlinkSync(`/proc/self/fd/${handle.fd}`);
+      this.#places.set(entry, name.endsWith(' (deleted)') ? null : name);
+    } catch {
+      // No /proc: it is found beside the path, if it is there.
+    }
+  }
+
   /** Whether it is finished, and its file, where it still has a name, has nothing more. */
   isLeft(entry: GenerationState): boolean {
     if (!entry.done) return false;
     const place = this.#places.get(entry);
     // Truncated, the file is a later generation's.
     if (place === undefined) return entry.closed === 'truncated';
-    if (place === null) return true;
-    const found = lookNow(place);
-    return found !== undefined && isSameFile(entry, found.stamp) && found.size === entry.size;
+    return place === null || this.#at(entry, place)?.size === entry.size;
+  }
+
+  /** Its file, if it is still there. */
+  #at(entry: GenerationState, place: string | null | undefined): Found | undefined {
+    const found = place === null || place === undefined ? undefined : lookNow(place);
+    return found !== undefined && isSameFile(entry, found.stamp) ? found : undefined;
   }
 
   /** Whether it is finished, and nothing here has its file, or nothing of its own is in it. */
@@ -44,7 +61,8 @@ export class Finished {
     const grown: [GenerationState, number][] = [];
     for (const entry of finished) {
       const isNewest = entries.findLast((each) => isSameFile(each, entry)) === entry;
-      const found = isNewest && entry.closed !== 'truncated' ? there.get(keyOf(entry)) : undefined;
+      const its = this.#at(entry, this.#places.get(entry)) ?? there.get(keyOf(entry));
+      const found = isNewest && entry.closed !== 'truncated' ? its : undefined;
       this.#places.set(entry, found?.path ?? null);
       if (found !== undefined && found.size > entry.size) grown.push([entry, found.size]);
     }

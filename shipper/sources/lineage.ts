@@ -8,6 +8,7 @@ import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
 import { baseOf, type FileStamp, isSameFile, splitFileId } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
+import type { Finished } from './finished.ts';
 
 /** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
 const PARK_DELETED_MS = 60_000;
@@ -153,7 +154,7 @@ export class Lineage {
   }
 
   /** Finished and committed generations let go of their descriptors; the oldest of many are forgotten. */
-  park(): void {
+  park(finished: Finished): void {
     for (const generation of this.#generations) {
       const { entry, cursor } = generation;
       const { rotateWaitMs } = this.#context;
@@ -161,6 +162,7 @@ export class Lineage {
       if (!generation.isDrained || !generation.isCommitted || cursor.quietMs < keepMs) continue;
       // It was written to since it was read: nothing is closed before that is known.
       if (cursor.isOpen && cursor.size > cursor.position) continue;
+      if (cursor.opened !== undefined) finished.closing(entry, cursor.opened);
       if (cursor.isOpen) cursor.park();
       if (!entry.done) {
         entry.done = true;

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
+import type { Kept } from '../lane/any-source.ts';
 import type { Generation } from '../lane/generation.ts';
 import {
   baseOf,
@@ -212,6 +213,22 @@ export class Search {
   /** What is at the path, and all rotated files. */
   async all(): Promise<Found[]> {
     return await this.#around.all();
+  }
+
+  /** See AnySource. */
+  async openWhole(file: string): Promise<Kept | undefined> {
+    const generation = this.#lineage.generations.find((each) => each.entry.file === file);
+    const entry = generation?.entry ?? this.#lineage.entries.find((each) => each.file === file);
+    const open = await generation?.cursor.openWhole();
+    if (open !== undefined) return { handle: open, entry, generation };
+    // Truncated in place, the file is a later generation's.
+    const isOver = entry?.closed === 'truncated' || generation?.closing === 'truncated';
+    const own = isOver ? undefined : (entry ?? stampOf(file));
+    for (const stamp of [own, entry?.copy ?? undefined]) {
+      const opened = stamp === undefined ? undefined : await this.file(stamp);
+      if (opened !== undefined) return { handle: opened.handle, entry, generation };
+    }
+    return undefined;
   }
 
   /** Whether there is any rotated file. */

@@ -8,10 +8,10 @@ import { sleep } from '../../common/runtime/run.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
 import { Arrivals } from './arrivals.ts';
 import { Clock } from './clock.ts';
-import { type Found, msOf, now } from '../files/discover.ts';
+import { type Found, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
-import { type FileStamp, isSameFile, stampOf } from '../files/identity.ts';
+import { type FileStamp, isSameFile } from '../files/identity.ts';
 import { Finished } from './finished.ts';
 import { Lineage } from './lineage.ts';
 import { Naming } from './naming.ts';
@@ -21,7 +21,7 @@ import { type Known, Search } from './search.ts';
 import { openQuietly } from '../files/surroundings.ts';
 import { type GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
-import { goesOnIn, sameUpTo, wholeOf } from './continued.ts';
+import { goesOnIn, sameUpTo, sayNowhere, wholeOf } from './continued.ts';
 import { LEAST_PROOF_BYTES } from './copies.ts';
 import type { Kept } from '../lane/any-source.ts';
 import {
@@ -143,7 +143,7 @@ export class Source {
       this.#lineage.hasAllStarted &&
       this.#lineage.entries.every((entry) => entry === current.entry || this.#finished.isLeft(entry));
     if (!isSettled) return false;
-    this.#sawAtPath(current.entry);
+    current.entry.seen = String(now());
     const { isPolled, position, restedAt } = current.cursor;
     return isPolled ? size >= position : size === current.entry.size && modified === (restedAt ?? this.#seen);
   }
@@ -218,12 +218,7 @@ export class Source {
   async #sayNowhere(): Promise<void> {
     for (const generation of this.#nowhere) {
       if (await this.#mayComeBack(generation)) continue;
-      const { file, seen, since } = generation.entry;
-      const at = new Date(msOf(BigInt(seen === '0' ? since : seen))).toISOString();
-      this.#context.log.error(
-        { path: this.path, file, from: generation.cursor.position },
-        `${this.path}: the file that was read up to byte ${generation.cursor.position} is nowhere: what was written to it after ${at} cannot be told`,
-      );
+      sayNowhere(this.#context.log, this.path, generation);
     }
     this.#nowhere.clear();
   }
@@ -258,7 +253,7 @@ export class Source {
       await this.#noteBeside(found);
       await this.#askFinished(found);
       await this.#closeWhatIsGone(found);
-      this.#lineage.park();
+      this.#lineage.park(this.#finished);
       this.wake();
     });
   }
@@ -449,7 +444,7 @@ export class Source {
     if (newest !== undefined && isSameFile(newest, found.stamp)) {
       const last = this.#lineage.entries.at(-1);
       if (!this.#arrivals.isEmpty || last === undefined) return false;
-      this.#sawAtPath(last);
+      last.seen = String(now());
       const isTruncated = (): boolean => last.closed === 'truncated' || this.current?.closing === 'truncated';
       if (last.done && !isTruncated() && found.size !== last.size) await this.#goOn(last);
       // It was not there when this run began: there is more to ship, so it is opened.
@@ -461,10 +456,6 @@ export class Source {
     if ((await this.#isBack(found)) || this.#isOfAnother(found)) return false;
     await this.#discoverRotated(found.stamp);
     return true;
-  }
-
-  #sawAtPath(entry: GenerationState): void {
-    entry.seen = String(now());
   }
 
   /** The newest generation goes on in it: its file has another stamp now, or another file has all of its bytes. */
@@ -686,18 +677,7 @@ export class Source {
 
   /** See AnySource. */
   async openWhole(file: string): Promise<Kept | undefined> {
-    const generation = this.generations.find((each) => each.entry.file === file);
-    const entry = generation?.entry ?? this.#lineage.entries.find((each) => each.file === file);
-    const open = await generation?.cursor.openWhole();
-    if (open !== undefined) return { handle: open, entry, generation };
-    // Truncated in place, the file is a later generation's.
-    const isOver = entry?.closed === 'truncated' || generation?.closing === 'truncated';
-    const own = isOver ? undefined : (entry ?? stampOf(file));
-    for (const stamp of [own, entry?.copy ?? undefined]) {
-      const opened = stamp === undefined ? undefined : await this.#search.file(stamp);
-      if (opened !== undefined) return { handle: opened.handle, entry, generation };
-    }
-    return undefined;
+    return await this.#search.openWhole(file);
   }
 }
 
