@@ -488,12 +488,34 @@ export class Source {
     if (entry.copy !== null || all.some(({ stamp }) => isSameFile(stamp, entry))) return false;
     const bytes = await this.#bytesAt(found, current);
     if (bytes === undefined) return false;
-    this.#lineage.becomes(entry, bytes.found.stamp);
-    this.#nowhere.delete(current);
-    current.goOn();
-    current.cursor.moveTo(bytes);
-    this.#context.log.info({ path: this.path, file: entry.file }, `${this.path}: goes on in a new file`);
+    this.#goOnIn(current, bytes);
     return true;
+  }
+
+  /** It came when the newest generation had arrived itself, and was not known yet: it may have all of it. */
+  async #goesOnWith({ handle, found, wasAtPath, shipped }: Candidate): Promise<boolean> {
+    const { current } = this;
+    if (!wasAtPath || shipped !== undefined || current === undefined || current.closing === 'truncated')
+      return false;
+    const { entry } = current;
+    if (entry !== this.#lineage.entries.at(-1) || entry.copy !== null || isSameFile(entry, found.stamp))
+      return false;
+    const all = await this.#search.all();
+    if (all.some(({ stamp }) => isSameFile(stamp, entry))) return false;
+    const now = (await statOf(handle, this.path)) ?? found;
+    const bytes = await goesOnIn(current, { handle, found: now });
+    if (bytes === undefined) return false;
+    this.#goOnIn(current, bytes);
+    return true;
+  }
+
+  #goOnIn(generation: Generation, bytes: Elsewhere): void {
+    const { entry } = generation;
+    this.#lineage.becomes(entry, bytes.found.stamp);
+    this.#nowhere.delete(generation);
+    generation.goOn();
+    generation.cursor.moveTo(bytes);
+    this.#context.log.info({ path: this.path, file: entry.file }, `${this.path}: goes on in a new file`);
   }
 
   async #bytesAt(found: Found, generation: Generation): Promise<Elsewhere | undefined> {
@@ -618,7 +640,7 @@ export class Source {
 
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
-      await this.#naming.append(arrival, fromBeginning, nothingKnown);
+      if (!(await this.#goesOnWith(arrival))) await this.#naming.append(arrival, fromBeginning, nothingKnown);
       this.#arrivals.settled(arrival);
     } catch (error) {
       this.#warn(error);
