@@ -7,6 +7,7 @@ import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/
 import { sleep } from '../../common/runtime/run.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
 import { Arrivals } from './arrivals.ts';
+import { Becoming } from './becoming.ts';
 import { Clock } from './clock.ts';
 import { type Found, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
@@ -18,11 +19,9 @@ import { Naming } from './naming.ts';
 import { Order } from './order.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
-import { openQuietly } from '../files/surroundings.ts';
 import { type GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
-import { goesOnIn, sameUpTo, sayNowhere, wholeOf } from './continued.ts';
-import { LEAST_PROOF_BYTES } from './copies.ts';
+import { sameUpTo, sayNowhere, wholeOf } from './continued.ts';
 import type { Kept } from '../lane/any-source.ts';
 import {
   type Candidate,
@@ -71,6 +70,7 @@ export class Source {
   readonly #finished = new Finished();
   /** Of an earlier run, and not found at the start of this one. */
   readonly #nowhere = new Set<Generation>();
+  readonly #becoming: Becoming;
   readonly #owner: GenerationOwner;
   readonly #begunAt = performance.now();
   readonly #clock = new Clock();
@@ -98,6 +98,7 @@ export class Source {
     this.#arrivals = new Arrivals(context, file);
     this.#search = new Search(context, file, this.#lineage, this.#arrivals);
     const [lineage, arrivals, search] = [this.#lineage, this.#arrivals, this.#search];
+    this.#becoming = new Becoming(context, file, { lineage, arrivals, search }, this.#nowhere);
     const named = { name: this.name, owner: this.#owner, signal: this.#signal };
     const finish = async (generation: Generation): Promise<Found | undefined> =>
       await this.#finishElsewhere(generation);
@@ -347,7 +348,7 @@ export class Source {
     if (generation.entry !== this.#lineage.entries.at(-1)) return false;
     const found = await this.#context.look(this.path);
     if (found === undefined || this.#context.knownFiles.has(found.stamp)) return false;
-    const there = await this.#bytesAt(found, generation);
+    const there = await this.#becoming.bytesAt(found, generation);
     if (there === undefined) return false;
     let elsewhere: Elsewhere | undefined;
     try {
@@ -452,50 +453,10 @@ export class Source {
       // Truncated, it goes on as another: from its descriptor, or from the path when it was not open.
       return isTruncated() && this.#arrivals.isEmpty;
     }
-    if (await this.#isStill(found)) return false;
+    if (await this.#becoming.isStill(found)) return false;
     if ((await this.#isBack(found)) || this.#isOfAnother(found)) return false;
     await this.#discoverRotated(found.stamp);
     return true;
-  }
-
-  /** The newest generation goes on in it: its file has another stamp now, or another file has all of its bytes. */
-  async #isStill(found: Found): Promise<boolean> {
-    const { current } = this;
-    if (current === undefined || !this.#arrivals.isEmpty || current.closing === 'truncated') return false;
-    if (current.entry !== this.#lineage.entries.at(-1)) return false;
-    const own = await statOf(current.cursor.opened, this.path);
-    if (own !== undefined && isSameFile(own.stamp, found.stamp)) {
-      this.#lineage.becomes(current.entry, found.stamp);
-      return true;
-    }
-    if (this.#context.knownFiles.has(found.stamp)) return false;
-    const { entry } = current;
-    const all = await this.#search.all();
-    if (entry.copy !== null || all.some(({ stamp }) => isSameFile(stamp, entry))) return false;
-    const bytes = await this.#bytesAt(found, current);
-    if (bytes === undefined) return false;
-    this.#lineage.becomes(entry, bytes.found.stamp);
-    this.#nowhere.delete(current);
-    current.goOn();
-    current.cursor.moveTo(bytes);
-    const { position } = current.cursor;
-    if (position >= LEAST_PROOF_BYTES)
-      this.#context.log.info({ path: this.path, file: entry.file }, `${this.path}: goes on in a new file`);
-    else
-      this.#context.throttle.run(`goes on ${this.path}`, (repeated) => {
-        this.#context.log.warn(
-          { repeated, path: this.path, file: entry.file, to: position },
-          `${this.path}: goes on in a new file, as that begins with all ${position} bytes of the old one; if it is another that begins alike, they do not come again`,
-        );
-      });
-    return true;
-  }
-
-  async #bytesAt(found: Found, generation: Generation): Promise<Elsewhere | undefined> {
-    const opened = await openQuietly(found);
-    const bytes = opened && (await goesOnIn(generation, opened));
-    if (bytes === undefined) await opened?.handle.close();
-    return bytes;
   }
 
   /** The newest file that is known. */
@@ -605,7 +566,7 @@ export class Source {
 
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
-      await this.#naming.append(arrival);
+      if (!(await this.#becoming.goesOnWith(arrival))) await this.#naming.append(arrival);
       this.#arrivals.settled(arrival);
     } catch (error) {
       this.#warn(error);

@@ -23,7 +23,7 @@ import {
 import { statOf } from '../files/candidate.ts';
 import { baseOf, type FileStamp, isRotationOf, isSameFile, keyOf } from '../files/identity.ts';
 import { finishedAtItsEnd, isOlder, whyNotOlder } from './old-files.ts';
-import { findMoved } from './moved.ts';
+import { findMoved } from '../discovery/moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
 import type { Skipped } from '../discovery/skipped.ts';
 import { Names } from './names.ts';

@@ -5,12 +5,18 @@ import { test, type TestContext } from 'node:test';
 
 import { TEST_MS } from '../support/timeouts.ts';
 import type { Step, Style } from './tailing/plan.ts';
+import { FILE_SYSTEMS, Places, whyNoneOf } from './tailing/file-systems.ts';
+import { historyOf, inTurns, playHistory, withoutOpen } from './tailing/history.ts';
 import { play } from './tailing/play.ts';
 import { baseSeed } from '../support/seed.ts';
 import { World } from '../support/world.ts';
 
 const SEEDS = 3;
 const STEPS = 120;
+/** Of histories on each file system; test/faults/tailing/run.ts plays more of them. */
+const HISTORIES = 3;
+const HISTORY_STEPS = 30;
+const AT_ONCE = 4;
 
 /** What once went wrong, as short as it can be: all within one look at the file. */
 const SEQUENCES: readonly { title: string; style: Style; actions: readonly Step['action'][] }[] = [
@@ -42,10 +48,16 @@ const SEQUENCES: readonly { title: string; style: Style; actions: readonly Step[
 ];
 
 /** Throws what a failed part throws, so that the world is kept. */
-async function part(t: TestContext, title: string, run: () => Promise<void>): Promise<void> {
+async function part(
+  t: TestContext,
+  title: string,
+  run: (skip: (why: string) => void) => Promise<void>,
+): Promise<void> {
   const outcome = Promise.withResolvers<void>();
-  await t.test(title, async () => {
-    const running = run();
+  await t.test(title, async (own) => {
+    const running = run((why) => {
+      own.skip(why);
+    });
     outcome.resolve(running);
     await running;
   });
@@ -77,3 +89,24 @@ test(
     });
   },
 );
+
+test('histories on each file system', { timeout: TEST_MS, concurrency: true }, async (t) => {
+  await World.run('histories', async (world) => {
+    world.receive(['--rotate-size', '500KiB']);
+    const places = new Places(world.dir);
+    try {
+      const seeds = Array.from({ length: HISTORIES }, (_, index) => baseSeed() * HISTORIES + index);
+      const all = FILE_SYSTEMS.flatMap((name) => seeds.map((seed) => historyOf(name, seed, HISTORY_STEPS)));
+      await inTurns(all, AT_ONCE, async (history) => {
+        const { fileSystem, seed, styles } = history;
+        await part(t, `${fileSystem}, seed ${seed}: ${styles.join(', ')}`, async (skip) => {
+          const why = whyNoneOf(fileSystem);
+          if (why === undefined) await playHistory(world, places, withoutOpen(history));
+          else skip(why);
+        });
+      });
+    } finally {
+      places.end();
+    }
+  });
+});

@@ -12,6 +12,10 @@ const STYLES = 3;
 /** More than a quiet machine needs for anything, several hosts at once. */
 const ARRIVES_MS = 60_000;
 
+/** What fails to this day: test/integration/tailing/found.test.ts has a case of each. */
+const OPEN: readonly Step['action'][] = ['state lost'];
+const OPEN_WITHOUT_BIRTHS: readonly Step['action'][] = ['switch', 'shorten'];
+
 export interface History {
   readonly fileSystem: FileSystem;
   readonly seed: number;
@@ -25,6 +29,12 @@ export function historyOf(fileSystem: FileSystem, seed: number, steps = STEPS): 
   const styles: Style[] = [];
   while (styles.length < STYLES) styles.push(...left.splice(Math.floor(rand() * left.length), 1));
   return { fileSystem, seed, styles, plan: planOf(rand, styles, steps, true) };
+}
+
+/** Without the steps that fail to this day. */
+export function withoutOpen(history: History): History {
+  const open = history.fileSystem === 'ext4-128' ? [...OPEN, ...OPEN_WITHOUT_BIRTHS] : OPEN;
+  return { ...history, plan: history.plan.filter(({ action }) => !open.includes(action)) };
 }
 
 let hosts = 0;
