@@ -1,15 +1,18 @@
 // `node bench/discovery.ts [--files 2000] [--dead] [--seconds 15]`: how long after its creation a new file is open in the
 // shipper, one that lives one second, 20 a second, beside many paths that the shipper knows: of files that are there, or
-// with --dead of files that were deleted after they were shipped. Linux only: reads the shipper's descriptors from /proc.
+// with --dead of files that are not there any more, which are written into its state. Linux only: reads its descriptors
+// from /proc.
 
 import { mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { findNatsServer } from '../cli/nats-server/nats-server.ts';
 import { sleep, until } from '../common/runtime/run.ts';
+import { baseOf, fileIdOf } from '../shipper/files/identity.ts';
+import type { LogferryProcess } from './logferry-process.ts';
 import { usageOf } from './process-usage.ts';
 import { World } from './world.ts';
 
@@ -25,24 +28,30 @@ const SHORT = Number(values.seconds) * 20;
 const EVERY_MS = 50;
 const LIVES_MS = 1_000;
 const TIMEOUT_MS = 900_000;
-/** What is deleted is closed by then. */
-const SETTLE_MS = 90_000;
+const SETTLE_MS = 30_000;
 
 const { signal } = new AbortController();
 const dir = await mkdtemp(path.join(tmpdir(), 'logferry-discovery-'));
 const logs = path.join(dir, 'logs');
 mkdirSync(logs);
 const known = Array.from({ length: KNOWN }, (_, number) => path.join(logs, `known-${number}-a.log`));
-for (const [number, file] of known.entries()) writeFileSync(file, `the only line of file ${number}\n`);
+const there = values.dead ? known.slice(0, 1) : known;
+for (const [number, file] of there.entries()) writeFileSync(file, `the only line of file ${number}\n`);
 const { path: binary } = await findNatsServer({ say: () => {} });
 const world = await World.start({ dir: path.join(dir, 'bench'), binary, profile: undefined, signal });
 try {
-  const shipper = world.ship(path.join(logs, '*.log'), ['--log-level', 'debug']);
+  const state = path.join(dir, 'state');
+  const ship = (): LogferryProcess => world.ship(path.join(logs, '*.log'), ['--state', state]);
   const out = path.dirname(world.destination(known[0] ?? world.first));
   const arrived = async (): Promise<number> => (await readdir(out).catch(() => [])).length;
-  await until(async () => (await arrived()) >= KNOWN, { timeoutMs: TIMEOUT_MS, everyMs: 500 });
-  if (values.dead) for (const file of known) rmSync(file);
-  await sleep(values.dead ? SETTLE_MS : 15_000);
+  let shipper = ship();
+  await until(async () => (await arrived()) >= there.length, { timeoutMs: TIMEOUT_MS, everyMs: 500 });
+  if (values.dead) {
+    await shipper.stop();
+    await writeDead(path.join(state, 'state.json'));
+    shipper = ship();
+  }
+  await sleep(SETTLE_MS);
   const before = usageOf(shipper.pid)?.cpuMs ?? 0;
   const began = performance.now();
   const times = await watchShortLived(shipper.pid);
@@ -53,11 +62,24 @@ try {
   const at = (share: number): string =>
     (sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN).toFixed(0);
   console.log(
-    `${KNOWN} known${values.dead ? ', dead' : ''}: ${times.length} of ${SHORT} opened after p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms; ${all - KNOWN} arrived; shipper ${(cpu * 100).toFixed(0)} % of a core`,
+    `${KNOWN} known${values.dead ? ', dead' : ''}: ${times.length} of ${SHORT} opened after p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms; ${all - there.length} arrived; shipper ${(cpu * 100).toFixed(0)} % of a core`,
   );
 } finally {
   await world.stop();
   await rm(dir, { recursive: true });
+}
+
+/** As if all had been shipped to their end and deleted. */
+async function writeDead(file: string): Promise<void> {
+  const state = JSON.parse(await readFile(file, 'utf8')) as { sources: Record<string, object[]> };
+  const [entry] = state.sources[known[0] ?? ''] ?? [];
+  for (const [number, name] of known.entries()) {
+    const stamp = { ino: String(number + 1), birth: `17${String(number).padStart(17, '0')}`, device: '' };
+    const id = fileIdOf(baseOf(stamp) ?? '', 0);
+    state.sources[name] = [{ ...entry, ...stamp, file: id, closed: 'deleted', done: true }];
+  }
+  await writeFile(file, JSON.stringify(state));
+  for (const name of there) rmSync(name);
 }
 
 /** Milliseconds between the creation of each and the moment in which the shipper was seen to have it open. */
