@@ -126,8 +126,10 @@ describe('bad sources', () => {
     }
     await looksAgain(machine, arrived, 1);
     await stops(shipper);
+    // Of those that vanished nothing but the number is said.
+    const isCount = (message: string): boolean => / came and went before they could be opened /.test(message);
     assert.deepEqual(
-      messages(shipper, 40).filter((message) => message !== line),
+      messages(shipper, 40).filter((message) => message !== line && !isCount(message)),
       [],
     );
   });
