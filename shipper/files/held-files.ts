@@ -5,7 +5,7 @@ import { lstatSync, statSync } from 'node:fs';
 
 import { systemCode } from '../../common/runtime/errors.ts';
 import { type Opened, openStill } from './candidate.ts';
-import { type Found, foundOf } from './discover.ts';
+import { type Found, foundOf, now } from './discover.ts';
 import { type FileStamp, keyOf } from './identity.ts';
 import type { KnownFiles } from './known-files.ts';
 import type { OpenFiles } from './open-files.ts';
@@ -13,6 +13,8 @@ import type { OpenFiles } from './open-files.ts';
 interface Held {
   /** As it was when the event came. */
   readonly found: Found;
+  /** When it was seen there, in nanoseconds since 1970: it may be rotated away when somebody takes it. */
+  readonly since: bigint;
   readonly opened: Promise<Opened | undefined>;
 }
 
@@ -32,6 +34,7 @@ export class HeldFiles {
    * at once. False when there is nothing, or nothing any more.
    */
   async hold(file: string, followSymlinks: boolean): Promise<boolean> {
+    const since = now();
     const sight = sightNow(file, followSymlinks);
     if (sight === 'nothing') return false;
     if (sight === 'other' || this.#known.has(sight.stamp) || !this.#openFiles.hasRoom) return true;
@@ -47,7 +50,7 @@ export class HeldFiles {
       // Whoever begins it gets the error, and says it.
       () => undefined,
     );
-    this.#held.set(key, { found: sight, opened });
+    this.#held.set(key, { found: sight, since, opened });
     this.#openFiles.arrived(1);
     await opened;
     return isThere;
@@ -61,12 +64,13 @@ export class HeldFiles {
     return found;
   }
 
-  /** A file that is held, as it is now: it belongs to whoever asks. */
-  async take(stamp: FileStamp): Promise<Opened | undefined> {
+  /** A file that is held, as it is now, and when it was seen at its path: it belongs to whoever asks. */
+  async take(stamp: FileStamp): Promise<(Opened & { readonly since: bigint }) | undefined> {
+    const since = this.#held.get(keyOf(stamp))?.since;
     const opened = await this.#remove(keyOf(stamp));
-    if (opened === undefined) return undefined;
+    if (opened === undefined || since === undefined) return undefined;
     const { handle, found } = opened;
-    return { handle, found: foundOf(found.path, await handle.stat({ bigint: true })) };
+    return { handle, found: foundOf(found.path, await handle.stat({ bigint: true })), since };
   }
 
   /** Closes what nobody took of those that were at these paths, or of all. */

@@ -542,9 +542,10 @@ export class Source {
     try {
       const since = now();
       await this.#context.openFiles.makeRoom(this.#signal);
-      const opened = (await this.#context.held.take(found.stamp)) ?? (await openStill(found));
+      const held = await this.#context.held.take(found.stamp);
+      const opened = held ?? (await openStill(found));
       this.#unreadable = undefined;
-      return opened === undefined ? undefined : await candidateOf(opened, since);
+      return opened === undefined ? undefined : await candidateOf(opened, held?.since ?? since);
     } catch (error) {
       const why = systemCode(error) ?? messageOf(error);
       this.#unreadable = why;
