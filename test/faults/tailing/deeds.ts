@@ -27,7 +27,7 @@ const LATE_LENGTH = 60;
 /** What is known to be another byte than the one that stood there: no line has it. */
 const OTHER = '#';
 /** Of a generation at most this share is cut or overwritten: the rest is known to be the same. */
-const CUT_SHARE = 0.2;
+const CUT_SHARE = 0.02;
 const LEAST_CUT_SIZE = 100;
 /** Of so many days a copy has the date. */
 const DAYS = 28;

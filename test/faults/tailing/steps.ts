@@ -8,6 +8,8 @@ import type { Step } from './plan.ts';
 import { RotatedLog } from './rotated-log.ts';
 
 const PAUSE_MS = 6_000;
+/** A file whose first 1024 bytes are others was written anew (docs/tailing.md): what is changed stands behind them. */
+const UNCHANGED_BYTES = 8_000;
 
 /** Says why a step was left out. */
 export async function playStep(host: ModelledHost, step: Step): Promise<LeftOut> {
@@ -146,6 +148,7 @@ async function rotateTogether(host: ModelledHost, log: RotatedLog): Promise<Left
 
 async function shorten(host: ModelledHost, log: RotatedLog, share: number): Promise<LeftOut> {
   if (!host.ships) return 'nobody ships';
+  await log.line(UNCHANGED_BYTES);
   await host.settle();
   await host.shipper.kill();
   await host.closed();
@@ -157,6 +160,7 @@ async function shorten(host: ModelledHost, log: RotatedLog, share: number): Prom
 
 async function overwrite(host: ModelledHost, log: RotatedLog, share: number): Promise<LeftOut> {
   if (!host.ships) return 'nobody ships';
+  await log.line(UNCHANGED_BYTES);
   await host.settle();
   const leftOut = deeds.overwrite(log, share);
   await host.settle();

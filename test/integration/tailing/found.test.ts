@@ -105,7 +105,8 @@ describe('copies made by hand', { concurrency: 4, timeout: TEST_MS }, () => {
   test('renewed while the shipper is down, which has seen it and shipped nothing', async () => {
     await cases.on('renewed-unread', async (host) => {
       const proxy = await host.proxy();
-      const log = await shipped(host);
+      // Of its own name: its lines are no other host's nearby.
+      const log = await shipped(host, 'unread.log');
       proxy.close();
       log.rotate();
       log.lines(PROOF_LINES);
