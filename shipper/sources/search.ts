@@ -84,7 +84,9 @@ export class Search {
     const mayBeIt = (found: Found): boolean => isMine(found) || !this.#context.knownFiles.has(found.stamp);
     const { content } = cursor;
     await this.#around.followLinks();
-    const isFarSearched = !cursor.isTaken && content.head.length === HEAD_BYTES;
+    // Far from it a head alone proves nothing: some of it has to have been read.
+    const isFarSearched =
+      !cursor.isTaken && content.sums.marks.length > 0 && content.head.length === HEAD_BYTES;
     for (const isFar of isFarSearched ? [false, true] : [false]) {
       const directories = isFar ? await this.#around.everywhere() : this.#around.directories;
       const whole = await this.#wholeHolder(content, directories, mayBeIt);

@@ -413,12 +413,10 @@ export class Source {
     const { position } = generation.cursor;
     generation.cursor.moveTo(undefined, position);
     generation.close('truncated');
-    this.#context.throttle.run(`cut ${this.path}`, (repeated) => {
-      this.#context.log.error(
-        { repeated, path: this.path, file: generation.entry.file, from: begin, to: position },
-        `${this.path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
-      );
-    });
+    this.#context.log.error(
+      { path: this.path, file: generation.entry.file, from: begin, to: position },
+      `${this.path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
+    );
   }
 
   async #handleTruncation(): Promise<void> {
