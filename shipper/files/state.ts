@@ -20,6 +20,7 @@ import type { Logger } from '../../common/runtime/log.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
 import { learnBirths } from './births.ts';
+import { now } from './discover.ts';
 import { type FileStamp, NO_HEAD } from './identity.ts';
 import { NO_SUMS, type Sums } from './sums.ts';
 
@@ -82,6 +83,8 @@ const schema = z.object({
   host: z.string(),
   /** All that was there at the very first start has been looked at. */
   begun: z.boolean().default(true),
+  /** When it was saved, in nanoseconds since 1970: what came later nobody has seen. */
+  saved: z.string().default('0'),
   sources: z.record(z.string(), z.array(generationSchema)),
 });
 
@@ -112,6 +115,8 @@ export class State {
   readonly #host: string;
   readonly #lock: Lock;
   readonly #log: Logger;
+  /** When an earlier run saved it last, in nanoseconds since 1970; 0 for none. */
+  readonly savedAt: bigint;
   #begun: boolean;
   /** File ids of an earlier run. */
   readonly #kept = new Set<string>();
@@ -129,6 +134,7 @@ export class State {
     this.#lock = lock;
     this.#log = log;
     this.#begun = kept?.begun ?? false;
+    this.savedAt = BigInt(kept?.saved ?? 0);
     this.directory = kept?.directory ?? randomBytes(8).toString('hex');
     this.sources = kept?.sources ?? new Map();
     for (const entries of this.sources.values()) for (const { file } of entries) this.#kept.add(file);
@@ -225,6 +231,7 @@ export class State {
         directory,
         host: this.#host,
         begun: this.#begun,
+        saved: String(now()),
         sources,
       });
       this.#restMs = (performance.now() - began) * REST;
@@ -245,6 +252,7 @@ export class State {
 interface Kept {
   readonly directory: string;
   readonly begun: boolean;
+  readonly saved: string;
   readonly sources: Map<string, GenerationState[]>;
 }
 
@@ -257,7 +265,12 @@ async function load(file: string, host: string, log: Logger): Promise<Kept | und
     const kept = parseAs(schema, value);
     if (kept.host !== host)
       throw new LogferryError('corrupt', `it belongs to host ${kept.host}, this one ships as ${host}`);
-    return { directory: kept.directory, begun: kept.begun, sources: new Map(Object.entries(kept.sources)) };
+    return {
+      directory: kept.directory,
+      begun: kept.begun,
+      saved: kept.saved,
+      sources: new Map(Object.entries(kept.sources)),
+    };
   } catch (error) {
     if (error instanceof LogferryError && error.code === 'newer') throw error;
     const aside = await setAside(file);

@@ -137,10 +137,10 @@ export class Sources {
     const { state } = this.#context;
     const since = now();
     [this.#listedAt, this.#newSince] = [since, since];
-    // Only what is there at the very first start may begin at its end.
+    // Only what is there at the very first start may begin at its end; later all that came since the last run is new.
     const begin = (group: Group): Begin => ({
       at: state.fresh && group.from === 'end' ? atEnd : atBeginning,
-      since,
+      since: state.fresh || state.savedAt === 0n || state.savedAt > since ? since : state.savedAt,
     });
     const listed = await this.#lookAround(await this.#matched());
     if (!state.fresh) await this.#adoptMoved(listed);
