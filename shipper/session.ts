@@ -15,7 +15,7 @@ import { formatBytes } from '../common/text/units.ts';
 import { Backlog } from './lane/backlog.ts';
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { Buffers } from './cursor/buffers.ts';
-import { directoryOf, lookNow } from './files/discover.ts';
+import { lookNow } from './files/discover.ts';
 import { FileSystems, isRemotePath } from './files/file-systems.ts';
 import type { ShipperCounts } from './report/counts.ts';
 import type { Generation } from './lane/generation.ts';
@@ -154,7 +154,6 @@ export class Session {
       openFiles,
       held: new HeldFiles(knownFiles, openFiles),
       isNamed: (file) => this.#starter.isNamed(file),
-      directoryOf,
     };
     this.#starter = new Sources(
       options,
@@ -357,7 +356,7 @@ export class Session {
       if (this.#stop.signal.aborted) return;
       if (this.#isAsSeen(source)) continue;
       await this.#lookAt(file);
-      if (source.isForgettable && this.#starter.forget(file, source)) this.#files = new Map();
+      if (this.#starter.forgetIfGone(file, source)) this.#files = new Map();
       source.wake();
     }
   }

@@ -80,7 +80,10 @@ export async function leftAlone({ handle, found }: Opened): Promise<Opened> {
 }
 
 /** Whether all that a copy holds is what another file begins with: the copy may still be in the making. */
-export async function isBeginningOf({ handle, size }: Elsewhere, whole: FileHandle): Promise<boolean> {
+export async function isBeginningOf(
+  { handle, size }: Pick<Elsewhere, 'handle' | 'size'>,
+  whole: FileHandle,
+): Promise<boolean> {
   const mine = Buffer.allocUnsafe(COMPARED_BYTES);
   const other = Buffer.allocUnsafe(COMPARED_BYTES);
   for (let at = 0; at < size;) {

@@ -6,8 +6,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { tailOf } from '../../common/wire/digest.ts';
-import { type Head, headMatches, HEAD_BYTES } from './identity.ts';
-import { Comparison, endOfSums, type Sums } from './sums.ts';
+import { type Head, headMatches, HEAD_BYTES, NO_HEAD } from './identity.ts';
+import { Comparison, endOfSums, NO_SUMS, type Sums } from './sums.ts';
 import { isBroken, packingOf, unpacked } from './unpack.ts';
 
 /** What is known of the bytes of a generation. */
@@ -17,6 +17,11 @@ export interface Content {
   /** Up to here they were shipped, and what stands before it (see tailOf); undefined when nobody knows. */
   readonly position: number;
   readonly tail: string | undefined;
+}
+
+/** No more is known of the bytes than this. */
+export function contentOf(known: Partial<Content>): Content {
+  return { head: NO_HEAD, sums: NO_SUMS, position: 0, tail: undefined, ...known };
 }
 
 /** A generation that a file is compared with. */

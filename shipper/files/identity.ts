@@ -103,12 +103,12 @@ export function isRotationOf(base: string, name: string): boolean {
   return rotationOf(base, name) !== undefined;
 }
 
+export type Rotation = 'behind' | 'dated' | 'counted';
+
 /**
  * How a name is made of `base`: with something behind it (`app.log.1`, `app.log-20261121`), as nobody names a log of its
  * own; with a date in it (`app-2026-11-21.log`); or with a count in it (`app.1.log`), as a neighbour may be named too.
  */
-export type Rotation = 'behind' | 'dated' | 'counted';
-
 export function rotationOf(base: string, name: string): Rotation | undefined {
   if (name === base || name.length <= base.length) return undefined;
   const dot = base.lastIndexOf('.');

@@ -157,6 +157,12 @@ export class State {
     await this.save();
   }
 
+  /** Nothing is known of the path any more. */
+  forget(file: string): void {
+    this.sources.delete(file);
+    this.touch();
+  }
+
   /** The file is at another path now. */
   move(from: string, to: string): void {
     const entries = this.sources.get(from);

@@ -26,8 +26,6 @@ export interface ShipperContext extends CursorContext {
   readonly listings: Listings;
   /** New files that are open before it is known whose they are. */
   readonly held: HeldFiles;
-  /** The directory that a path leads to, null where it is the one that it says. */
-  readonly directoryOf: (file: string) => Promise<string | null>;
   /** Whether a glob names a path. */
   readonly isNamed: (file: string) => boolean;
   /** Tells the source of this path that its file is at another one now, where it may be written to. */

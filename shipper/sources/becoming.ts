@@ -38,42 +38,43 @@ export class Becoming {
 
   /** The newest generation goes on in it: its file has another stamp now, or another file has all of its bytes. */
   async isStill(found: Found): Promise<boolean> {
-    const { current } = this.#lineage;
-    if (current === undefined || !this.#arrivals.isEmpty || current.closing === 'truncated') return false;
-    if (current.entry !== this.#lineage.entries.at(-1)) return false;
-    const own = await statOf(current.cursor.opened, this.#path);
+    const newest = this.#newest;
+    if (newest === undefined || !this.#arrivals.isEmpty) return false;
+    const own = await statOf(newest.cursor.opened, this.#path);
     if (own !== undefined && isSameFile(own.stamp, found.stamp)) {
-      this.#lineage.becomes(current.entry, found.stamp);
+      this.#lineage.becomes(newest.entry, found.stamp);
       return true;
     }
-    if (this.#context.knownFiles.has(found.stamp)) return false;
-    const { entry } = current;
-    const all = await this.#search.all();
-    if (entry.copy !== null || all.some(({ stamp }) => isSameFile(stamp, entry))) return false;
-    const bytes = await this.bytesAt(found, current);
-    if (bytes === undefined) return false;
-    this.#goOnIn(current, bytes);
-    return true;
+    if (this.#context.knownFiles.has(found.stamp) || (await this.#isKept(newest))) return false;
+    return this.#goesOnIn(newest, await this.bytesAt(found, newest));
   }
 
   /** It came when the newest generation had arrived itself, and was not known yet: it may have all of it. */
   async goesOnWith({ handle, found, wasAtPath, shipped }: Candidate): Promise<boolean> {
-    const { current } = this.#lineage;
-    if (!wasAtPath || shipped !== undefined || current === undefined || current.closing === 'truncated')
+    const newest = this.#newest;
+    if (newest === undefined || !wasAtPath || shipped !== undefined || isSameFile(newest.entry, found.stamp))
       return false;
-    const { entry } = current;
-    if (entry !== this.#lineage.entries.at(-1) || entry.copy !== null || isSameFile(entry, found.stamp))
-      return false;
-    const all = await this.#search.all();
-    if (all.some(({ stamp }) => isSameFile(stamp, entry))) return false;
+    if (await this.#isKept(newest)) return false;
     const now = (await statOf(handle, this.#path)) ?? found;
-    const bytes = await goesOnIn(current, { handle, found: now });
-    if (bytes === undefined) return false;
-    this.#goOnIn(current, bytes);
-    return true;
+    return this.#goesOnIn(newest, await goesOnIn(newest, { handle, found: now }));
   }
 
-  #goOnIn(generation: Generation, bytes: Elsewhere): void {
+  /** Undefined when there is none that may go on in another file. */
+  get #newest(): Generation | undefined {
+    const { current, entries } = this.#lineage;
+    if (current === undefined || current.closing === 'truncated') return undefined;
+    return current.entry === entries.at(-1) ? current : undefined;
+  }
+
+  /** Whether its own file, or its copy, is there under a rotated name. */
+  async #isKept({ entry }: Generation): Promise<boolean> {
+    if (entry.copy !== null) return true;
+    return (await this.#search.all()).some(({ stamp }) => isSameFile(stamp, entry));
+  }
+
+  /** @param bytes all of it, in another file; false where there is none */
+  #goesOnIn(generation: Generation, bytes: Elsewhere | undefined): boolean {
+    if (bytes === undefined) return false;
     const { entry } = generation;
     this.#lineage.becomes(entry, bytes.found.stamp);
     this.#nowhere.delete(generation);
@@ -89,6 +90,7 @@ export class Becoming {
           `${path}: goes on in a new file, as that begins with all ${position} bytes of the old one; if it is another that begins alike, they do not come again`,
         );
       });
+    return true;
   }
 
   /** What is at the path, if it has all bytes of a generation. */

@@ -8,14 +8,15 @@ import {
   openIfThere,
   type Opened,
   type Seen,
+  statOf,
   type Window,
 } from '../files/candidate.ts';
 import { bytesOf, compared, isBeginningOf, leftAlone, writtenBeforePacked } from '../files/contents.ts';
-import { type Found, foundOf, look } from '../files/discover.ts';
+import { type Found, look } from '../files/discover.ts';
+import { contentOf } from '../files/examine.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { type FileStamp, headMatches, headOf, isSameFile } from '../files/identity.ts';
 import { lookQuietly, openQuietly, type Surroundings } from '../files/surroundings.ts';
-import { NO_SUMS } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
 import { type Placed, placeByName } from './by-name.ts';
 import { judge, LEAST_PROOF_BYTES, seenOf } from './copies.ts';
@@ -41,7 +42,7 @@ export class Unseen {
     this.#isNamed = isNamed;
   }
 
-  /** Generations that are nothing known and no copy of anything known. Throws as findBytes does. */
+  /** Generations that are nothing known and no copy of anything known. Throws `busy` while one is being compressed. */
   async between(window: Window): Promise<Between> {
     const { before } = window;
     const found: Candidate[] = [];
@@ -114,12 +115,11 @@ export class Unseen {
     if (opened.found.size < LEAST_PROOF_BYTES) return false;
     for (const each of await this.#around.all()) {
       const isOther = !isSameFile(each.stamp, opened.found.stamp);
-      const isPlain = packingOf(each.path).packing === undefined;
-      if (!isOther || !isPlain || !(each.path === this.#path || isKnown(each))) continue;
+      if (!isOther || !(each.path === this.#path || isKnown(each))) continue;
       const whole = await openQuietly(each);
       if (whole === undefined) continue;
       try {
-        const { size, held } = await compared(opened, [{ content: NOTHING, handle: whole.handle }]);
+        const { size, held } = await compared(opened, [{ content: contentOf({}), handle: whole.handle }]);
         if (size >= LEAST_PROOF_BYTES && held[0]?.isBeginning === true) return true;
       } finally {
         await whole.handle.close();
@@ -145,7 +145,7 @@ export class Unseen {
   ): Promise<Between> {
     const current = await openIfThere(this.#path);
     try {
-      const stamp = current && foundOf(this.#path, await current.stat({ bigint: true })).stamp;
+      const stamp = (await statOf(current, this.#path))?.stamp;
       const isAtPath = stamp !== undefined && next !== undefined && isSameFile(stamp, next.stamp);
       let end = 0;
       let own: Candidate | undefined;
@@ -157,8 +157,7 @@ export class Unseen {
           break;
         }
         if (next !== undefined && (isAtPath ? await isCopiedAfter(copy, next) : isBornAfter(copy, next))) {
-          if (isAtPath && next.head.length > 0 && headMatches(next.head, await firstBytes(copy.handle)))
-            own = copy;
+          if (isAtPath && (await hasHead(copy, next))) own = copy;
           break;
         }
         end += 1;
@@ -196,20 +195,18 @@ async function dropCopies(found: Candidate[]): Promise<void> {
 }
 
 /** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
-async function isCopiedAfter(
-  { handle, found }: Candidate,
-  next: NonNullable<Window['next']>,
-): Promise<boolean> {
-  const birth = BigInt(found.stamp.birth);
+async function isCopiedAfter(copy: Candidate, next: NonNullable<Window['next']>): Promise<boolean> {
+  const birth = BigInt(copy.found.stamp.birth);
   if (next.head.length === 0 || birth + BIRTH_LATE_NS < next.read) return false;
-  return birth > next.read + LOOK_NS || headMatches(next.head, await firstBytes(handle));
+  return birth > next.read + LOOK_NS || (await hasHead(copy, next));
 }
 
 /** Whether it has just what the next generation had when it was found: it is that one's own, whenever it was made. */
-async function isAllOf({ handle, size }: Candidate, next: NonNullable<Window['next']>): Promise<boolean> {
-  if (next.head.length === 0 || size !== next.size) return false;
-  return headMatches(next.head, await firstBytes(handle));
+async function isAllOf(copy: Candidate, next: NonNullable<Window['next']>): Promise<boolean> {
+  return copy.size === next.size && (await hasHead(copy, next));
 }
 
-/** Nothing is known. */
-const NOTHING = { head: headOf(new Uint8Array()), sums: NO_SUMS, position: 0, tail: undefined };
+/** Whether it begins as the next generation did when it was found; false where nothing was read of that. */
+async function hasHead({ handle }: Candidate, { head }: NonNullable<Window['next']>): Promise<boolean> {
+  return head.length > 0 && headMatches(head, await firstBytes(handle));
+}

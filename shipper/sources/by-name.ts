@@ -4,11 +4,9 @@
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Found } from '../files/discover.ts';
 import type { Beside } from '../files/rotation-times.ts';
-import type { Candidate, Opened, Shipped, Window } from '../files/candidate.ts';
+import type { Candidate, Opened, Window } from '../files/candidate.ts';
 import { judge, seenOf } from './copies.ts';
-import type { Asked, Content, Examined } from '../files/examine.ts';
-import { headOf } from '../files/identity.ts';
-import { NO_SUMS } from '../files/sums.ts';
+import { type Asked, contentOf, type Examined } from '../files/examine.ts';
 import { packingOf } from '../files/unpack.ts';
 
 /** Where a rotated name stands among those of its directory and family. */
@@ -110,7 +108,12 @@ async function judgeOne(
   const isFirst = !isPlaced || (await isFirstLater(around, opened.found, beside));
   const known = [...lost, ...(isFirst ? finished : []), ...(isPlaced ? [] : found.map(seenOf))];
   const shipped = await laterShipped();
-  const asked = [...known, ...shipped.map((each) => ({ content: contentOf(each) }))];
+  const asked = [
+    ...known,
+    ...shipped.map((each) => ({
+      content: contentOf({ position: each.offset, tail: each.tail }),
+    })),
+  ];
   const { size, held } = await around.examine(opened, asked);
   const is = size === 0 ? 'copy' : judge(size, held, known, 1, 0n);
   if (is === 'copy') return 'known';
@@ -121,10 +124,6 @@ async function judgeOne(
     if (held[known.length + index]?.isWhole === true) return offset === size ? 'known' : 'unplaced';
   }
   return isPlaced && is === 'new' ? 'new' : 'unplaced';
-}
-
-function contentOf({ offset, tail }: Shipped): Content {
-  return { head: NO_HEAD, sums: NO_SUMS, position: offset, tail };
 }
 
 /** Whether its name is later than all that stood beside the newest generation; undefined when that is not known. */
@@ -176,5 +175,3 @@ function inNameOrder(around: Surroundings, candidates: readonly Candidate[]): Ca
     ? ordered
     : undefined;
 }
-
-const NO_HEAD = headOf(new Uint8Array());

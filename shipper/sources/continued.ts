@@ -3,23 +3,22 @@
 
 import type { Elsewhere, Opened } from '../files/candidate.ts';
 import { firstBytes } from '../files/fingerprint.ts';
-import { headMatches, NO_HEAD } from '../files/identity.ts';
-import { type Content, examine } from '../files/examine.ts';
+import { headMatches } from '../files/identity.ts';
+import { isBeginningOf } from '../files/contents.ts';
+import { contentOf, examine } from '../files/examine.ts';
 import type { Generation } from '../lane/generation.ts';
 import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { msOf } from '../files/discover.ts';
 import { crc32 } from '../../common/wire/digest.ts';
-import { NO_SUMS, type Sums } from '../files/sums.ts';
+import type { Sums } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
 import { LEAST_PROOF_BYTES } from './copies.ts';
 
 /** A file that was cut, or whose end was overwritten, still has at least this share of what was shipped. */
 const LEAST_SAME = 0.75;
 const STEP_BYTES = 256 * 1024;
-/** Only the bytes of the open file are compared. */
-const NOTHING: Content = { head: NO_HEAD, sums: NO_SUMS, position: 0, tail: undefined };
 
 /**
  * Whether a new file at the path begins with all that a generation has, bytes that were not shipped included: an editor
@@ -32,9 +31,8 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
   const to = { ...at, size, from: 0 };
   try {
     if (own !== undefined) {
-      const asked = [{ content: NOTHING, handle: at.handle }];
-      const { held } = await examine({ handle: own, found: at.found }, asked);
-      return held[0]?.isBeginning === true ? to : undefined;
+      const whole = { handle: own, size: (await own.stat()).size };
+      return whole.size > 0 && (await isBeginningOf(whole, at.handle)) ? to : undefined;
     }
     const { position, sums, head } = cursor.content;
     // Without a birth its number says nothing after a restart, and nothing of it was read: then it is what is there.
@@ -50,8 +48,8 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
 }
 
 /**
- * What of a file that has other bytes before the position is still what was shipped, from its beginning on: it was cut by a power cut or
- * a snapshot, or its last bytes were overwritten. Undefined when it was written anew, as far as anybody can tell.
+ * What of a file that has other bytes before the position is still what was shipped, from its beginning on: it was cut
+ * by a power cut or a snapshot, or its last bytes were overwritten. Undefined when all of it seems to be new.
  *
  * @param isRunning it was read before by this process: then one that got shorter was truncated
  */
@@ -93,12 +91,7 @@ export async function wholeOf<T extends Opened>(holders: readonly T[]): Promise<
     const { size, path: name } = whole.found;
     // What begins alike for fewer bytes may be two files with one header.
     if (size < LEAST_PROOF_BYTES || packingOf(name).packing !== undefined) continue;
-    const content = {
-      head: NO_HEAD,
-      sums: await sumsUpTo(whole.handle, 0, size),
-      position: size,
-      tail: undefined,
-    };
+    const content = contentOf({ sums: await sumsUpTo(whole.handle, 0, size), position: size });
     const { held } = await examine({ handle: other.handle, found: other.found }, [{ content }]);
     if (held[0]?.isWhole === true) whole = other;
   }

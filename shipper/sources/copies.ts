@@ -1,8 +1,7 @@
 // Whether a file that nobody has seen holds nothing but what is known: a copy, or the same bytes compressed. Pure.
 
 import type { Candidate, Seen } from '../files/candidate.ts';
-import type { Held } from '../files/examine.ts';
-import { NO_SUMS } from '../files/sums.ts';
+import { contentOf, type Held } from '../files/examine.ts';
 
 /** What begins alike for fewer bytes than this may be two files: a header, or a banner, that each of them begins with. */
 export const LEAST_PROOF_BYTES = 512;
@@ -42,6 +41,6 @@ function isCopyOf(size: number, has: Held, seen: Seen, least: number): boolean {
 }
 
 /** What is known of a file that is open: its bytes. */
-export function seenOf({ head, size, handle }: Candidate): Seen {
-  return { content: { head, sums: NO_SUMS, position: 0, tail: undefined }, size, handle, isFound: true };
+export function seenOf({ head, size, handle }: Pick<Candidate, 'head' | 'size' | 'handle'>): Seen {
+  return { content: contentOf({ head }), size, handle, isFound: true };
 }

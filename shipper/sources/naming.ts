@@ -1,8 +1,7 @@
 // Which generation a file that has arrived is: its number, as far as the stream knows some, and its place among the others.
 // Never looks for files.
 
-import { nanosOf } from '../files/discover.ts';
-import type { Found } from '../files/discover.ts';
+import { directoryOf, type Found, nanosOf } from '../files/discover.ts';
 import type { Candidate } from '../files/candidate.ts';
 import { fileIdOf, NO_HEAD } from '../files/identity.ts';
 import { type GenerationState, newGeneration } from '../files/state.ts';
@@ -57,16 +56,15 @@ export class Naming {
     following?: Generation,
   ): Promise<void> {
     const { path } = this.#named.owner;
-    const { handle, found, head, size, since } = candidate;
+    const { handle, found, head, size, since, shipped } = candidate;
+    const from = shipped === undefined ? begin(found) : endOfSums(shipped);
+    const directory = await directoryOf(path);
     const base = this.#lineage.baseOf(found.stamp);
     for (let number = this.#lineage.nextNumber(base, known(base)?.number ?? 0); ; number += 1) {
-      const { shipped } = candidate;
-      const from = shipped === undefined ? begin(found) : endOfSums(shipped);
       const entry: GenerationState = {
         ...newGeneration(fileIdOf(base, number), found.stamp, from, size),
-        ...{ since: String(since), seen: candidate.wasAtPath ? String(since) : '0', head },
+        ...{ since: String(since), seen: candidate.wasAtPath ? String(since) : '0', head, directory },
         ...(shipped === undefined ? {} : { sums: shipped }),
-        ...{ directory: await this.#context.directoryOf(path) },
       };
       const generation = new Generation(this.#context, this.#named.name, entry, handle, this.#named.owner);
       const matches = await generation.resume(this.#named.signal);

@@ -115,7 +115,7 @@ export class Order {
     for (const [index, copy] of copies.entries()) {
       // Kept for the next try, if this one fails.
       this.#unseen = { copies: copies.slice(index), next };
-      await this.#naming.append(copy, fromBeginning, nothingKnown, next);
+      await this.#naming.append(copy, undefined, undefined, next);
       this.#arrivals.settled(copy);
     }
     this.#unseen = undefined;
@@ -156,6 +156,3 @@ export class Order {
     });
   }
 }
-
-const fromBeginning = (): number => 0;
-const nothingKnown = (): undefined => undefined;

@@ -21,12 +21,13 @@ import {
 } from '../files/identity.ts';
 import type { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
-import { NO_SUMS } from '../files/sums.ts';
 import type { GenerationState } from '../files/state.ts';
 import { bytesOf, holds } from '../files/contents.ts';
 import { Surroundings } from '../files/surroundings.ts';
 import { Unseen } from './between.ts';
 import { wholeOf } from './continued.ts';
+import { seenOf } from './copies.ts';
+import { BIRTH_LATE_NS } from './window.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import {
   type Between,
@@ -38,10 +39,7 @@ import {
   type Shipped,
   type Window,
 } from '../files/candidate.ts';
-import type { Content } from '../files/examine.ts';
-
-/** A birth is late by up to a clock tick. */
-const TICK_NS = 10_000_000n;
+import { type Content, contentOf } from '../files/examine.ts';
 
 /** For a shipper without state: what stream or record know for a file's base. */
 export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
@@ -73,7 +71,8 @@ export class Search {
 
   /**
    * The bytes of a generation that is not in its own file any more: in a copy of it, or in a compressed one; of several
-   * that have all that is known of it, the oldest, or one that goes on where that ends. Throws `busy` when one is still being written.
+   * that have all that is known of it, the oldest, or one that goes on where that ends. Throws `busy` when one is
+   * still being written.
    *
    * Beyond the directories where its rotated files are known to lie, a file of this name may be another log's that
    * begins alike: looked at only for bytes that are known to be missing, and with a whole head to go by.
@@ -168,7 +167,7 @@ export class Search {
     for (const [base, { number, path }] of known) {
       const file = fileIdOf(base, number);
       if (path !== '' && path !== name) continue;
-      const isLater = BigInt(stampOf(file)?.birth ?? 0) + TICK_NS >= BigInt(newest.since);
+      const isLater = BigInt(stampOf(file)?.birth ?? 0) + BIRTH_LATE_NS >= BigInt(newest.since);
       if (!isLater && base !== splitFileId(newest.file)?.base) continue;
       if (this.#lineage.entries.some((entry) => entry.file === file)) continue;
       const { chunk } = await host.lastMessage(name, file);
@@ -187,12 +186,7 @@ export class Search {
       if (hasMoved || entry.closed !== null) finished.push(this.#seen(entry));
     for (const { handle, head, size } of this.#arrivals.queue) {
       const known = head.length > 0 ? head : headOf(await firstBytes(handle));
-      finished.push({
-        content: { head: known, sums: NO_SUMS, position: 0, tail: undefined },
-        size,
-        handle,
-        isFound: true,
-      });
+      finished.push(seenOf({ head: known, size, handle }));
     }
     return finished;
   }
@@ -201,7 +195,7 @@ export class Search {
     const generation = this.#lineage.generationOf(entry);
     if (generation !== undefined) return generation.cursor.seen;
     const { head, sums, size } = entry;
-    return { content: { head, sums, position: 0, tail: undefined }, size, isFound: true };
+    return { content: contentOf({ head, sums }), size, isFound: true };
   }
 
   /** Rotated files beside the path that stream or record know under this name, oldest first. */

@@ -219,11 +219,11 @@ export class Sources {
     this.#stopping.set(file, stopped);
   }
 
-  /** Nothing is at the path, and all that was is committed: what comes there one day is new. */
-  forget(file: string, source: AnySource): boolean {
+  /** Forgets a path at which nothing is, when all that was is committed: what comes there one day is new. */
+  forgetIfGone(file: string, source: AnySource): boolean {
+    if (!source.isForgettable) return false;
     this.#drop(file, source);
-    this.#context.state.sources.delete(file);
-    this.#context.state.touch();
+    this.#context.state.forget(file);
     this.#names.forget(source.name, file);
     return true;
   }

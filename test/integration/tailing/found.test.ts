@@ -18,7 +18,7 @@ import { sleep, until } from '../../../common/runtime/run.ts';
 import { central } from '../../support/central-files.ts';
 import { TEST_MS, WAIT_MS } from '../../support/timeouts.ts';
 import { Cases, type CaseHost, type Log } from '../cases/tailing.ts';
-import { mounted } from './mounts.ts';
+import { mounted, type Mounts } from './mounts.ts';
 import { begin, compress } from './support.ts';
 
 const cases = Cases.share('found');
@@ -51,6 +51,17 @@ function copy(log: Log, name = '.20261130'): void {
 function renew(log: Log): void {
   writeFileSync(`${log.path}.tmp`, readFileSync(log.path));
   renameSync(`${log.path}.tmp`, log.path);
+}
+
+/** A log of a lower layer has arrived, and is not copied up yet. */
+async function layered(host: CaseHost, mounts: Mounts): Promise<Log> {
+  const [lower, log] = [host.file('lower'), host.log('disk/app.log')];
+  mkdirSync(lower);
+  log.lines(PROOF_LINES, `${lower}/app.log`);
+  mounts.overlay(host.file('disk'), lower);
+  host.ship('disk/*.log');
+  await host.arrives();
+  return log;
 }
 
 describe('copies made by hand', { concurrency: 4, timeout: TEST_MS }, () => {
@@ -145,12 +156,7 @@ describe('copies made by hand', { concurrency: 4, timeout: TEST_MS }, () => {
 
   test('a file of a lower layer, written to, and copied while the shipper is down', async (t) => {
     await mounted(t, cases, 'layers', async (host, mounts) => {
-      const [lower, log] = [host.file('lower'), host.log('disk/app.log')];
-      mkdirSync(lower);
-      log.lines(PROOF_LINES, `${lower}/app.log`);
-      mounts.overlay(host.file('disk'), lower);
-      host.ship('disk/*.log');
-      await host.arrives();
+      const log = await layered(host, mounts);
       for (let round = 0; round < 20; round += 1) {
         log.lines(PROOF_LINES);
         await host.arrives();
@@ -210,12 +216,7 @@ describe('the state is lost', { concurrency: 4, timeout: TEST_MS }, () => {
 
   test('over layers', { todo: 'all of it comes again: its id is of the lower layer' }, async (t) => {
     await mounted(t, cases, 'lost-layers', async (host, mounts) => {
-      const [lower, log] = [host.file('lower'), host.log('disk/app.log')];
-      mkdirSync(lower);
-      log.lines(PROOF_LINES, `${lower}/app.log`);
-      mounts.overlay(host.file('disk'), lower);
-      host.ship('disk/*.log');
-      await host.arrives();
+      const log = await layered(host, mounts);
       log.lines(PROOF_LINES);
       await host.arrives();
       await lost(host);

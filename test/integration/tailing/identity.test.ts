@@ -68,6 +68,13 @@ function createAs(t: TestContext, file: string, number: number): void {
   t.diagnostic(`number ${number} is ${file} by now`);
 }
 
+/** A file that no glob names, with this number. */
+function createPayroll(t: TestContext, host: CaseHost, number: number): void {
+  const payroll = host.file('disk/payroll.txt');
+  createAs(t, payroll, number);
+  appendFileSync(payroll, 'what nobody else may see\n'.repeat(50));
+}
+
 describe('numbers without births', { concurrency: 3, timeout: TEST_MS }, () => {
   for (const isDown of [false, true])
     test(`a deleted file's number is another log's by now, while the shipper ${isDown ? 'is down' : 'runs'}`, async (t) => {
@@ -127,9 +134,7 @@ describe('numbers without births', { concurrency: 3, timeout: TEST_MS }, () => {
       log.lines(5);
       const number = numberOf(`${log.path}.1`);
       compress(`${log.path}.1`);
-      const payroll = host.file('disk/payroll.txt');
-      createAs(t, payroll, number);
-      appendFileSync(payroll, 'what nobody else may see\n'.repeat(50));
+      createPayroll(t, host, number);
       host.ship(GLOB);
       await host.arrives();
       log.lines(5);
@@ -144,9 +149,7 @@ describe('numbers without births', { concurrency: 3, timeout: TEST_MS }, () => {
       await host.stop();
       const number = numberOf(log.path);
       rmSync(log.path);
-      const payroll = host.file('disk/payroll.txt');
-      createAs(t, payroll, number);
-      appendFileSync(payroll, 'what nobody else may see\n'.repeat(50));
+      createPayroll(t, host, number);
       log.lines(5);
       host.ship(GLOB);
       await host.arrives();
