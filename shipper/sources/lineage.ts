@@ -159,7 +159,9 @@ export class Lineage {
       const { entry, cursor } = generation;
       const { rotateWaitMs } = this.#context;
       const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
-      if (!generation.isDrained || !generation.isCommitted || cursor.quietMs < keepMs) continue;
+      if (!generation.isDrained || !generation.isCommitted) continue;
+      // One that gave up its descriptor is asked for its size like any other that is finished.
+      if (cursor.isOpen && cursor.quietMs < keepMs) continue;
       // It was written to since it was read: nothing is closed before that is known.
       if (cursor.isOpen && cursor.size > cursor.position) continue;
       if (cursor.opened !== undefined) finished.closing(entry, cursor.opened);
