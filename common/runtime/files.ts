@@ -1,6 +1,6 @@
 // Durable things on a local disk: whole files, directories, and the lock that proves that a predecessor is dead.
 
-import { constants, readSync } from 'node:fs';
+import { constants } from 'node:fs';
 import {
   chmod,
   type FileHandle,
@@ -131,20 +131,6 @@ export async function readFully(
     done += bytesRead;
   }
   return done;
-}
-
-/** The same without a thread: for little that the page cache has. */
-export function readFullyNow(
-  { fd }: FileHandle,
-  buffer: Uint8Array,
-  position: number,
-  length = buffer.length,
-): number {
-  for (let done = 0; ;) {
-    const read = readSync(fd, buffer, done, length - done, position + done);
-    done += read;
-    if (read === 0 || done === length) return done;
-  }
 }
 
 /** Held for as long as the process lives; the kernel lets it go with the process. */

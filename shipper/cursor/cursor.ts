@@ -1,8 +1,7 @@
 // A cursor over one file: its descriptor from the first to the last, what is read from it, whether it still is the file
 // that was read; moves on to a copy, rests, is opened again. Never knows where its bytes go, nor decides how far they are.
 
-import type { FileHandle } from 'node:fs/promises';
-
+import type { FileHandle } from '../files/disk.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen } from '../files/candidate.ts';
 import type { Content } from '../files/examine.ts';
 import { standsBefore } from '../files/fingerprint.ts';

@@ -1,14 +1,13 @@
 // Reads one generation forward: one descriptor, whole lines, compressed chunks, a few ahead. Notices when the file is
 // no longer the one that was read. Never publishes, and never decides where to go on.
 
-import { fstatSync } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
 import { zstdCompressSync } from 'node:zlib';
 
+import { type FileHandle, fstatSync } from '../files/disk.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { crc32, tailOf } from '../../common/wire/digest.ts';
 import { tolerateDead } from '../../common/runtime/errors.ts';
-import { readFully, readFullyNow } from '../../common/runtime/files.ts';
+import { readFully } from '../../common/runtime/files.ts';
 import { linesIn } from '../../common/wire/lines.ts';
 import { ZSTD_LEVEL } from '../../common/wire/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
@@ -17,7 +16,7 @@ import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
 import type { GenerationState } from '../files/state.ts';
 import { withBytes } from '../files/sums.ts';
-import { firstBytes, standsBefore, withBytesUpTo } from '../files/fingerprint.ts';
+import { firstBytes, readFullyNow, standsBefore, withBytesUpTo } from '../files/fingerprint.ts';
 
 export interface TailerOptions {
   readonly buffers: Buffers;

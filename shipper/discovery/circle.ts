@@ -1,8 +1,8 @@
 // What would ship itself: the shipper's own state and log, and what a receiver writes. Never opens a file.
 
-import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
+import { realpath, stat } from '../files/disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { isRotatedLog } from '../../common/runtime/log-file.ts';
 import { foundOf } from '../files/discover.ts';

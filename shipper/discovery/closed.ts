@@ -1,9 +1,9 @@
 // Directories that a glob leads into and that this user may not list: what is in them nobody can match, and Node's glob
 // passes over them without a word.
 
-import { lstat, opendir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
+import { lstat, opendir, readdir } from '../files/disk.ts';
 import { isForbidden, systemCode } from '../../common/runtime/errors.ts';
 import { hasWildcard } from '../../common/text/globs.ts';
 import { type Selection, excluderOf } from './expand.ts';

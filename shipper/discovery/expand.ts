@@ -1,9 +1,8 @@
 // Which paths the globs match and the excludes leave. Only names: what is at a path is seen in discover.ts.
 
-import { lstatSync } from 'node:fs';
-import { glob, realpath } from 'node:fs/promises';
 import path from 'node:path';
 
+import { glob, lstatSync, realpath } from '../files/disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { hasWildcard, nameTest } from '../../common/text/globs.ts';
 import { baseOfGlob } from './watch.ts';

@@ -1,9 +1,9 @@
 // Whether the system tells when a file was born. Where statx(2) may not be called, as under an old seccomp profile, Node
 // gives the time of the last change in its place: taken for a birth, each append would make another file.
 
-import { chmod, open, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 
+import { chmod, open, stat, unlink } from './disk.ts';
 import { sleep } from '../../common/runtime/run.ts';
 
 /** A clock of a file system stands still for up to 10 ms. */

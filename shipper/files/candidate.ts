@@ -1,8 +1,6 @@
 // A file that may hold the bytes of a generation: found, opened, and what was seen of it. Opens files, and chooses none.
 
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-
+import { constants, type FileHandle, open } from './disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { type Found, foundOf } from './discover.ts';
 import type { Content } from './examine.ts';

@@ -1,8 +1,7 @@
 // What an opened file holds, plain or compressed: compared with what is known, or unpacked to be shipped. One that is still
 // being compressed is 'busy'.
 
-import { type FileHandle } from 'node:fs/promises';
-
+import type { FileHandle } from './disk.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { sleep } from '../../common/runtime/run.ts';

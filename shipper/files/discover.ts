@@ -1,9 +1,8 @@
 // What is at a path: the stat of what expand.ts matches. Opens nothing.
 
-import { type BigIntStats, statSync } from 'node:fs';
-import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
+import { type BigIntStats, lstat, readlink, realpath, stat, statSync } from './disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { birthOf } from './births.ts';
 import type { FileStamp } from './identity.ts';

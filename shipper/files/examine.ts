@@ -1,8 +1,7 @@
 // Whether a file holds the bytes of a generation: read from its beginning, compressed files while they are unpacked, and
 // nothing of them is kept. Never decides what follows from it.
 
-import type { FileHandle } from 'node:fs/promises';
-
+import type { FileHandle } from './disk.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { tailOf } from '../../common/wire/digest.ts';

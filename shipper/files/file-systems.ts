@@ -1,7 +1,6 @@
 // Which file systems are somewhere else: a look there may take for ever, and nothing tells when a file changes.
 
-import { statfs } from 'node:fs/promises';
-
+import { statfs } from './disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import type { Found } from './discover.ts';
 

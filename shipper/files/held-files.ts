@@ -1,8 +1,7 @@
 // Files that were opened as soon as an event named them, and are nobody's yet: by the time at which it is known whose they
 // are they may have been deleted. Never chooses one.
 
-import { lstatSync, statSync } from 'node:fs';
-
+import { lstatSync, statSync } from './disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { type Opened, openStill } from './candidate.ts';
 import { type Found, foundOf, now } from './discover.ts';

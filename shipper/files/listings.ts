@@ -1,6 +1,6 @@
 // Directory listings that many files share: a directory of 50,000 files is not read 50,000 times.
 
-import { readdir } from 'node:fs/promises';
+import { readdir } from './disk.ts';
 import { keyOf } from './identity.ts';
 import path from 'node:path';
 

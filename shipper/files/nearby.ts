@@ -1,8 +1,8 @@
 // Directories to which a rotation may move a file: `olddir` of logrotate, an archive beside it.
 
-import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
+import { readdir, stat } from './disk.ts';
 import { isForbidden, systemCode } from '../../common/runtime/errors.ts';
 
 /** More subdirectories than this are not looked through. */

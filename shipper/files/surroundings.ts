@@ -1,9 +1,9 @@
 // The files around a path: at it, where its links lead, beside it under the names that rotations give, and near it. Finds
 // a file again by its stamp. Names shift while one looks: what counts is the file that was opened, never its name.
 
-import { type FileHandle, readlink } from 'node:fs/promises';
 import path from 'node:path';
 
+import { type FileHandle, readlink } from './disk.ts';
 import { isForbidden } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { candidateOf, type Candidate, inOrder, type Opened, openStill } from './candidate.ts';

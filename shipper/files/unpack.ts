@@ -1,11 +1,11 @@
 // Rotated files that were compressed: read as what they hold.
 
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress, type Gunzip, type ZstdDecompress } from 'node:zlib';
 
+import { type FileHandle, open, unlink } from './disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { HEAD_BYTES } from './identity.ts';
 

@@ -1,7 +1,6 @@
 // What the shipper needs of a source, whether its bytes come from a log file or from standard input. Types alone.
 
-import type { FileHandle } from 'node:fs/promises';
-
+import type { FileHandle } from '../files/disk.ts';
 import type { Found } from '../files/discover.ts';
 import type { GenerationState } from '../files/state.ts';
 import type { Generation } from './generation.ts';

@@ -1,8 +1,7 @@
 // One generation of a source file on its way into the stream: what its file brings is published in order, one message in
 // flight, until it ends. Never decides which file it is: sources/source.ts does.
 
-import type { FileHandle } from 'node:fs/promises';
-
+import type { FileHandle } from '../files/disk.ts';
 import { isDeadHandle, messageOf } from '../../common/runtime/errors.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import type { EndReason } from '../../common/wire/chunk.ts';

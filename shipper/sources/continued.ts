@@ -1,13 +1,13 @@
 // Whether a file goes on with what was shipped, though the system says that it is another one, or though its last bytes are
 // other ones by now. Reads and compares; what follows others decide.
 
+import type { FileHandle } from '../files/disk.ts';
 import type { Elsewhere, Opened } from '../files/candidate.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { headMatches } from '../files/identity.ts';
 import { isBeginningOf } from '../files/contents.ts';
 import { contentOf, examine } from '../files/examine.ts';
 import type { Generation } from '../lane/generation.ts';
-import type { FileHandle } from 'node:fs/promises';
 import { readFully } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { msOf } from '../files/discover.ts';

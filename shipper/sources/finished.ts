@@ -1,9 +1,7 @@
 // Where the files of finished generations are: one that still has a name may be written to, for however long it is there.
 // Asks for their sizes, and opens none.
 
-import { readlinkSync } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-
+import { type FileHandle, readlinkSync } from '../files/disk.ts';
 import { type Found, lookNow } from '../files/discover.ts';
 import { isSameFile, keyOf } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';

@@ -1,8 +1,7 @@
 // One source path and its generations, oldest first: notices rotation, truncation and deletion, finds where the old
 // bytes went, and lets a generation follow only when the one before is in the stream.
 
-import type { FileHandle } from 'node:fs/promises';
-
+import type { FileHandle } from '../files/disk.ts';
 import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
