@@ -5,7 +5,7 @@ import type { FileHandle } from '../files/disk.ts';
 import { type Elsewhere, openAgain, type Opened, type Seen } from '../files/candidate.ts';
 import type { Content } from '../files/examine.ts';
 import { standsBefore } from '../files/fingerprint.ts';
-import { isSameFile, NO_HEAD } from '../files/identity.ts';
+import { isSameFile } from '../files/identity.ts';
 import type { OpenFile } from '../files/open-files.ts';
 import type { GenerationState, State } from '../files/state.ts';
 import type { CursorContext, CursorFile, CursorReader } from './context.ts';
@@ -76,12 +76,6 @@ export class Cursor implements OpenFile {
     return piece;
   }
 
-  /** Nothing of it counts as read: it may be another file's content by now. */
-  async unread(): Promise<void> {
-    this.#entry.head = NO_HEAD;
-    await this.readAgain();
-  }
-
   /** The last piece was a full one: there is more. */
   get isBacklog(): boolean {
     return this.#tailer.isBacklog;
@@ -101,6 +95,11 @@ export class Cursor implements OpenFile {
   /** The file's size now, or what was last seen of it when it is not open. */
   get size(): number {
     return this.#tailer.size();
+  }
+
+  /** Asks for the size of a file on a disk that may not answer; any other is asked when its size is wanted. */
+  async askSize(): Promise<void> {
+    await this.#tailer.refresh();
   }
 
   /** How long the file has not grown. */

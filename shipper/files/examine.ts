@@ -153,10 +153,12 @@ class Look {
     // A head may have been taken when more was there than was read.
     const isLong = this.#size >= Math.max(position, head.length);
     const isWhole = isKnown && isLong && !this.#isOther && this.#sums.isWhole;
+    // A kill may come before the last bytes that were shipped are kept: then what stands before the position tells.
+    const isTold = isWhole && tail !== undefined;
     return {
       isWhole,
       isOther: this.#isOther,
-      upTo: isWhole ? Math.max(position, endOfSums(sums)) : this.#sums.upTo,
+      upTo: isTold ? Math.max(position, this.#sums.upTo) : this.#sums.upTo,
     };
   }
 }

@@ -9,6 +9,7 @@ import type { CursorReader } from '../cursor/context.ts';
 import { Cursor } from '../cursor/cursor.ts';
 import type { Piece } from '../cursor/tailer.ts';
 import type { Elsewhere } from '../files/candidate.ts';
+import { NO_HEAD } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
 import type { FileProgress } from '../report/reading.ts';
 import type { FileSums } from '../report/status.ts';
@@ -277,7 +278,9 @@ export class Generation implements CursorReader {
     if (piece === undefined && !this.cursor.wasTouched()) return true;
     if (await this.#owner.mayBegin(this, piece?.readAt ?? Date.now())) return true;
     piece?.slot.release();
-    await this.cursor.unread();
+    // It may be another file's content by now.
+    this.entry.head = NO_HEAD;
+    await this.cursor.readAgain();
     this.#waits = true;
     return false;
   }

@@ -24,7 +24,7 @@ interface Paths {
 }
 
 export class Announced {
-  readonly #context: Pick<SharedContext, 'held' | 'knownFiles' | 'fileSystems'>;
+  readonly #context: Pick<SharedContext, 'held' | 'knownFiles' | 'fileSystems' | 'state'>;
   readonly #shipped: ReadonlyMap<string, AnySource>;
   readonly #ends: ReadonlyMap<string, string>;
   readonly #paths: Paths;
@@ -35,7 +35,7 @@ export class Announced {
    * @param ends the shipped paths, by where their links lead
    */
   constructor(
-    context: Pick<SharedContext, 'held' | 'knownFiles' | 'fileSystems' | 'log'>,
+    context: Pick<SharedContext, 'held' | 'knownFiles' | 'fileSystems' | 'log' | 'state'>,
     shipped: ReadonlyMap<string, AnySource>,
     ends: ReadonlyMap<string, string>,
     paths: Paths,
@@ -52,7 +52,8 @@ export class Announced {
     const group = ownerOf(this.#paths.groups(), file);
     if (group === undefined) return;
     const isThere = await this.#context.held.hold(file, group.followSymlinks);
-    if (isThere) this.#unopened.somethingAt(file);
+    // What is rotated away from a path that is known, its source looks for.
+    if (isThere || this.#context.state.sources.has(file)) this.#unopened.somethingAt(file);
     else this.#unopened.nothingAt(file, () => this.#isRotated(file));
   }
 

@@ -87,6 +87,7 @@ export class Order {
       this.#running.add(run);
     } else {
       // A single writer has left the old file once the new one has bytes.
+      await next.cursor.askSize();
       const more = this.#lineage.hasMore || !this.#arrivals.isEmpty;
       if (next.cursor.size > 0 || more || this.#context.once) {
         if (before.cursor.restedAt !== undefined && before.closing === undefined)
@@ -151,6 +152,7 @@ export class Order {
     const window = { after, seen: 0n, before: undefined, next, beside: undefined };
     return await this.#host.alone(async () => {
       const between = await this.#search.between(window);
+      this.#search.sayNotShipped(between.grown);
       for (const copy of between.candidates) this.#arrivals.claim(copy);
       return between;
     });

@@ -118,7 +118,7 @@ export class Search {
   /** What came and went in between. */
   async between(
     window: Pick<Window, 'after' | 'seen' | 'before' | 'next' | 'beside'>,
-  ): Promise<Pick<Between, 'candidates' | 'own'>> {
+  ): Promise<Pick<Between, 'candidates' | 'own' | 'grown'>> {
     let shipped: Promise<Shipped[]> | undefined;
     const between = await this.#unseen.between({
       ...window,
@@ -135,12 +135,16 @@ export class Search {
         { path: this.#path, file: found.path },
         `${this.#path}: ${found.path} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
       );
-    for (const found of this.#unsaid(between.grown))
-      log.error(
+    return between;
+  }
+
+  /** Of files that begin as one that was shipped, and in which none goes on. */
+  sayNotShipped(grown: readonly Found[]): void {
+    for (const found of this.#unsaid(grown))
+      this.#context.log.error(
         { path: this.#path, file: found.path },
         `${this.#path}: ${found.path} is not shipped: it begins as a file that was shipped, and nothing tells whether it goes on with that one, is a copy, or another`,
       );
-    return between;
   }
 
   /** Those of which it was not said yet that they are not shipped. */

@@ -2,7 +2,7 @@
 // bytes went, and lets a generation follow only when the one before is in the stream.
 
 import type { FileHandle } from '../files/disk.ts';
-import { isForbidden, LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
+import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
 import { Arrivals } from './arrivals.ts';
@@ -16,25 +16,15 @@ import { Finished } from './finished.ts';
 import { Lineage } from './lineage.ts';
 import { Naming } from './naming.ts';
 import { Order } from './order.ts';
+import { Reopening } from './reopening.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
 import { type GenerationState } from '../files/state.ts';
-import { endOfSums } from '../files/sums.ts';
-import { sameUpTo, sayNowhere, wholeOf } from './continued.ts';
 import type { Kept } from '../lane/any-source.ts';
-import {
-  type Candidate,
-  candidateOf,
-  type Elsewhere,
-  type Opened,
-  openStill,
-  statOf,
-} from '../files/candidate.ts';
+import { type Candidate, candidateOf, type Elsewhere, openStill, statOf } from '../files/candidate.ts';
 
 /** A deleted file is finished when nobody has written to it for this long. */
 const DELETED_MS = 2_000;
-/** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
-const LOST_AFTER_MS = 3_600_000;
 /** A new file is there soon after a rotation: for so long what is rotated meanwhile is looked for. */
 const REPLACED_MS = 60_000;
 const RETRY_MS = 250;
@@ -67,11 +57,9 @@ export class Source {
   readonly #order: Order;
   readonly #running = new Set<Promise<void>>();
   readonly #finished = new Finished();
-  /** Of an earlier run, and not found at the start of this one. */
-  readonly #nowhere = new Set<Generation>();
   readonly #becoming: Becoming;
+  readonly #reopening: Reopening;
   readonly #owner: GenerationOwner;
-  readonly #begunAt = performance.now();
   readonly #clock = new Clock();
   #since = now();
   #unreadable: string | undefined;
@@ -97,10 +85,17 @@ export class Source {
     this.#arrivals = new Arrivals(context, file);
     this.#search = new Search(context, file, this.#lineage, this.#arrivals);
     const [lineage, arrivals, search] = [this.#lineage, this.#arrivals, this.#search];
-    this.#becoming = new Becoming(context, file, { lineage, arrivals, search }, this.#nowhere);
+    // Of an earlier run, and not found at the start of this one.
+    const nowhere = new Set<Generation>();
+    const becoming = new Becoming(context, file, { lineage, arrivals, search }, nowhere);
+    this.#becoming = becoming;
+    const add = (entry: GenerationState, handle: FileHandle | undefined): Generation =>
+      this.#add(entry, handle);
+    const parts = { lineage, arrivals, search, becoming };
+    this.#reopening = new Reopening(context, file, parts, nowhere, add, this.#signal);
     const named = { name: this.name, owner: this.#owner, signal: this.#signal };
     const finish = async (generation: Generation): Promise<Found | undefined> =>
-      await this.#finishElsewhere(generation);
+      await this.#reopening.finishElsewhere(generation);
     this.#naming = new Naming(context, lineage, named, () => this.#order.ring(), finish);
     this.#order = new Order(context, { lineage, arrivals, search, naming: this.#naming }, this.#signal, {
       alone: async (work) => await this.#alone(work),
@@ -195,7 +190,7 @@ export class Source {
     await this.#note(found);
     const { entries } = this.#lineage;
     for (const { directory } of entries) if (directory !== null) this.#search.learn(directory);
-    for (const entry of entries.filter(({ done }) => !done)) await this.#reopen(entry);
+    for (const entry of entries.filter(({ done }) => !done)) await this.#reopening.reopen(entry);
     if (entries.length === 0 && at !== undefined)
       for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
         await this.#naming.append({ ...candidate, beside: STATE_LOST }, begin, known);
@@ -209,18 +204,9 @@ export class Source {
     }
     if (entries.length === 0 && this.#arrivals.isEmpty && this.#unreadable === undefined) return false;
     await this.#noteBeside(found);
-    await this.#sayNowhere();
+    await this.#reopening.sayNowhere();
     this.#running.add(this.#identify()).add(this.#order.run());
     return true;
-  }
-
-  /** What was written to a file since it was read, and where that is, nobody can tell when it is gone. */
-  async #sayNowhere(): Promise<void> {
-    for (const generation of this.#nowhere) {
-      if (await this.#mayComeBack(generation)) continue;
-      sayNowhere(this.#context.log, this.path, generation);
-    }
-    this.#nowhere.clear();
   }
 
   /** Held since an event named it, or rotated since it was listed: it comes before what is at the path now. */
@@ -252,6 +238,7 @@ export class Source {
       if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
       await this.#noteBeside(found);
       await this.#askFinished(found);
+      await this.#reopening.sayNowhere();
       await this.#closeWhatIsGone(found);
       this.#lineage.park(this.#finished);
       this.wake();
@@ -323,108 +310,13 @@ export class Source {
 
   // --- generations ----------------------------------------------------------------------------------------------
 
-  /** A generation of an earlier run: found again by its stamp, or its bytes in a copy or a compressed file. */
-  async #reopen(entry: GenerationState): Promise<void> {
-    // Truncated in place, the file is a later generation's, also where its bytes look the same.
-    const isOthers = (this.#lineage.entryOf(entry) ?? entry) !== entry;
-    const isOver = isOthers || entry.closed === 'truncated';
-    await this.#context.openFiles.makeRoom(this.#signal);
-    const opened = isOver ? undefined : await this.#findAgain(entry);
-    const generation = this.#add(entry, opened?.handle);
-    if (entry.closed !== null) generation.close(entry.closed);
-    const matches = await generation.resume(this.#signal);
-    if (!matches) await this.#truncated(generation, false);
-    else if (isOthers && entry.closed === null) await this.#finishElsewhere(generation);
-    // It may have been written to before it went: its size is not known until its bytes are found.
-    else if (opened === undefined && entry.closed === null) {
-      this.#nowhere.add(generation);
-      if (!(await this.#goesOnAtPath(generation))) await this.#moveElsewhere(generation);
-    }
-  }
-
-  /** What is at the path has all of it, and is no later one: what else has it is a copy that was made by hand. */
-  async #goesOnAtPath(generation: Generation): Promise<boolean> {
-    if (generation.entry !== this.#lineage.entries.at(-1)) return false;
-    const found = await this.#context.look(this.path);
-    if (found === undefined || this.#context.knownFiles.has(found.stamp)) return false;
-    const there = await this.#becoming.bytesAt(found, generation);
-    if (there === undefined) return false;
-    let elsewhere: Elsewhere | undefined;
-    try {
-      elsewhere = await this.#search.bytesOf(generation);
-      return elsewhere === undefined || (await wholeOf([elsewhere, there])) === there;
-    } catch (error) {
-      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
-      return false;
-    } finally {
-      await there.handle.close();
-      await elsewhere?.handle.close();
-    }
-  }
-
-  /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
-  async #moveElsewhere(generation: Generation): Promise<Found | undefined> {
-    try {
-      const bytes = await this.#search.bytesOf(generation);
-      generation.cursor.moveTo(bytes);
-      if (bytes !== undefined) this.#nowhere.delete(generation);
-      return bytes?.found;
-    } catch (error) {
-      this.#nowhere.delete(generation);
-      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
-      generation.cursor.moveTo(undefined);
-      generation.cursor.lookLater();
-      return undefined;
-    }
-  }
-
-  /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */
-  async #findAgain(entry: GenerationState): Promise<Opened | undefined> {
-    try {
-      return await this.#search.file(entry);
-    } catch (error) {
-      if (entry.closed === null || !isForbidden(error)) throw error;
-      return undefined;
-    }
-  }
-
-  /** Truncated: the old bytes are in the copy beside it, or gone; the file itself goes on as another generation. */
-  async #finishElsewhere(generation: Generation): Promise<Found | undefined> {
-    const found = await this.#moveElsewhere(generation);
-    generation.close('truncated');
-    return found;
-  }
-
-  /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
-  async #truncated(generation: Generation, isRunning: boolean): Promise<void> {
-    const shipped = await sameUpTo(generation, isRunning);
-    const own = await generation.cursor.openAgain();
-    if (shipped === undefined) await this.#finishElsewhere(generation);
-    else this.#cut(generation, endOfSums(shipped));
-    if (own === undefined) return;
-    // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
-    const arrival = await candidateOf(own, now());
-    this.#arrivals.add(shipped === undefined ? arrival : { ...arrival, shipped });
-  }
-
-  /** It ends with what was shipped of it; what its file has behind `begin` is the next one. */
-  #cut(generation: Generation, begin: number): void {
-    const { position } = generation.cursor;
-    generation.cursor.moveTo(undefined, position);
-    generation.close('truncated');
-    this.#context.log.error(
-      { path: this.path, file: generation.entry.file, from: begin, to: position },
-      `${this.path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
-    );
-  }
-
   async #handleTruncation(): Promise<void> {
     for (const generation of [...this.generations]) {
       if (!generation.cursor.isReplaced) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.cursor.position }, `${this.path}: truncated`);
       if (again) generation.cursor.moveTo(undefined);
-      else await this.#truncated(generation, true);
+      else await this.#reopening.truncated(generation, true);
     }
   }
 
@@ -465,10 +357,11 @@ export class Source {
   async #discoverRotated(before: FileStamp): Promise<void> {
     await this.#search.learnPlace(this.current);
     const last = this.#arrivals.queue.at(-1) ?? this.#lineage.entries.at(-1);
-    const { candidates } = await this.#search.between({
+    const { candidates, grown } = await this.#search.between({
       ...{ after: this.#firstSeen(), seen: this.#lastSeen(), before, next: undefined },
       beside: last === undefined ? undefined : (last.beside ?? null),
     });
+    this.#search.sayNotShipped(await this.#becoming.withoutNext(grown));
     for (const rotated of candidates) this.#arrivals.add(rotated);
   }
 
@@ -566,6 +459,7 @@ export class Source {
     try {
       if (!(await this.#becoming.goesOnWith(arrival))) await this.#naming.append(arrival);
       this.#arrivals.settled(arrival);
+      await this.#reopening.sayNowhere();
     } catch (error) {
       this.#warn(error);
       await sleep(RETRY_MS, this.#signal);
@@ -577,7 +471,7 @@ export class Source {
     if (this.#lineage.generationOf(entry) !== undefined) return;
     entry.done = false;
     entry.closed = null;
-    await this.#reopen(entry);
+    await this.#reopening.reopen(entry);
   }
 
   #add(entry: GenerationState, handle: FileHandle | undefined): Generation {
@@ -613,7 +507,7 @@ export class Source {
     const { entry } = generation;
     await this.#context.openFiles.makeRoom(this.#signal);
     // Asked before it is looked for: what holds it may come back in between.
-    const mayComeBack = await this.#mayComeBack(generation);
+    const mayComeBack = await this.#reopening.mayComeBack(generation);
     const opened = generation.closing === 'truncated' ? undefined : await this.#search.file(entry);
     const bytes =
       opened === undefined
@@ -623,15 +517,6 @@ export class Source {
     this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
     if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
     return bytes;
-  }
-
-  /**
-   * Nothing is there, not even a later generation: what holds it may not be mounted yet. Waiting holds nothing up
-   * then; when it is there again, or never was, is only known after a while.
-   */
-  async #mayComeBack(generation: Generation): Promise<boolean> {
-    if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.current !== generation) return false;
-    return (await this.#context.look(this.path)) === undefined && !(await this.#search.hasRotated());
   }
 
   /** See AnySource. */

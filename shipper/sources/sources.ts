@@ -22,11 +22,11 @@ import {
 } from './groups.ts';
 import { statOf } from '../files/candidate.ts';
 import { baseOf, type FileStamp, isRotationOf, isSameFile, keyOf } from '../files/identity.ts';
-import { finishedAtItsEnd, isOlder, whyNotOlder } from './old-files.ts';
+import { finishedAtItsEnd, isOlder, whyNotOlder } from '../discovery/old-files.ts';
 import { findMoved } from '../discovery/moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
 import type { Skipped } from '../discovery/skipped.ts';
-import { Names } from './names.ts';
+import { Names } from '../discovery/shipped-names.ts';
 import type { Known } from './search.ts';
 import { type Fresh, Source } from './source.ts';
 import { SpoolSource } from '../stdin/spool-source.ts';

@@ -26,7 +26,8 @@ export function mayBeBetween(found: Found, { after, seen, before, isKnown }: Lim
 }
 
 function isWrittenSince({ modified }: Found, after: bigint, seen: bigint): boolean {
-  return modified + SECOND_NS >= (seen > after ? seen : after);
+  const late = modified % SECOND_NS === 0n ? SECOND_NS : BIRTH_LATE_NS;
+  return modified + late >= (seen > after ? seen : after);
 }
 
 /** Compressed since the newest that is known was seen at the path, without the time of the original. */

@@ -5,9 +5,10 @@ import { test, type TestContext } from 'node:test';
 
 import { TEST_MS } from '../support/timeouts.ts';
 import type { Step, Style } from './tailing/plan.ts';
-import { FILE_SYSTEMS, Places, whyNoneOf } from './tailing/file-systems.ts';
-import { historyOf, inTurns, playHistory, withoutOpen } from './tailing/history.ts';
+import { type FileSystem, FILE_SYSTEMS, hasBirths, Places, whyNoneOf } from './tailing/file-systems.ts';
+import { historyOf, inTurns, withoutOpen } from './tailing/history.ts';
 import { play } from './tailing/play.ts';
+import { playHistory, RealSite } from './tailing/real-site.ts';
 import { baseSeed } from '../support/seed.ts';
 import { World } from '../support/world.ts';
 
@@ -78,12 +79,14 @@ test(
             share: 0.3,
             pauseMs: action === 'wait' ? 1_500 : 0,
           }));
-          await play(world, { name: `sequence${index}`, styles: [style], plan });
+          const name = `sequence${index}`;
+          await play(await RealSite.at(world, name), { name, styles: [style], plan });
         });
       for (let index = 0; index < SEEDS; index += 1) {
         const seed = baseSeed() * SEEDS + index;
         await part(t, `${STEPS} steps of seed ${seed}`, async () => {
-          await play(world, { name: `seed${seed}`, seed, steps: STEPS });
+          const name = `seed${seed}`;
+          await play(await RealSite.at(world, name), { name, seed, steps: STEPS });
         });
       }
     });
@@ -100,8 +103,9 @@ test('histories on each file system', { timeout: TEST_MS, concurrency: true }, a
       await inTurns(all, AT_ONCE, async (history) => {
         const { fileSystem, seed, styles } = history;
         await part(t, `${fileSystem}, seed ${seed}: ${styles.join(', ')}`, async (skip) => {
-          const why = whyNoneOf(fileSystem);
-          if (why === undefined) await playHistory(world, places, withoutOpen(history));
+          const why = whyNoneOf(fileSystem as FileSystem);
+          if (why === undefined)
+            await playHistory(world, places, withoutOpen(history, hasBirths(fileSystem)));
           else skip(why);
         });
       });

@@ -1,7 +1,8 @@
 // What is done to files beside writing and rotating: copies by hand, new inodes, ends that are cut or overwritten, links
 // that are switched, writers that go on in files that were renamed. Each says why it was left out, if it was.
 
-import { execFile } from 'node:child_process';
+import path from 'node:path';
+
 import {
   appendFileSync,
   closeSync,
@@ -14,10 +15,8 @@ import {
   unlinkSync,
   writeFileSync,
   writeSync,
-} from 'node:fs';
-import path from 'node:path';
-import { promisify } from 'node:util';
-
+  gzipTo,
+} from './files.ts';
 import { type Generation, type Holder, holderOf } from './generation.ts';
 import type { RotatedLog } from './rotated-log.ts';
 
@@ -54,7 +53,7 @@ export async function compressUntimed(log: RotatedLog, share: number): Promise<L
   );
   if (holder?.name === undefined) return 'no rotated file';
   const to = `${holder.name}.gz`;
-  await promisify(execFile)('sh', ['-c', 'gzip -n -c "$0" > "$1"', holder.name, to]);
+  await gzipTo(holder.name, to);
   unlinkSync(holder.name);
   holder.name = to;
   holder.compressed = true;

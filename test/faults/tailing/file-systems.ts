@@ -5,10 +5,15 @@ import path from 'node:path';
 
 import { Mounts, whyNot } from '../../integration/tailing/mounts.ts';
 import type { Style } from './plan.ts';
-import type { Place } from './modelled-host.ts';
 
 export const FILE_SYSTEMS = ['temp', 'ext4-128', 'tmpfs', 'overlay'] as const;
 export type FileSystem = (typeof FILE_SYSTEMS)[number];
+
+/** Where the files of a host are. */
+export interface Place {
+  readonly directory: string;
+  readonly hasBirths: boolean;
+}
 
 const DISK_BYTES = 1024 * 1024 * 1024;
 /** So many lines lie in the lower layer, in a file of which the shipper has read before its writer opens it. */
@@ -19,18 +24,23 @@ export function whyNoneOf(name: FileSystem): string | undefined {
   return name === 'temp' ? undefined : whyNot();
 }
 
+/** Whether it tells when a file was born. */
+export function hasBirths(name: string): boolean {
+  return name !== 'ext4-128';
+}
+
 /** The places of the hosts of one world. */
 export class Places {
   readonly #root: string;
   readonly #mounts = new Mounts();
-  readonly #mounted = new Set<FileSystem>();
+  readonly #mounted = new Set<string>();
 
   /** @param root a directory of the world */
   constructor(root: string) {
     this.#root = root;
   }
 
-  of(name: FileSystem, host: string, styles: readonly Style[]): Place {
+  of(name: string, host: string, styles: readonly Style[]): Place {
     const disk = path.join(this.#root, `disk-${name}`);
     const directory = path.join(disk, host);
     if (!this.#mounted.has(name)) {
@@ -39,7 +49,7 @@ export class Places {
       if (name === 'tmpfs') this.#mounts.memory(disk);
     }
     if (name === 'overlay') this.#overlay(directory, styles);
-    return { directory, hasBirths: name !== 'ext4-128' };
+    return { directory, hasBirths: hasBirths(name) };
   }
 
   #overlay(directory: string, styles: readonly Style[]): void {

@@ -1,8 +1,7 @@
 // What was written to a path between two rotations, and which file holds it now.
 
-import { statSync } from 'node:fs';
-
 import { baseOf } from '../../../shipper/files/identity.ts';
+import { statSync } from './files.ts';
 
 /** A file on disk. */
 export interface Holder {
@@ -36,6 +35,8 @@ export class Generation {
   cut: Cut | undefined;
   /** Written to its file after the writer had gone on in another: may arrive behind later generations. */
   readonly late: Buffer[] = [];
+  /** So many bytes of it have arrived. */
+  lateArrived = 0;
   /** Somebody has read of it, or holds it: it is known from then on. */
   isSeen = false;
   /** Nothing but its content was left of it, and no time: it may be missing, if one of these names is said. */

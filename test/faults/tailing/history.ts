@@ -1,29 +1,23 @@
-// Histories: what a seed makes of some files of one host, on one file system. Several hosts share a world; each has a way
-// of its own to the server.
+// Histories: what a seed makes of some files of one host, on one file system. Pure.
 
 import { random } from '../../support/seed.ts';
-import type { World } from '../../support/world.ts';
-import type { FileSystem, Places } from './file-systems.ts';
 import { ALL_STYLES, planOf, type Step, type Style } from './plan.ts';
-import { play } from './play.ts';
 
 const STEPS = 60;
 const STYLES = 3;
-/** More than a quiet machine needs for anything, several hosts at once. */
-const ARRIVES_MS = 60_000;
 
 /** What fails to this day: test/integration/tailing/found.test.ts has a case of each. */
 const OPEN: readonly Step['action'][] = ['state lost'];
 const OPEN_WITHOUT_BIRTHS: readonly Step['action'][] = ['switch', 'shorten'];
 
 export interface History {
-  readonly fileSystem: FileSystem;
+  readonly fileSystem: string;
   readonly seed: number;
   readonly styles: readonly Style[];
   readonly plan: readonly Step[];
 }
 
-export function historyOf(fileSystem: FileSystem, seed: number, steps = STEPS): History {
+export function historyOf(fileSystem: string, seed: number, steps = STEPS): History {
   const rand = random(seed);
   const left = [...ALL_STYLES];
   const styles: Style[] = [];
@@ -32,24 +26,9 @@ export function historyOf(fileSystem: FileSystem, seed: number, steps = STEPS): 
 }
 
 /** Without the steps that fail to this day. */
-export function withoutOpen(history: History): History {
-  const open = history.fileSystem === 'ext4-128' ? [...OPEN, ...OPEN_WITHOUT_BIRTHS] : OPEN;
+export function withoutOpen(history: History, hasBirths: boolean): History {
+  const open = hasBirths ? OPEN : [...OPEN, ...OPEN_WITHOUT_BIRTHS];
   return { ...history, plan: history.plan.filter(({ action }) => !open.includes(action)) };
-}
-
-let hosts = 0;
-
-/** Throws what is wrong with it. */
-export async function playHistory(
-  world: World,
-  places: Places,
-  history: History,
-  arrivesMs = ARRIVES_MS,
-): Promise<void> {
-  const { fileSystem, seed, styles, plan } = history;
-  const name = `${fileSystem}-${seed}-${(hosts += 1)}`;
-  const place = places.of(fileSystem, name, styles);
-  await play(world, { name, styles, plan, arrivesMs, place });
 }
 
 /** Runs so many at once. */

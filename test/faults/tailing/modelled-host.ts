@@ -1,25 +1,21 @@
 // A host of the model: its files, its shipper, and what of its files has arrived; with what nobody can read any more.
 
 import assert from 'node:assert/strict';
-import { mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { until } from '../../../common/runtime/run.ts';
-import { central, centralFiles } from '../../support/central-files.ts';
-import { Proxy } from '../../support/proxy.ts';
 import { WAIT_MS } from '../../support/timeouts.ts';
-import type { World } from '../../support/world.ts';
 import type { Located } from './compare.ts';
 import { type LeftOut, Link } from './deeds.ts';
 import type { Generation, Holder } from './generation.ts';
-import { assertNothingElse, assertSaid, find, saidIn } from './oracle.ts';
+import { assertNothingElse, assertSaid, find } from './oracle.ts';
 import type { Style } from './plan.ts';
 import { RotatedLog } from './rotated-log.ts';
-import { RunningShipper } from './running-shipper.ts';
+import type { HostShipper, Site } from './site.ts';
 
 const LONG_LINE = 1_500_000;
 /** Several hosts at once, over whatever disks: their lines are not that long. */
-const HISTORY_LONG_LINE = 200_000;
+const SHARED_LONG_LINE = 200_000;
 /** For so long somebody who looks has the time to see a file before it goes, where only that makes it known. */
 const SEEN_MS = 1_000;
 /** Looks after which a difference is one. */
@@ -29,71 +25,45 @@ const PROBLEMS = 8;
 const COPIED: readonly Style[] = ['copied', 'renewed'];
 const PROOF_BYTES = 600;
 
-/** Where the files of a host are. */
-export interface Place {
-  readonly directory: string;
-  /** Without births a file that nobody has seen is not found when it was rotated. */
-  readonly hasBirths: boolean;
-}
-
-export interface HostOptions {
-  readonly name: string;
-  /** How long what was written may take to arrive. */
-  readonly arrivesMs?: number;
-  /** A history: other hosts are in the same world, with which it shares the server. */
-  readonly place?: Place;
-}
-
 export class ModelledHost {
-  readonly #world: World;
-  readonly #host: string;
+  readonly #site: Site;
   readonly logs: RotatedLog[];
   /** Those of the plan; the others are neighbours of theirs. */
   readonly main: readonly RotatedLog[];
   readonly neighbours = new Map<RotatedLog, RotatedLog[]>();
   readonly links = new Map<RotatedLog, Link>();
-  readonly shipper: RunningShipper;
   readonly #arrivesMs: number;
-  readonly #place: Place | undefined;
-  readonly #proxy: Proxy | undefined;
   serves = true;
   #hasLostState = false;
 
-  private constructor(
-    world: World,
-    options: HostOptions,
-    logs: readonly RotatedLog[],
-    directory: string,
-    proxy: Proxy | undefined,
-  ) {
-    this.#world = world;
-    this.#host = options.name;
-    this.#arrivesMs = options.arrivesMs ?? WAIT_MS;
-    this.#place = options.place;
+  private constructor(site: Site, logs: readonly RotatedLog[], arrivesMs: number) {
+    this.#site = site;
+    this.#arrivesMs = arrivesMs;
     this.main = logs;
     this.logs = [...logs];
-    this.#proxy = proxy;
     for (const log of logs) if (path.basename(log.path) === 'link.log') this.links.set(log, new Link(log));
-    const url = (): string => proxy?.url ?? world.server.url;
-    this.shipper = new RunningShipper(world, options.name, path.join(directory, '*.log'), url);
+  }
+
+  get shipper(): HostShipper {
+    return this.#site.shipper;
   }
 
   /** The longest that is written to a file at once. */
   get longLine(): number {
-    return this.#place === undefined ? LONG_LINE : HISTORY_LONG_LINE;
+    return this.#site.isShared ? SHARED_LONG_LINE : LONG_LINE;
   }
 
-  /** What was rotated away before the very first start is not shipped: every file has arrived once. */
-  static async begin(world: World, styles: readonly Style[], options: HostOptions): Promise<ModelledHost> {
-    const { place, name } = options;
-    const directory = place?.directory ?? path.join(world.source, name);
-    await mkdir(directory, { recursive: true });
-    const proxy = place === undefined ? undefined : await Proxy.start(world.server.port);
+  /**
+   * What was rotated away before the very first start is not shipped: every file has arrived once.
+   *
+   * @param arrivesMs how long what was written may take to arrive
+   */
+  static async begin(site: Site, styles: readonly Style[], arrivesMs = WAIT_MS): Promise<ModelledHost> {
     const logs = styles.map(
       (style) =>
-        new RotatedLog(path.join(directory, `${style}.log`), COPIED.includes(style) ? PROOF_BYTES : 0),
+        new RotatedLog(path.join(site.directory, `${style}.log`), COPIED.includes(style) ? PROOF_BYTES : 0),
     );
-    const host = new ModelledHost(world, options, logs, directory, proxy);
+    const host = new ModelledHost(site, logs, arrivesMs);
     const isTaken = logs.filter((log) => log.takeOver()).length > 0;
     host.shipper.startInside();
     if (isTaken) await host.#arrive();
@@ -110,7 +80,7 @@ export class ModelledHost {
     await this.shipper.stop();
     for (const log of this.logs) log.close();
     await this.serve();
-    this.#proxy?.end();
+    this.#site.end();
   }
 
   async start(inProcess: boolean): Promise<LeftOut> {
@@ -127,14 +97,12 @@ export class ModelledHost {
   /** @param isKilled only where nobody else has the server */
   async disconnect(isKilled: boolean): Promise<void> {
     this.serves = false;
-    if (this.#proxy !== undefined) this.#proxy.close();
-    else await (isKilled ? this.#world.server.kill() : this.#world.server.stop());
+    await this.#site.disconnect(isKilled);
   }
 
   async serve(): Promise<void> {
     if (this.serves) return;
-    if (this.#proxy !== undefined) this.#proxy.open();
-    else await this.#world.restartServer();
+    await this.#site.serve();
     this.serves = true;
   }
 
@@ -144,29 +112,26 @@ export class ModelledHost {
     if (!this.shipper.runs) await this.start(false);
     await this.settle();
     await this.shipper.stop();
-    const said = saidIn(this.shipper.logFile);
-    const expected: string[] = [];
+    const said = this.shipper.said();
     for (const log of this.logs) {
       const { problem, complete, arrived } = await this.#located(log);
       assert.equal(problem, undefined, log.path);
       assert.ok(complete, log.path);
       assertSaid(log, arrived, said);
-      expected.push(...(await centralFiles(this.#world.out, this.#host, log.path)));
     }
     assertNothingElse(this.logs, said);
-    const root = path.join(this.#world.out, this.#host);
-    const entries = await readdir(root, { recursive: true, withFileTypes: true });
-    const names = entries
-      .filter((entry) => entry.isFile())
-      .map((entry) => path.join(entry.parentPath, entry.name));
-    assert.deepEqual(names.toSorted(), expected.toSorted(), 'files at the destination');
+    assert.deepEqual(
+      await this.#site.strangers(this.logs.map((log) => log.path)),
+      [],
+      'files at the destination',
+    );
   }
 
   /** What was said of it before is not known any more. */
   async loseState(isOlder: boolean): Promise<LeftOut> {
     if (this.shipper.runs) return 'it runs';
     // Random file ids are nowhere else.
-    if (this.#place?.hasBirths === false) return 'no births';
+    if (!this.#site.hasBirths) return 'no births';
     if (!isOlder) await this.shipper.loseState();
     else if (!(await this.shipper.putBackState())) return 'there is none';
     this.#hasLostState = true;
@@ -179,7 +144,7 @@ export class ModelledHost {
   /** Without births, what is rotated before anybody has seen it is not found (docs/tailing.md). */
   async seen(log: RotatedLog): Promise<void> {
     const { current } = log;
-    if (this.#place?.hasBirths !== false || current === undefined || current.isSeen) return;
+    if (this.#site.hasBirths || current === undefined || current.isSeen) return;
     const index = log.generations.indexOf(current);
     const isSeen = async (): Promise<boolean> => {
       const { arrived } = await this.#located(log);
@@ -213,9 +178,9 @@ export class ModelledHost {
   // --- what has arrived -----------------------------------------------------------------------------------------
 
   async #located(log: RotatedLog): Promise<Located> {
-    const found = await central(this.#world.out, this.#host, log.path);
+    const found = await this.#site.arrived(log.path);
     const hasNamed = log.generations.some(({ named, bases }) => named.size > 0 || bases.has(undefined));
-    return find(found, log, hasNamed ? saidIn(this.shipper.logFile) : []);
+    return find(found, log, hasNamed ? this.shipper.said() : []);
   }
 
   async settle(): Promise<void> {
@@ -234,7 +199,7 @@ export class ModelledHost {
         problems = located.problem === undefined ? 0 : problems + 1;
         return located.complete || problems === PROBLEMS;
       };
-      await until(isThere, { timeoutMs: this.#arrivesMs, everyMs: this.#place === undefined ? 50 : 150 });
+      await until(isThere, { timeoutMs: this.#arrivesMs, everyMs: this.#site.isShared ? 150 : 50 });
       if (located?.problem !== undefined) assert.fail(`${log.path}: ${located.problem}`);
       if (located?.complete === true) {
         for (const generation of log.generations) generation.isSeen = true;

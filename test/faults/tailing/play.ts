@@ -3,22 +3,25 @@
 
 import { sleep } from '../../../common/runtime/run.ts';
 import { random } from '../../support/seed.ts';
-import type { World } from '../../support/world.ts';
-import { type HostOptions, ModelledHost } from './modelled-host.ts';
+import { ModelledHost } from './modelled-host.ts';
 import { describe, planOf, type Step, type Style, STYLES } from './plan.ts';
+import type { Site } from './site.ts';
 import { playStep } from './steps.ts';
 
 const SAID_STEPS = 40;
 
-export type PlayOptions = HostOptions & { readonly styles?: readonly Style[] } & (
-    { readonly seed: number; readonly steps: number } | { readonly plan: readonly Step[] }
-  );
+export type PlayOptions = {
+  readonly name: string;
+  readonly styles?: readonly Style[];
+  /** How long what was written may take to arrive. */
+  readonly arrivesMs?: number;
+} & ({ readonly seed: number; readonly steps: number } | { readonly plan: readonly Step[] });
 
-/** Plays one host in a world in which a receiver runs. */
-export async function play(world: World, options: PlayOptions): Promise<void> {
+/** Plays one host. */
+export async function play(site: Site, options: PlayOptions): Promise<void> {
   const { styles = STYLES } = options;
   const plan = 'plan' in options ? options.plan : planOf(random(options.seed), styles, options.steps);
-  const host = await ModelledHost.begin(world, styles, options);
+  const host = await ModelledHost.begin(site, styles, options.arrivesMs);
   const done: string[] = [];
   try {
     for (const [index, step] of plan.entries()) {
@@ -28,7 +31,7 @@ export async function play(world: World, options: PlayOptions): Promise<void> {
     }
     await host.end();
   } catch (error) {
-    if (options.place === undefined)
+    if (!site.isShared)
       console.log(
         `# ${options.name} failed; the last of ${done.length} steps:\n${done.slice(-SAID_STEPS).join('\n')}`,
       );

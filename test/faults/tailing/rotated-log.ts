@@ -1,7 +1,9 @@
 // One log file of the model: written to and rotated on disk, with every byte of every generation remembered, and where
 // it can be read now.
 
-import { execFile } from 'node:child_process';
+import path from 'node:path';
+
+import { sleep } from '../../../common/runtime/run.ts';
 import {
   closeSync,
   existsSync,
@@ -11,12 +13,9 @@ import {
   truncateSync,
   unlinkSync,
   writeSync,
-} from 'node:fs';
-import { copyFile } from 'node:fs/promises';
-import path from 'node:path';
-import { promisify } from 'node:util';
-
-import { sleep } from '../../../common/runtime/run.ts';
+  copyFile,
+  gzip,
+} from './files.ts';
 import { Generation, type Holder, holderOf } from './generation.ts';
 
 /** Birth times come in ticks of the kernel's clock; two rotations in one tick have no order that anybody can know. */
@@ -151,8 +150,11 @@ export class RotatedLog {
   /** `gzip` of a rotated file. */
   async compress(holder: Holder): Promise<void> {
     if (holder.name === undefined || holder.compressed) return;
-    await promisify(execFile)('gzip', ['-f', holder.name]);
+    await gzip(holder.name);
     holder.name = `${holder.name}.gz`;
+    // Without births nothing tells whether its time is that of the original.
+    for (const { holder: its, bases, named } of this.generations)
+      if (its === holder && bases.has(undefined)) named.add(holder.name);
     holder.compressed = true;
   }
 

@@ -12,12 +12,14 @@ import { type FileStamp, isSameFile } from '../../../shipper/files/identity.ts';
 import type { Daemon } from '../../support/daemon.ts';
 import { InProcessShipper } from '../../support/in-process.ts';
 import type { World } from '../../support/world.ts';
+import { type Said, saidIn } from './oracle.ts';
+import type { HostShipper } from './site.ts';
 
 /** Somebody may open a file for a moment, to look at its first bytes: held is what stays open. */
 const HELD_LOOKS = 3;
 const HELD_LOOK_MS = 25;
 
-export class RunningShipper {
+export class RunningShipper implements HostShipper {
   readonly #world: World;
   readonly #host: string;
   readonly #glob: string;
@@ -44,14 +46,18 @@ export class RunningShipper {
     return path.join(this.#world.dir, `state-${this.#host}`);
   }
 
+  said(): Said[] {
+    return saidIn(this.#logFile);
+  }
+
   /** Where {@link World.start} writes it. */
-  get logFile(): string {
+  get #logFile(): string {
     return path.join(this.#world.dir, `ship-${this.#host}.log`);
   }
 
   /** In this process. */
   startInside(): void {
-    const log = createLog({ level: 'debug', file: { file: this.logFile, maxBytes: 1e9, keep: 1 } }).log;
+    const log = createLog({ level: 'debug', file: { file: this.#logFile, maxBytes: 1e9, keep: 1 } }).log;
     const shipper = new InProcessShipper(this.#world, this.#host, this.#glob, log, this.#url());
     this.#stop = async () => {
       await shipper.stop();

@@ -2,16 +2,16 @@
 
 import type { Step } from './plan.ts';
 
-const AT_ONCE = 4;
-
 /**
  * @param fails whether these steps do; asked for several at once
  * @param endsAt by performance.now(): what was found by then is the smallest
+ * @param atOnce so many are asked for together
  */
 export async function shrink(
   plan: readonly Step[],
   fails: (plan: readonly Step[]) => Promise<boolean>,
   endsAt: number,
+  atOnce = 4,
 ): Promise<readonly Step[]> {
   let smallest = plan;
   let parts = 2;
@@ -20,7 +20,7 @@ export async function shrink(
     const without = Array.from({ length: Math.ceil(smallest.length / size) }, (_, part) =>
       smallest.filter((_step, index) => Math.floor(index / size) !== part),
     );
-    const found = await firstThat(without, fails, endsAt);
+    const found = await firstThat(without, fails, endsAt, atOnce);
     if (found !== undefined) {
       smallest = found;
       parts = Math.max(2, parts - 1);
@@ -34,9 +34,10 @@ async function firstThat<T>(
   all: readonly T[],
   is: (one: T) => Promise<boolean>,
   endsAt: number,
+  atOnce: number,
 ): Promise<T | undefined> {
-  for (let from = 0; from < all.length && performance.now() < endsAt; from += AT_ONCE) {
-    const some = all.slice(from, from + AT_ONCE);
+  for (let from = 0; from < all.length && performance.now() < endsAt; from += atOnce) {
+    const some = all.slice(from, from + atOnce);
     const answers = await Promise.all(some.map(is));
     const index = answers.indexOf(true);
     if (index >= 0) return some[index];

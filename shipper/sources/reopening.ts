@@ -1,0 +1,181 @@
+// Where the bytes of a generation are when its file is not what it was: found again after a restart, in a copy, in a compressed
+// file, or behind bytes that are others now. What is nowhere is named. Never decides what is new.
+
+import { isForbidden, LogferryError } from '../../common/runtime/errors.ts';
+import { candidateOf, type Elsewhere, type Opened } from '../files/candidate.ts';
+import type { FileHandle } from '../files/disk.ts';
+import { type Found, now } from '../files/discover.ts';
+import type { GenerationState } from '../files/state.ts';
+import { endOfSums } from '../files/sums.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import type { Generation } from '../lane/generation.ts';
+import type { Arrivals } from './arrivals.ts';
+import type { Becoming } from './becoming.ts';
+import { sameUpTo, sayNowhere, wholeOf } from './continued.ts';
+import type { Lineage } from './lineage.ts';
+import type { Search } from './search.ts';
+
+/** A file of an earlier run that is nowhere counts as lost only when it has not come back for this long. */
+const LOST_AFTER_MS = 3_600_000;
+
+/** Of one path. */
+interface Parts {
+  readonly lineage: Lineage;
+  readonly arrivals: Arrivals;
+  readonly search: Search;
+  readonly becoming: Becoming;
+}
+
+export class Reopening {
+  readonly #context: ShipperContext;
+  readonly #path: string;
+  readonly #signal: AbortSignal;
+  readonly #lineage: Lineage;
+  readonly #arrivals: Arrivals;
+  readonly #search: Search;
+  readonly #becoming: Becoming;
+  readonly #nowhere: Set<Generation>;
+  readonly #add: (entry: GenerationState, handle: FileHandle | undefined) => Generation;
+  readonly #begunAt = performance.now();
+
+  /**
+   * @param nowhere those whose file was not found
+   * @param add makes the generation of an entry that the state has kept
+   */
+  constructor(
+    context: ShipperContext,
+    path: string,
+    parts: Parts,
+    nowhere: Set<Generation>,
+    add: (entry: GenerationState, handle: FileHandle | undefined) => Generation,
+    signal: AbortSignal,
+  ) {
+    this.#context = context;
+    this.#path = path;
+    this.#lineage = parts.lineage;
+    this.#arrivals = parts.arrivals;
+    this.#search = parts.search;
+    this.#becoming = parts.becoming;
+    this.#nowhere = nowhere;
+    this.#add = add;
+    this.#signal = signal;
+  }
+
+  /** A generation of an earlier run: found again by its stamp, or its bytes in a copy or a compressed file. */
+  async reopen(entry: GenerationState): Promise<void> {
+    // Truncated in place, the file is a later generation's, also where its bytes look the same.
+    const isOthers = (this.#lineage.entryOf(entry) ?? entry) !== entry;
+    const isOver = isOthers || entry.closed === 'truncated';
+    await this.#context.openFiles.makeRoom(this.#signal);
+    const opened = isOver ? undefined : await this.#findAgain(entry);
+    const generation = this.#add(entry, opened?.handle);
+    if (entry.closed !== null) generation.close(entry.closed);
+    const matches = await generation.resume(this.#signal);
+    if (!matches) await this.truncated(generation, false);
+    else if (isOthers && entry.closed === null) await this.finishElsewhere(generation);
+    // Without a birth only its bytes tell where it is, and whether it has more.
+    else if (opened === undefined && entry.closed === 'rotated' && entry.birth === '0')
+      await this.#moveElsewhere(generation);
+    // It may have been written to before it went: its size is not known until its bytes are found.
+    else if (opened === undefined && entry.closed === null) {
+      this.#nowhere.add(generation);
+      if (!(await this.#goesOnAtPath(generation))) await this.#moveElsewhere(generation);
+    }
+  }
+
+  /** What is at the path has all of it, and is no later one: what else has it is a copy that was made by hand. */
+  async #goesOnAtPath(generation: Generation): Promise<boolean> {
+    if (generation.entry !== this.#lineage.entries.at(-1)) return false;
+    const found = await this.#context.look(this.#path);
+    if (found === undefined || this.#context.knownFiles.has(found.stamp)) return false;
+    const there = await this.#becoming.bytesAt(found, generation);
+    if (there === undefined) return false;
+    let elsewhere: Elsewhere | undefined;
+    try {
+      elsewhere = await this.#search.bytesOf(generation);
+      return elsewhere === undefined || (await wholeOf([elsewhere, there])) === there;
+    } catch (error) {
+      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
+      return false;
+    } finally {
+      await there.handle.close();
+      await elsewhere?.handle.close();
+    }
+  }
+
+  /** Goes on in a copy or a compressed file. When that is still being written, later: its end is not known till then. */
+  async #moveElsewhere(generation: Generation): Promise<Found | undefined> {
+    try {
+      const bytes = await this.#search.bytesOf(generation);
+      generation.cursor.moveTo(bytes);
+      if (bytes !== undefined) this.#nowhere.delete(generation);
+      return bytes?.found;
+    } catch (error) {
+      this.#nowhere.delete(generation);
+      if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
+      generation.cursor.moveTo(undefined);
+      generation.cursor.lookLater();
+      return undefined;
+    }
+  }
+
+  /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */
+  async #findAgain(entry: GenerationState): Promise<Opened | undefined> {
+    try {
+      return await this.#search.file(entry);
+    } catch (error) {
+      if (entry.closed === null || !isForbidden(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Truncated: the old bytes are in the copy beside it, or gone; the file itself goes on as another generation. */
+  async finishElsewhere(generation: Generation): Promise<Found | undefined> {
+    const found = await this.#moveElsewhere(generation);
+    generation.close('truncated');
+    return found;
+  }
+
+  /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
+  async truncated(generation: Generation, isRunning: boolean): Promise<void> {
+    const shipped = await sameUpTo(generation, isRunning);
+    const own = await generation.cursor.openAgain();
+    if (shipped === undefined) await this.finishElsewhere(generation);
+    else this.#cut(generation, endOfSums(shipped));
+    if (own === undefined) return;
+    // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
+    const arrival = await candidateOf(own, now());
+    this.#arrivals.add(shipped === undefined ? arrival : { ...arrival, shipped });
+  }
+
+  /** It ends with what was shipped of it; what its file has behind `begin` is the next one. */
+  #cut(generation: Generation, begin: number): void {
+    const { position } = generation.cursor;
+    generation.cursor.moveTo(undefined, position);
+    generation.close('truncated');
+    this.#context.log.error(
+      { path: this.#path, file: generation.entry.file, from: begin, to: position },
+      `${this.#path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
+    );
+  }
+
+  /** As soon as it is known that none of them goes on in what is at the path. */
+  async sayNowhere(): Promise<void> {
+    if (this.#nowhere.size === 0 || !this.#arrivals.isEmpty) return;
+    const found = await this.#context.look(this.#path);
+    if (found !== undefined && !this.#context.knownFiles.has(found.stamp)) return;
+    for (const generation of this.#nowhere)
+      if (!(await this.mayComeBack(generation))) sayNowhere(this.#context.log, this.#path, generation);
+    this.#nowhere.clear();
+  }
+
+  /**
+   * Nothing is there, not even a later generation: what holds it may not be mounted yet. Waiting holds nothing up
+   * then; when it is there again, or never was, is only known after a while.
+   */
+  async mayComeBack(generation: Generation): Promise<boolean> {
+    if (performance.now() - this.#begunAt >= LOST_AFTER_MS || this.#lineage.current !== generation)
+      return false;
+    return (await this.#context.look(this.#path)) === undefined && !(await this.#search.hasRotated());
+  }
+}
