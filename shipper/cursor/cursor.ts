@@ -38,14 +38,12 @@ export class Cursor implements OpenFile {
     reader: CursorReader,
     options: Pick<TailerOptions, 'maxBytes' | 'countsLines'>,
   ) {
-    this.#name = file.name;
-    this.#state = context.state;
-    this.#entry = file.entry;
-    this.#reader = reader;
+    [this.#name, this.#entry] = [file.name, file.entry];
+    [this.#state, this.#reader] = [context.state, reader];
     const { buffers, packers, fileSystems, once } = context;
     const hasEnded = (): boolean => reader.closing !== undefined || once;
-    const isRemote = (device: bigint): boolean => fileSystems.isRemote(device);
-    this.#tailer = new Tailer({ buffers, packers, ...options, hasEnded, isRemote }, file.entry, handle);
+    const shared = { buffers, packers, hasEnded, isRemote: (device: bigint) => fileSystems.isRemote(device) };
+    this.#tailer = new Tailer({ ...shared, ...options }, file.entry, handle);
     this.#moves = new Moves(context, file, this.#tailer, this);
   }
 
@@ -237,6 +235,11 @@ export class Cursor implements OpenFile {
     if (this.#moves.lacks(position)) this.moveTo(undefined);
   }
 
+  /** All that there is of it was seen, or is open. */
+  get isEndKnown(): boolean {
+    return this.#isEndKnown;
+  }
+
   /** There may be more of it than was seen, in a file that is not ready: looked for before it counts as finished. */
   lookLater(): void {
     this.#isEndKnown = false;
@@ -259,7 +262,7 @@ export class Cursor implements OpenFile {
     this.#reader.wake();
   }
 
-  /** Lets go of the descriptor of a finished file; it is opened again, if it still can be, when its bytes are wanted. */
+  /** Lets go of a finished file; it is opened again, if it still can be, when its bytes are wanted. */
   park(): void {
     this.moveTo(undefined);
   }

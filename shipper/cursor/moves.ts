@@ -4,6 +4,7 @@
 import { tolerateDead } from '../../common/runtime/errors.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import type { Elsewhere } from '../files/candidate.ts';
+import { withBytesUpTo } from '../files/fingerprint.ts';
 import type { OpenFile } from '../files/open-files.ts';
 import type { CursorContext, CursorFile } from './context.ts';
 import type { Tailer } from './tailer.ts';
@@ -100,6 +101,9 @@ export class Moves {
       this.#restedAt = undefined;
     }
     this.#from = move.to?.from ?? 0;
+    // After a kill not all that was shipped is known, and what holds it was not open.
+    if (move.to?.from === 0)
+      this.#file.entry.sums = await withBytesUpTo(move.to.handle, this.#file.entry, this.#cursor.position);
     this.#file.entry.size = Math.max(move.size, this.#cursor.position);
     await this.#cursor.readAgain();
     if (this.#next === move) this.#next = undefined;

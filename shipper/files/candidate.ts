@@ -12,6 +12,8 @@ import { packingOf } from './unpack.ts';
 
 /** Bytes of a generation that stream or record know, and this state does not. */
 export interface Shipped {
+  /** What its file id begins with. */
+  readonly base: string;
   readonly offset: number;
   /** See tailOf, at the offset; undefined when nobody knows it. */
   readonly tail: string | undefined;

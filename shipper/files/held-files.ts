@@ -5,7 +5,7 @@ import { lstatSync, statSync } from './disk.ts';
 import { systemCode } from '../../common/runtime/errors.ts';
 import { type Opened, openStill } from './candidate.ts';
 import { type Found, foundOf, now } from './discover.ts';
-import { type FileStamp, keyOf } from './identity.ts';
+import { keyOf } from './identity.ts';
 import type { KnownFiles } from './known-files.ts';
 import type { OpenFiles } from './open-files.ts';
 
@@ -63,9 +63,14 @@ export class HeldFiles {
     return found;
   }
 
-  /** A file that is held, as it is now, and when it was seen at its path: it belongs to whoever asks. */
-  async take(stamp: FileStamp): Promise<(Opened & { readonly since: bigint }) | undefined> {
-    const since = this.#held.get(keyOf(stamp))?.since;
+  /**
+   * A file that is held, as it is now, and when it was seen at its path: it belongs to whoever asks. Without a birth its number
+   * may be that of a file that came elsewhere meanwhile.
+   */
+  async take({ stamp, path }: Found): Promise<(Opened & { readonly since: bigint }) | undefined> {
+    const held = this.#held.get(keyOf(stamp));
+    if (stamp.birth === '0' && held?.found.path !== path) return undefined;
+    const since = held?.since;
     const opened = await this.#remove(keyOf(stamp));
     if (opened === undefined || since === undefined) return undefined;
     const { handle, found } = opened;

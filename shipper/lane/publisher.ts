@@ -90,11 +90,14 @@ export class Publisher {
 
   /**
    * Design §4.6: the end of the subject's last message, else the record's offset, else where shipping began. Says
-   * whether the file before that offset is the one that was shipped.
+   * whether the file before that offset is the one that was shipped. Throws the signal's reason when it fires before
+   * there is an answer: nothing is known then.
    */
   async resume(signal: AbortSignal): Promise<boolean> {
     const ask = async (): Promise<boolean> => await this.#resumeFrom(await this.#context.host.needView());
-    return (await untilAnswered(ask, isUnanswered, signal)) ?? true;
+    const isTheSame = await untilAnswered(ask, isUnanswered, signal);
+    if (isTheSame === undefined) throw signal.reason;
+    return isTheSame;
   }
 
   async #resumeFrom(view: HostView): Promise<boolean> {

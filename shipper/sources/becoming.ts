@@ -45,21 +45,6 @@ export class Becoming {
       this.#lineage.becomes(newest.entry, found.stamp);
       return true;
     }
-    return await this.#isNext(newest, found);
-  }
-
-  /** Those in which the newest generation does not go on, of files that begin with all of one that was shipped. */
-  async withoutNext(files: readonly Found[]): Promise<readonly Found[]> {
-    const others: Found[] = [];
-    for (const found of files) {
-      const newest = this.#arrivals.isEmpty ? this.#newest : undefined;
-      if (newest === undefined || !(await this.#isNext(newest, found))) others.push(found);
-    }
-    return others;
-  }
-
-  /** Whether it has all of the newest generation, and that one's own file is under no name here. */
-  async #isNext(newest: Generation, found: Found): Promise<boolean> {
     if (this.#context.knownFiles.has(found.stamp) || (await this.#isKept(newest))) return false;
     return this.#goesOnIn(newest, await this.bytesAt(found, newest));
   }

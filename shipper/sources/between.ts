@@ -49,7 +49,10 @@ export class Unseen {
     try {
       const grown = await this.#collectBetween(window, found);
       found.sort(inOrder);
-      if (before === undefined) return await this.#beforeNext(found, window, grown);
+      if (before === undefined) {
+        const unplaced = await this.#untimed(window, found);
+        return { ...(await this.#beforeNext(found, window)), unplaced, grown };
+      }
       const { candidates, unplaced } = await this.#byName(window, before, found);
       return { candidates, unplaced, grown, own: undefined };
     } catch (error) {
@@ -137,12 +140,26 @@ export class Unseen {
     return size === 0 ? 'empty' : judge(size, held, known, least, BigInt(opened.found.stamp.birth));
   }
 
+  /** Compressed files that hold nothing known, and do not tell when that was written: where copies are made no name tells it. */
+  async #untimed(window: Window, found: readonly Candidate[]): Promise<Found[]> {
+    const unplaced: Found[] = [];
+    // A file from before the first start may have been compressed by now.
+    if (window.beside?.strangers === true) return unplaced;
+    const known = [...window.finished, ...window.lost, ...found.map(seenOf)];
+    const mayBe = (each: Found): boolean => mayBeUntimed(each, window) && this.#isToldByName(each, undefined);
+    for await (const opened of this.#around.rotated(this.#around.directories, mayBe)) {
+      const is = await this.#judge(await leftAlone(opened), known, 1);
+      await opened.handle.close();
+      if (is === 'new') unplaced.push(opened.found);
+    }
+    return unplaced;
+  }
+
   /** Of the copies of a truncated file: those that were made before the next generation, and that one's own. */
   async #beforeNext(
     copies: readonly Candidate[],
     { next }: Window,
-    grown: readonly Found[],
-  ): Promise<Between> {
+  ): Promise<Pick<Between, 'candidates' | 'own'>> {
     const current = await openIfThere(this.#path);
     try {
       const stamp = (await statOf(current, this.#path))?.stamp;
@@ -164,7 +181,7 @@ export class Unseen {
       }
       const candidates = copies.slice(0, end);
       for (const copy of copies.slice(end)) if (copy !== own) await copy.handle.close();
-      return { candidates, own, unplaced: [], grown };
+      return { candidates, own };
     } finally {
       await current?.close();
     }

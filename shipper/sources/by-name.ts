@@ -5,7 +5,7 @@ import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Found } from '../files/discover.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import type { Candidate, Opened, Window } from '../files/candidate.ts';
-import { judge, seenOf } from './copies.ts';
+import { judge, LEAST_PROOF_BYTES, seenOf } from './copies.ts';
 import { type Asked, contentOf, type Examined } from '../files/examine.ts';
 import { packingOf } from '../files/unpack.ts';
 
@@ -104,9 +104,10 @@ async function judgeOne(
   found: readonly Candidate[],
 ): Promise<'known' | 'new' | 'unplaced'> {
   const isPlaced = beside != null && isLater(around, opened.found, beside) === true;
-  // The newest that is known was rotated away before all others: nothing but the first may be it.
+  // The newest that is known was rotated away before all others: with few bytes nothing but the first may be it.
   const isFirst = !isPlaced || (await isFirstLater(around, opened.found, beside));
-  const known = [...lost, ...(isFirst ? finished : []), ...(isPlaced ? [] : found.map(seenOf))];
+  const mayBe = isFirst ? finished : finished.filter((seen) => seen.size >= LEAST_PROOF_BYTES);
+  const known = [...lost, ...mayBe, ...(isPlaced ? [] : found.map(seenOf))];
   const shipped = await laterShipped();
   const asked = [
     ...known,

@@ -36,7 +36,8 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
     }
     const { position, sums, head } = cursor.content;
     // Without a birth its number says nothing after a restart, and nothing of it was read: then it is what is there.
-    if (entry.birth === '0' && sums.marks.length === 0 && position === entry.begin) return to;
+    const isNew = entry.birth === '0' && sums.marks.length === 0 && position === entry.begin;
+    if (isNew && headMatches(head, await firstBytes(at.handle))) return to;
     // Seen, and nothing of it was shipped.
     const isUnread = sums.marks.length === 0 && position === 0 && head.length >= LEAST_PROOF_BYTES;
     if (isUnread) return headMatches(head, await firstBytes(at.handle)) ? to : undefined;

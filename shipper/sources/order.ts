@@ -149,10 +149,9 @@ export class Order {
     // Of the very first file nobody can tell what it held before it was found.
     const first = earlier.length > 0 ? entry.birth : entry.since;
     const after = BigInt(truncated?.since ?? first);
-    const window = { after, seen: 0n, before: undefined, next, beside: undefined };
+    const window = { after, seen: 0n, before: undefined, next, beside: entry.beside };
     return await this.#host.alone(async () => {
       const between = await this.#search.between(window);
-      this.#search.sayNotShipped(between.grown);
       for (const copy of between.candidates) this.#arrivals.claim(copy);
       return between;
     });

@@ -12,6 +12,7 @@ import type { Generation } from '../lane/generation.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Becoming } from './becoming.ts';
 import { sameUpTo, sayNowhere, wholeOf } from './continued.ts';
+import { LEAST_PROOF_BYTES } from './copies.ts';
 import type { Lineage } from './lineage.ts';
 import type { Search } from './search.ts';
 
@@ -73,9 +74,8 @@ export class Reopening {
     const matches = await generation.resume(this.#signal);
     if (!matches) await this.truncated(generation, false);
     else if (isOthers && entry.closed === null) await this.finishElsewhere(generation);
-    // Without a birth only its bytes tell where it is, and whether it has more.
-    else if (opened === undefined && entry.closed === 'rotated' && entry.birth === '0')
-      await this.#moveElsewhere(generation);
+    // Compressed meanwhile, or without a birth: only its bytes tell where it is, and whether it has more.
+    else if (opened === undefined && entry.closed === 'rotated') await this.#moveElsewhere(generation);
     // It may have been written to before it went: its size is not known until its bytes are found.
     else if (opened === undefined && entry.closed === null) {
       this.#nowhere.add(generation);
@@ -117,6 +117,33 @@ export class Reopening {
       generation.cursor.lookLater();
       return undefined;
     }
+  }
+
+  /**
+   * What is wanted and may be in a file that nothing is known of is looked for before that counts as a new one. Throws `busy`
+   * while it may be in one that is still being compressed: nothing new could be shipped before it anyway.
+   */
+  async findWanted(): Promise<void> {
+    for (const generation of this.#lineage.generations) {
+      if (!generation.hasBegun || !generation.cursor.isWanted) continue;
+      const bytes = await this.#search.bytesOf(generation);
+      if (bytes !== undefined) generation.cursor.lookedFor(bytes);
+    }
+  }
+
+  /**
+   * The newest one, whose own file was deleted, and which another may have gone on with: an editor has saved it, and the new
+   * one was rotated. Throws `busy` while that may be in one that is still being compressed.
+   */
+  async followDeleted(): Promise<void> {
+    const { current } = this.#lineage;
+    const own = current?.closing === undefined ? current?.cursor.opened : undefined;
+    if (current === undefined || own === undefined) return;
+    const { size, nlink } = await own.stat();
+    const { position } = current.cursor;
+    if (nlink > 0 || size > position || position < LEAST_PROOF_BYTES) return;
+    const bytes = await this.#search.bytesOf(current);
+    if (bytes !== undefined) current.cursor.moveTo(bytes);
   }
 
   /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */

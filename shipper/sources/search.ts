@@ -39,7 +39,7 @@ import {
   type Shipped,
   type Window,
 } from '../files/candidate.ts';
-import { type Content, contentOf } from '../files/examine.ts';
+import { type Content, contentOf, examine } from '../files/examine.ts';
 
 /** For a shipper without state: what stream or record know for a file's base. */
 export type Known = (base: string) => { readonly number: number; readonly path: string } | undefined;
@@ -118,7 +118,7 @@ export class Search {
   /** What came and went in between. */
   async between(
     window: Pick<Window, 'after' | 'seen' | 'before' | 'next' | 'beside'>,
-  ): Promise<Pick<Between, 'candidates' | 'own' | 'grown'>> {
+  ): Promise<Pick<Between, 'candidates' | 'own'>> {
     let shipped: Promise<Shipped[]> | undefined;
     const between = await this.#unseen.between({
       ...window,
@@ -135,16 +135,12 @@ export class Search {
         { path: this.#path, file: found.path },
         `${this.#path}: ${found.path} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
       );
-    return between;
-  }
-
-  /** Of files that begin as one that was shipped, and in which none goes on. */
-  sayNotShipped(grown: readonly Found[]): void {
-    for (const found of this.#unsaid(grown))
-      this.#context.log.error(
+    for (const found of this.#unsaid(between.grown))
+      log.error(
         { path: this.#path, file: found.path },
         `${this.#path}: ${found.path} is not shipped: it begins as a file that was shipped, and nothing tells whether it goes on with that one, is a copy, or another`,
       );
+    return between;
   }
 
   /** Those of which it was not said yet that they are not shipped. */
@@ -178,9 +174,24 @@ export class Search {
       const entry = view.entry(file);
       const offset = chunk?.end ?? entry?.offset ?? 0;
       const recorded = entry?.offset === offset ? (entry.tail ?? undefined) : undefined;
-      if (offset > 0) shipped.push({ offset, tail: chunk?.kind === 'data' ? chunk.tail : recorded });
+      if (offset > 0) shipped.push({ base, offset, tail: chunk?.kind === 'data' ? chunk.tail : recorded });
     }
     return shipped;
+  }
+
+  /**
+   * Whether a file that was found beside the path holds a generation that stream or record know, and an older state that was put
+   * back does not. Its own id would tell if it were that one's file: it is a copy, or was compressed. Asks the server.
+   */
+  async wasShipped({ found, handle, size, from, wasAtPath }: Candidate): Promise<boolean> {
+    if (wasAtPath || from > 0) return false;
+    const same = (await this.#laterShipped()).filter(
+      ({ offset, tail, base }) => offset === size && tail !== undefined && base !== baseOf(found.stamp),
+    );
+    const asked = same.map(({ offset, tail }) => ({ content: contentOf({ position: offset, tail }) }));
+    // Unpacked by now, where it was compressed.
+    const { held } = await examine({ handle, found: { path: '' } }, asked);
+    return held.some(({ isWhole }) => isWhole);
   }
 
   /** What may be copied or compressed by now: whatever was seen, once another file is at the path. */

@@ -8,6 +8,7 @@ import { tuning } from '../../common/runtime/tuning.ts';
 import { Arrivals } from './arrivals.ts';
 import { Becoming } from './becoming.ts';
 import { Clock } from './clock.ts';
+import { sayNowhere } from './continued.ts';
 import { type Found, now } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
@@ -198,10 +199,10 @@ export class Source {
     await this.#discover(found);
     // Nobody may make a new one for a while, and with --once nobody looks again.
     if (found === undefined) await this.#discoverRotatedAway();
-    for (const arrival of at === undefined ? [] : [...this.#arrivals.queue]) {
-      await this.#naming.append(arrival, begin, known);
-      this.#arrivals.settled(arrival);
-    }
+    for (const arrival of at === undefined ? [] : [...this.#arrivals.queue])
+      await this.#settle(arrival, async () => {
+        await this.#naming.append(arrival, begin, known);
+      });
     if (entries.length === 0 && this.#arrivals.isEmpty && this.#unreadable === undefined) return false;
     await this.#noteBeside(found);
     await this.#reopening.sayNowhere();
@@ -214,6 +215,8 @@ export class Source {
     for (const each of await this.#context.held.at(this.path)) await this.#discover(each);
     if (!this.#arrivals.isEmpty || listed === undefined) return;
     if (found !== undefined && isSameFile(listed.stamp, found.stamp)) return;
+    // Without a birth its number may be another file's already.
+    if (listed.stamp.birth === '0') return;
     const opened = await this.#search.file(listed.stamp);
     if (opened !== undefined) this.#arrivals.add(await candidateOf(opened, now()));
   }
@@ -356,12 +359,13 @@ export class Source {
   /** What was at the path after the newest file that is known, and was rotated away again before this one came. */
   async #discoverRotated(before: FileStamp): Promise<void> {
     await this.#search.learnPlace(this.current);
+    await this.#reopening.findWanted();
+    if (this.#arrivals.isEmpty) await this.#reopening.followDeleted();
     const last = this.#arrivals.queue.at(-1) ?? this.#lineage.entries.at(-1);
-    const { candidates, grown } = await this.#search.between({
+    const { candidates } = await this.#search.between({
       ...{ after: this.#firstSeen(), seen: this.#lastSeen(), before, next: undefined },
       beside: last === undefined ? undefined : (last.beside ?? null),
     });
-    this.#search.sayNotShipped(await this.#becoming.withoutNext(grown));
     for (const rotated of candidates) this.#arrivals.add(rotated);
   }
 
@@ -432,7 +436,7 @@ export class Source {
     try {
       const since = now();
       await this.#context.openFiles.makeRoom(this.#signal);
-      const held = await this.#context.held.take(found.stamp);
+      const held = await this.#context.held.take(found);
       const opened = held ?? (await openStill(found));
       this.#unreadable = undefined;
       return opened === undefined ? undefined : await candidateOf(opened, held?.since ?? since);
@@ -455,10 +459,18 @@ export class Source {
     }
   }
 
+  /** @param begin takes it over */
+  async #settle(arrival: Candidate, begin: () => Promise<void>): Promise<void> {
+    if (await this.#search.wasShipped(arrival)) await arrival.handle.close();
+    else await begin();
+    this.#arrivals.settled(arrival);
+  }
+
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
-      if (!(await this.#becoming.goesOnWith(arrival))) await this.#naming.append(arrival);
-      this.#arrivals.settled(arrival);
+      await this.#settle(arrival, async () => {
+        if (!(await this.#becoming.goesOnWith(arrival))) await this.#naming.append(arrival);
+      });
       await this.#reopening.sayNowhere();
     } catch (error) {
       this.#warn(error);
@@ -490,6 +502,7 @@ export class Source {
   }
 
   #warn(error: unknown): void {
+    if (this.#signal.aborted) return;
     this.#context.throttle.run(`${this.path}: ${messageOf(error)}`, (repeated) => {
       this.#context.log.warn({ repeated }, `${this.path}: ${messageOf(error)}; trying again`);
     });
@@ -513,9 +526,11 @@ export class Source {
       opened === undefined
         ? await this.#search.bytesOf(generation)
         : { ...opened, size: opened.found.size, from: 0 };
-    const isMissing = bytes === undefined && !generation.cursor.isTaken;
+    const { isTaken, isEndKnown } = generation.cursor;
+    const isMissing = bytes === undefined && !(isTaken && isEndKnown);
     this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
     if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
+    if (isMissing && isTaken) sayNowhere(this.#context.log, this.path, generation);
     return bytes;
   }
 

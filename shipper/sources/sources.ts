@@ -128,6 +128,7 @@ export class Sources {
       .get(owner)
       ?.foundElsewhere(found)
       .catch((error: unknown) => {
+        if (this.#signal.aborted) return;
         this.#context.log.warn(`cannot look at ${found.path} (${oneLine(error)}); trying again`);
       });
   }
@@ -473,6 +474,7 @@ export class Sources {
     } catch (error) {
       if (error instanceof LogferryError && error.code === 'newer') throw error;
       await source?.stop();
+      if (group.signal.aborted) return;
       const at = found === undefined ? undefined : begin.at?.(found);
       this.#tryAgain(file, group, error, { ...begin, at: at === undefined ? undefined : () => at });
     } finally {

@@ -15,6 +15,8 @@ export type PlayOptions = {
   readonly styles?: readonly Style[];
   /** How long what was written may take to arrive. */
   readonly arrivesMs?: number;
+  /** Told before each step. */
+  readonly onStep?: (step: string) => void;
 } & ({ readonly seed: number; readonly steps: number } | { readonly plan: readonly Step[] });
 
 /** Plays one host. */
@@ -25,6 +27,7 @@ export async function play(site: Site, options: PlayOptions): Promise<void> {
   const done: string[] = [];
   try {
     for (const [index, step] of plan.entries()) {
+      options.onStep?.(`${index}. ${describe(step)}`);
       const played = await playStep(host, step);
       done.push(`${index}. ${describe(step)}${played === undefined ? '' : ` (${played})`}`);
       if (step.pauseMs > 0) await sleep(step.pauseMs);

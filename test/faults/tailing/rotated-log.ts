@@ -10,6 +10,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  statSync,
   truncateSync,
   unlinkSync,
   writeSync,
@@ -152,9 +153,10 @@ export class RotatedLog {
     if (holder.name === undefined || holder.compressed) return;
     await gzip(holder.name);
     holder.name = `${holder.name}.gz`;
-    // Without births nothing tells whether its time is that of the original.
-    for (const { holder: its, bases, named } of this.generations)
-      if (its === holder && bases.has(undefined)) named.add(holder.name);
+    // Nothing tells whether its time is that of the original: without births, and where both were made in one tick.
+    const { mtimeNs, birthtimeNs } = statSync(holder.name, { bigint: true });
+    for (const { holder: its, named } of this.generations)
+      if (its === holder && mtimeNs >= birthtimeNs) named.add(holder.name);
     holder.compressed = true;
   }
 

@@ -10,6 +10,7 @@ import { decodeToken, publishSubject } from '../../../common/wire/subjects.ts';
 import { splitFileId } from '../../../shipper/files/identity.ts';
 import type { Host, HostView, LastMessage, Notice } from '../../../shipper/lane/host.ts';
 import { clock } from './clock.ts';
+import { trace } from './trace.ts';
 
 const HOST = 'web1';
 const PREFIX = 'logs';
@@ -201,6 +202,7 @@ export class Broker {
 
   /** What goes on where the file ended; what is there already is left out, and what leaves a hole waits for it. */
   #accept({ chunk, payload, path, file }: Stored): void {
+    trace(`accepts ${path} ${file} ${chunk.kind} ${chunk.start} to ${chunk.end}`);
     const before = this.#files.get(file);
     const offset = before?.offset ?? chunk.begin;
     if (chunk.start > offset || (chunk.end <= offset && before !== undefined)) return;

@@ -70,6 +70,8 @@ export class Clock {
   reset(): void {
     this.#queue = [];
     this.#threads.clear();
+    this.#now = BEGIN_MS;
+    this.#order = 0;
   }
 
   /** What is begun in there, and all that follows from it, is killed with this life. */

@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
 const realNow = performance.now.bind(performance);
 clock.install();
 const { KINDS, playSimulated, simulatedHistory } = await import('./simulated.ts');
-const { traceLog } = await import('./simulated-site.ts');
+const { traceAll } = await import('./trace.ts');
 const { describe } = await import('../../faults/tailing/plan.ts');
 const { shrink } = await import('../../faults/tailing/shrink.ts');
 
@@ -29,7 +29,7 @@ const SHRINK_TRIES = 400;
 
 const [from = 1, to = from] = positionals.map(Number);
 const kinds = Object.keys(KINDS).filter((kind) => (values.kind ?? kind).split(',').includes(kind));
-if (values.trace) traceLog(console.log);
+if (values.trace) traceAll();
 
 function* histories(): Generator<History> {
   if (values.plan === undefined) {

@@ -15,12 +15,16 @@ import type { HostShipper, Site } from '../../faults/tailing/site.ts';
 import { Broker } from './broker.ts';
 import { clock, type Life } from './clock.ts';
 import { FileSystem, type FileSystemOptions, mount } from './file-system.ts';
+import { trace } from './trace.ts';
 import { tellChanges } from './watch.ts';
 
 const STATE = '/state';
 const LOGS = '/logs';
 const ROTATE_WAIT_MS = 300_000;
 const WARNING = 40;
+/** Somebody may open a file for a moment, to look at its first bytes: held is what stays open. */
+const HELD_LOOKS = 3;
+const HELD_LOOK_MS = 25;
 
 /** What a simulated host is like. */
 export interface HostOptions extends FileSystemOptions {
@@ -122,7 +126,7 @@ class SimulatedShipper implements HostShipper {
       (...all: readonly unknown[]): void => {
         const [about, msg] = all.length > 1 ? all : [{}, all[0]];
         const one = { level, msg: String(msg), ...(about as object) } as Said;
-        trace?.(`${clock.now.toFixed(1)} ${level} ${one.msg}`);
+        trace(`${level} ${one.msg} ${one.path ?? ''} ${one.file ?? ''}`);
         if (level >= WARNING) this.#said.set(`${one.msg} ${one.file}`, one);
       };
     const [debug, info, warn, error] = [20, 30, 40, 50].map(note);
@@ -162,11 +166,18 @@ class SimulatedShipper implements HostShipper {
   }
 
   async holds(name: string): Promise<boolean> {
+    for (let look = 0; look < HELD_LOOKS; look += 1) {
+      if (look > 0) await clock.after(HELD_LOOK_MS);
+      if (!this.#hasOpen(name)) return false;
+    }
+    return true;
+  }
+
+  #hasOpen(name: string): boolean {
     const inode = this.#disk.find(name, true);
+    const life = this.#life;
     const held = [...this.#disk.descriptors.values()];
-    const is =
-      this.#life !== undefined && held.some((each) => each.life === this.#life && each.inode === inode);
-    return await Promise.resolve(is);
+    return life !== undefined && held.some((each) => each.life === life && each.inode === inode);
   }
 
   async knownSize(source: string, stamp: FileStamp): Promise<number | undefined> {
@@ -189,13 +200,6 @@ class SimulatedShipper implements HostShipper {
 }
 
 const STATE_FILE = `${STATE}/state.json`;
-
-let trace: ((line: string) => void) | undefined;
-
-/** Tells all that is logged, for somebody who looks for a fault. */
-export function traceLog(to: (line: string) => void): void {
-  trace = to;
-}
 
 function optionsFor(log: Logger): ShipOptions {
   return {

@@ -5,6 +5,7 @@ import { play } from '../../faults/tailing/play.ts';
 import { random } from '../../support/seed.ts';
 import { clock } from './clock.ts';
 import { type HostOptions, SimulatedSite } from './simulated-site.ts';
+import { trace } from './trace.ts';
 
 /** As linux/magic.h names them. */
 const EXT4 = 0xef53;
@@ -31,5 +32,5 @@ export async function playSimulated({ fileSystem: kind, seed, styles, plan }: Hi
   if (options === undefined) throw new Error(`there is no ${kind}: ${Object.keys(KINDS).join(', ')}`);
   clock.reset();
   const site = new SimulatedSite({ ...options, random: random(seed) });
-  await clock.run(play(site, { name: `${kind} ${seed}`, styles, plan }));
+  await clock.run(play(site, { name: `${kind} ${seed}`, styles, plan, onStep: trace }));
 }
