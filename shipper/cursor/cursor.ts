@@ -176,7 +176,7 @@ export class Cursor implements OpenFile {
   /** The same, with the file where one is open that has all of them. */
   get seen(): Seen {
     const { size } = this.#entry;
-    const handle = this.#moves.isWhole ? this.#tailer.handle : undefined;
+    const handle = this.#moves.isWhole ? this.opened : undefined;
     const modified = handle && this.#tailer.modified();
     return { content: this.content, size, handle, isFound: this.#isEndKnown, modified };
   }

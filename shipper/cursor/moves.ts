@@ -5,6 +5,7 @@ import { tolerateDead } from '../../common/runtime/errors.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import type { Elsewhere } from '../files/candidate.ts';
 import { withBytesUpTo } from '../files/fingerprint.ts';
+import { isSameFile } from '../files/identity.ts';
 import type { OpenFile } from '../files/open-files.ts';
 import type { CursorContext, CursorFile } from './context.ts';
 import type { Tailer } from './tailer.ts';
@@ -75,7 +76,7 @@ export class Moves {
     void this.#next?.to?.handle.close();
     this.#next = { to, size };
     const { entry, path } = this.#file;
-    if (to !== undefined && to.found.stamp.ino !== entry.ino) {
+    if (to !== undefined && !isSameFile(to.found.stamp, entry)) {
       const { knownFiles } = this.#context;
       if (entry.copy !== null) knownFiles.remove(entry.copy, path);
       entry.copy = to.found.stamp;

@@ -32,8 +32,13 @@ export async function compared(opened: Opened, asked: readonly Asked[]): Promise
   }
 }
 
+/** Whether it is compressed, and was written to a moment ago. */
+export function isBeingPacked(found: Found): boolean {
+  return packingOf(found.path).packing !== undefined && quietOf(found) < PACKED_QUIET_MS;
+}
+
 async function refuseUnfinished({ handle, found }: Opened): Promise<void> {
-  if (packingOf(found.path).packing === undefined || quietOf(found) >= PACKED_QUIET_MS) return;
+  if (!isBeingPacked(found)) return;
   await handle.close();
   throw unfinished(found);
 }
@@ -78,14 +83,19 @@ export async function leftAlone({ handle, found }: Opened): Promise<Opened> {
   return { handle, found: foundOf(found.path, await handle.stat({ bigint: true })) };
 }
 
-/** Whether all that a copy holds is what another file begins with: the copy may still be in the making. */
+/**
+ * Whether all that a copy holds is what another file begins with: the copy may still be in the making.
+ *
+ * @param from what stands before this is not compared
+ */
 export async function isBeginningOf(
   { handle, size }: Pick<Elsewhere, 'handle' | 'size'>,
   whole: FileHandle,
+  from = 0,
 ): Promise<boolean> {
   const mine = Buffer.allocUnsafe(COMPARED_BYTES);
   const other = Buffer.allocUnsafe(COMPARED_BYTES);
-  for (let at = 0; at < size;) {
+  for (let at = from; at < size;) {
     const length = Math.min(COMPARED_BYTES, size - at);
     const [read, there] = [
       await readFully(handle, mine, at, length),

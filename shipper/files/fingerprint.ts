@@ -3,12 +3,13 @@
 import { type FileHandle, readSync } from './disk.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
-import { tailOf } from '../../common/wire/digest.ts';
+import { crc32, tailOf } from '../../common/wire/digest.ts';
 import { HEAD_BYTES } from './identity.ts';
 import { endOfSums, type Sums, withBytes } from './sums.ts';
 
 /** What an earlier run shipped and had not saved yet is read again, if it is not more than this. */
 const MOST_READ_AGAIN = 4 * 1024 * 1024;
+const STEP_BYTES = 256 * 1024;
 
 /** A file's first bytes, as many as a head covers. */
 export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
@@ -39,6 +40,19 @@ export async function withBytesUpTo(
   const bytes = Buffer.allocUnsafe(position - from);
   const read = await readFully(handle, bytes, from);
   return read === bytes.length ? withBytes(sums, from, bytes) : sums;
+}
+
+/** What is known of all bytes of a file between two offsets; of none where it ends before. */
+export async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<Sums> {
+  let crc = 0;
+  const buffer = Buffer.allocUnsafe(STEP_BYTES);
+  for (let at = from; at < end;) {
+    const read = await readFully(handle, buffer, at, Math.min(buffer.length, end - at));
+    if (read === 0) return { from, marks: [] };
+    crc = crc32(buffer.subarray(0, read), crc);
+    at += read;
+  }
+  return { from, marks: [[end, crc]] };
 }
 
 /** Reads as readFully does, without a thread: for little that the page cache has. */

@@ -7,6 +7,7 @@ import { type FileHandle, readlink } from './disk.ts';
 import { isForbidden } from '../../common/runtime/errors.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { candidateOf, type Candidate, inOrder, type Opened, openStill } from './candidate.ts';
+import { isBeingPacked } from './contents.ts';
 import { type Found, linksFrom, look } from './discover.ts';
 import {
   type FileStamp,
@@ -203,15 +204,23 @@ export class Surroundings {
       for (const directory of directories)
         for (const file of await this.#namesIn(directory)) {
           const found = await lookQuietly(file);
-          if (found !== undefined && (seen.has(found.stamp.ino) || !mayBe(found))) continue;
+          if (found !== undefined && (seen.has(keyOf(found.stamp)) || !mayBe(found))) continue;
+          if (found !== undefined && (await this.#isStillPlain(found))) continue;
           const opened = found === undefined ? undefined : await openQuietly(found);
-          if (found !== undefined && opened !== undefined) seen.add(found.stamp.ino);
+          if (found !== undefined && opened !== undefined) seen.add(keyOf(found.stamp));
           if (opened === undefined) hasVanished = true;
           else yield opened;
         }
       // Renamed while one looked: another listing has it under its next name.
       if (seen.size === before && (!hasVanished || listings >= VANISHED_LISTINGS)) return;
     }
+  }
+
+  /** It is being compressed: till that is done the plain one counts, which is rotated too. */
+  async #isStillPlain(found: Found): Promise<boolean> {
+    const { plain } = packingOf(found.path);
+    if (plain === found.path || plain === this.#source || !isBeingPacked(found)) return false;
+    return (await lookQuietly(plain)) !== undefined;
   }
 
   async #namesIn(directory: string): Promise<string[]> {

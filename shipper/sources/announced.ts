@@ -16,6 +16,7 @@ interface Paths {
   readonly groups: () => readonly Group[];
   /** Whether nobody ships it, and nobody is about to stop. */
   readonly isFree: (file: string) => boolean;
+  readonly isBeginning: (file: string) => boolean;
   readonly lookAround: (matched: ReadonlyMap<string, Matched<Group>>) => Promise<ReadonlyMap<string, Listed>>;
   readonly isInCircle: (file: string, stamp: FileStamp) => Promise<boolean>;
   /** Undefined for all of them. */
@@ -77,7 +78,8 @@ export class Announced {
       await this.#paths.begin(listed);
       return unsure.length === 0;
     } finally {
-      await held.release(new Set(files));
+      // What is being begun takes what was at its path.
+      await held.release(new Set(files.filter((file) => !this.#paths.isBeginning(file))));
     }
   }
 

@@ -20,7 +20,7 @@ import { lookQuietly, openQuietly, type Surroundings } from '../files/surroundin
 import { packingOf } from '../files/unpack.ts';
 import { type Placed, placeByName } from './by-name.ts';
 import { judge, LEAST_PROOF_BYTES, seenOf } from './copies.ts';
-import { BIRTH_LATE_NS, isBornAfter, mayBeBetween, mayBeUntimed } from './window.ts';
+import { BIRTH_LATE_NS, isBornAfter, madeAt, mayBeBetween, mayBeUntimed } from './window.ts';
 
 /** Between the moment that is noted for a file and the read of its first bytes. */
 const LOOK_NS = 50_000_000n;
@@ -66,6 +66,7 @@ export class Unseen {
       open: (mayBe: (each: Found) => boolean) => this.#around.rotated(this.#around.directories, mayBe),
       leftAlone,
       examine: compared,
+      dropCopies,
       candidate: async (opened: Opened) => await this.#candidateBetween(opened),
       placeOf: (file: string) => this.#around.placeOf(file),
       names: async () => await this.#around.allNames(),
@@ -101,7 +102,7 @@ export class Unseen {
       mayBeBetween(each, window) && this.#isToldByName(each, window.before);
     for await (const opened of this.#around.rotated(this.#around.directories, mayBe)) {
       const isPacked = packingOf(opened.found.path).packing !== undefined;
-      const born = BigInt(opened.found.stamp.birth);
+      const born = madeAt(opened.found);
       const known = [...finished, ...lost, ...(isPacked ? found.map(seenOf) : [])];
       const is = await this.#judge(opened, known, isPacked || born < window.seen ? 1 : LEAST_PROOF_BYTES);
       if (is === 'new' && !(await this.#isCopyOfFile(opened, window)))
@@ -137,14 +138,14 @@ export class Unseen {
     least: number,
   ): Promise<'empty' | ReturnType<typeof judge>> {
     const { size, held } = await compared(opened, known);
-    return size === 0 ? 'empty' : judge(size, held, known, least, BigInt(opened.found.stamp.birth));
+    return size === 0 ? 'empty' : judge(size, held, known, least, madeAt(opened.found));
   }
 
   /** Compressed files that hold nothing known, and do not tell when that was written: where copies are made no name tells it. */
   async #untimed(window: Window, found: readonly Candidate[]): Promise<Found[]> {
     const unplaced: Found[] = [];
     // A file from before the first start may have been compressed by now.
-    if (window.beside?.strangers === true) return unplaced;
+    if (window.beside === undefined || window.beside?.strangers === true) return unplaced;
     const known = [...window.finished, ...window.lost, ...found.map(seenOf)];
     const mayBe = (each: Found): boolean => mayBeUntimed(each, window) && this.#isToldByName(each, undefined);
     for await (const opened of this.#around.rotated(this.#around.directories, mayBe)) {
@@ -213,7 +214,7 @@ async function dropCopies(found: Candidate[]): Promise<void> {
 
 /** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
 async function isCopiedAfter(copy: Candidate, next: NonNullable<Window['next']>): Promise<boolean> {
-  const birth = BigInt(copy.found.stamp.birth);
+  const birth = madeAt(copy.found);
   if (next.head.length === 0 || birth + BIRTH_LATE_NS < next.read) return false;
   return birth > next.read + LOOK_NS || (await hasHead(copy, next));
 }

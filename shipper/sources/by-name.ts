@@ -25,6 +25,8 @@ export interface Surroundings {
   /** Throws `busy` while it is being written, and closes it then. */
   readonly examine: (opened: Opened, asked: readonly Asked[]) => Promise<Examined>;
   readonly candidate: (opened: Opened) => Promise<Candidate>;
+  /** Takes out, and closes, those with which others begin. */
+  readonly dropCopies: (candidates: Candidate[]) => Promise<void>;
   /** Undefined for a name without a time. */
   readonly placeOf: (file: string) => Place | undefined;
   /** All rotated names, compressed and not. */
@@ -74,7 +76,9 @@ export async function placeByName(
     if (taken.length > 0 && !(await around.isUnchanged()))
       throw new LogferryError('busy', 'it was rotated meanwhile');
     if (taken.length === 0) return { candidates: [...found], unplaced };
-    const ordered = inNameOrder(around, [...found, ...taken]);
+    const all = [...found, ...taken];
+    await around.dropCopies(all);
+    const ordered = inNameOrder(around, all);
     if (ordered !== undefined)
       return { candidates: ordered.map((each) => withBeside(around, each, beside)), unplaced };
     for (const { handle } of taken) await handle.close();

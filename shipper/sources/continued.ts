@@ -1,9 +1,8 @@
 // Whether a file goes on with what was shipped, though the system says that it is another one, or though its last bytes are
 // other ones by now. Reads and compares; what follows others decide.
 
-import type { FileHandle } from '../files/disk.ts';
 import type { Elsewhere, Opened } from '../files/candidate.ts';
-import { firstBytes } from '../files/fingerprint.ts';
+import { firstBytes, sumsUpTo } from '../files/fingerprint.ts';
 import { headMatches } from '../files/identity.ts';
 import { isBeginningOf } from '../files/contents.ts';
 import { contentOf, examine } from '../files/examine.ts';
@@ -11,14 +10,12 @@ import type { Generation } from '../lane/generation.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { msOf } from '../files/discover.ts';
-import { crc32 } from '../../common/wire/digest.ts';
 import type { Sums } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
 import { LEAST_PROOF_BYTES } from './copies.ts';
 
 /** A file that was cut, or whose end was overwritten, still has at least this share of what was shipped. */
 const LEAST_SAME = 0.75;
-const STEP_BYTES = 256 * 1024;
 
 /**
  * Whether a new file at the path begins with all that a generation has, bytes that were not shipped included: an editor
@@ -66,12 +63,14 @@ export async function sameUpTo(generation: Generation, isRunning: boolean): Prom
     const { held } = await examine(opened, [{ content: { ...content, tail: undefined } }]);
     let same = held[0]?.upTo ?? 0;
     const last = await generation.lastBytes();
-    if (last !== undefined && (last.start <= same || last.start === entry.begin)) {
+    if (last !== undefined) {
       const there = Buffer.alloc(last.bytes.length);
       const read = await readFully(opened.handle, there, last.start);
       let length = 0;
       while (length < read && there[length] === last.bytes[length]) length += 1;
-      same = Math.max(same, last.start + length);
+      // After a kill little is known of what lies before it: that it stands where it stood tells.
+      const isNext = last.start <= same || last.start === entry.begin || length >= LEAST_PROOF_BYTES;
+      if (isNext) same = Math.max(same, last.start + length);
     }
     const { from } = content.sums;
     if (same >= position || same - from < (position - from) * LEAST_SAME) return undefined;
@@ -97,18 +96,6 @@ export async function wholeOf<T extends Opened>(holders: readonly T[]): Promise<
     if (held[0]?.isWhole === true) whole = other;
   }
   return whole;
-}
-
-async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<Sums> {
-  let crc = 0;
-  const buffer = Buffer.allocUnsafe(STEP_BYTES);
-  for (let at = from; at < end;) {
-    const read = await readFully(handle, buffer, at, Math.min(buffer.length, end - at));
-    if (read === 0) return { from, marks: [] };
-    crc = crc32(buffer.subarray(0, read), crc);
-    at += read;
-  }
-  return { from, marks: [[end, crc]] };
 }
 
 /** What was written to a file since it was read, and where that is, nobody can tell when it is gone. */

@@ -168,15 +168,15 @@ export class Lineage {
       if (cursor.isOpen) cursor.park();
       if (!entry.done) {
         entry.done = true;
-        this.#isDone(entry);
+        this.losesNumber(entry);
         this.#context.state.touch();
       }
     }
     while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) this.#forgetOldest();
   }
 
-  /** Without a birth its number may be any file's from now on. */
-  #isDone(entry: GenerationState): void {
+  /** Its file is closed: without a birth its number may be any file's from now on. */
+  losesNumber(entry: GenerationState): void {
     for (const stamp of [entry, entry.copy])
       if (stamp?.birth === '0') {
         this.#context.knownFiles.remove(stamp, this.#path);

@@ -140,16 +140,17 @@ export class Order {
     { entry }: Generation,
     readAt: number | undefined,
   ): Promise<Pick<Between, 'candidates' | 'own'>> {
-    if (entry.birth === '0' || this.#naming.wasBeside(entry)) return { candidates: [], own: undefined };
+    if (this.#naming.wasBeside(entry)) return { candidates: [], own: undefined };
     const earlier = this.#lineage.before(entry);
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);
     const read = readAt === undefined ? found : nanosOf(readAt);
     const next = { stamp: entry, head: entry.head, size: entry.size, found, read };
     // Of the very first file nobody can tell what it held before it was found.
-    const first = earlier.length > 0 ? entry.birth : entry.since;
+    const first = earlier.length > 0 && entry.birth !== '0' ? entry.birth : entry.since;
     const after = BigInt(truncated?.since ?? first);
-    const window = { after, seen: 0n, before: undefined, next, beside: entry.beside };
+    const beside = truncated === undefined ? undefined : entry.beside;
+    const window = { after, seen: 0n, before: undefined, next, beside };
     return await this.#host.alone(async () => {
       const between = await this.#search.between(window);
       for (const copy of between.candidates) this.#arrivals.claim(copy);

@@ -2,16 +2,18 @@
 // file, or behind bytes that are others now. What is nowhere is named. Never decides what is new.
 
 import { isForbidden, LogferryError } from '../../common/runtime/errors.ts';
-import { candidateOf, type Elsewhere, type Opened } from '../files/candidate.ts';
+import { type Candidate, candidateOf, type Elsewhere, type Opened } from '../files/candidate.ts';
+import { isBeginningOf } from '../files/contents.ts';
 import type { FileHandle } from '../files/disk.ts';
 import { type Found, now } from '../files/discover.ts';
 import type { GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
+import { packingOf } from '../files/unpack.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Becoming } from './becoming.ts';
-import { sameUpTo, sayNowhere, wholeOf } from './continued.ts';
+import { goesOnIn, sameUpTo, sayNowhere, wholeOf } from './continued.ts';
 import { LEAST_PROOF_BYTES } from './copies.ts';
 import type { Lineage } from './lineage.ts';
 import type { Search } from './search.ts';
@@ -131,6 +133,21 @@ export class Reopening {
     }
   }
 
+  /** Whether one that was nowhere goes on in it: it may have been copied or renamed while it was looked for. */
+  async takes(arrival: Candidate): Promise<boolean> {
+    const { handle, size, found, from, wasAtPath } = arrival;
+    if (wasAtPath || from > 0) return false;
+    for (const generation of this.#nowhere) {
+      // Unpacked by now, where it was compressed.
+      const bytes = await goesOnIn(generation, { handle, found: { ...found, size, path: '' } });
+      if (bytes === undefined) continue;
+      this.#nowhere.delete(generation);
+      generation.cursor.moveTo(arrival);
+      return true;
+    }
+    return false;
+  }
+
   /**
    * The newest one, whose own file was deleted, and which another may have gone on with: an editor has saved it, and the new
    * one was rotated. Throws `busy` while that may be in one that is still being compressed.
@@ -138,12 +155,21 @@ export class Reopening {
   async followDeleted(): Promise<void> {
     const { current } = this.#lineage;
     const own = current?.closing === undefined ? current?.cursor.opened : undefined;
-    if (current === undefined || own === undefined) return;
+    if (current?.entry.copy !== null || own === undefined) return;
     const { size, nlink } = await own.stat();
     const { position } = current.cursor;
-    if (nlink > 0 || size > position || position < LEAST_PROOF_BYTES) return;
+    if (nlink > 0 || position < LEAST_PROOF_BYTES) return;
     const bytes = await this.#search.bytesOf(current);
-    if (bytes !== undefined) current.cursor.moveTo(bytes);
+    if (bytes === undefined) return;
+    // Also what was not read yet.
+    if (!(await isBeginningOf({ handle: own, size }, bytes.handle, position))) await bytes.handle.close();
+    else {
+      // What is compressed does not go on, and without a birth the old number may be any file's from now on.
+      if (packingOf(bytes.found.path).packing === undefined)
+        this.#lineage.becomes(current.entry, bytes.found.stamp);
+      else this.#lineage.losesNumber(current.entry);
+      current.cursor.moveTo(bytes);
+    }
   }
 
   /** One that ended may not be read by now, and holds nothing up: it is looked for again if its bytes are wanted. */

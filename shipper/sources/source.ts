@@ -195,8 +195,10 @@ export class Source {
     if (entries.length === 0 && at !== undefined)
       for (const candidate of await this.#search.rotatedAndKnown(this.name, known))
         await this.#naming.append({ ...candidate, beside: STATE_LOST }, begin, known);
+    for (const each of await this.#context.held.at(this.path)) await this.#discover(each);
     if (entries.length === 0) await this.#findListed(listed, found);
     await this.#discover(found);
+    await this.#context.held.release(new Set([this.path]));
     // Nobody may make a new one for a while, and with --once nobody looks again.
     if (found === undefined) await this.#discoverRotatedAway();
     for (const arrival of at === undefined ? [] : [...this.#arrivals.queue])
@@ -210,9 +212,8 @@ export class Source {
     return true;
   }
 
-  /** Held since an event named it, or rotated since it was listed: it comes before what is at the path now. */
+  /** Rotated since it was listed: it comes before what is at the path now. */
   async #findListed(listed: Found | undefined, found: Found | undefined): Promise<void> {
-    for (const each of await this.#context.held.at(this.path)) await this.#discover(each);
     if (!this.#arrivals.isEmpty || listed === undefined) return;
     if (found !== undefined && isSameFile(listed.stamp, found.stamp)) return;
     // Without a birth its number may be another file's already.
@@ -420,11 +421,13 @@ export class Source {
   }
 
   /** A file that was there before the newest one, as when a link is set back: its own generation goes on. */
-  async #isBack({ stamp, size }: Found): Promise<boolean> {
-    if (stamp.birth === '0') return false;
+  async #isBack({ path: file, stamp, size }: Found): Promise<boolean> {
     if (this.#arrivals.queue.some(({ found }) => isSameFile(found.stamp, stamp))) return true;
     const entry = this.#lineage.entryOf(stamp);
     const generation = this.#lineage.generationOf(entry);
+    // Without a birth a number counts while the file is open.
+    const own = stamp.birth === '0' ? await statOf(generation?.cursor.opened, file) : undefined;
+    if (stamp.birth === '0' && (own === undefined || !isSameFile(own.stamp, stamp))) return false;
     if (entry === undefined || entry.closed === 'truncated' || generation?.closing === 'truncated')
       return false;
     if (generation !== undefined) generation.cursor.foundAgain(size);
@@ -462,7 +465,7 @@ export class Source {
   /** @param begin takes it over */
   async #settle(arrival: Candidate, begin: () => Promise<void>): Promise<void> {
     if (await this.#search.wasShipped(arrival)) await arrival.handle.close();
-    else await begin();
+    else if (!(await this.#reopening.takes(arrival))) await begin();
     this.#arrivals.settled(arrival);
   }
 

@@ -96,6 +96,7 @@ export class Sources {
     this.announced = new Announced(context, this.all, this.#names.ends, {
       groups: () => this.#groups,
       isFree: (file) => this.#isFree(file),
+      isBeginning: (file) => this.#beginning.has(file),
       lookAround: async (matched) => {
         await (await this.#circle).lookAgain();
         return await this.#lookAround(matched);

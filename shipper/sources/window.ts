@@ -41,10 +41,15 @@ export function mayBeUntimed(
   return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= after;
 }
 
+/** When a copy was made: without a birth when its last bytes were written. In nanoseconds since 1970. */
+export function madeAt({ stamp, modified }: Found): bigint {
+  return stamp.birth === '0' ? modified : BigInt(stamp.birth);
+}
+
 /** The next generation was renamed by now: what was born since it was found at the path came there after it. */
 export function isBornAfter(
   { found }: Pick<Candidate, 'found'>,
   next: Pick<NonNullable<Window['next']>, 'found'>,
 ): boolean {
-  return BigInt(found.stamp.birth) + BIRTH_LATE_NS >= next.found;
+  return madeAt(found) + BIRTH_LATE_NS >= next.found;
 }
