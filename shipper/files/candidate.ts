@@ -75,6 +75,8 @@ export interface Window {
         readonly size: number;
         readonly found: bigint;
         readonly read: bigint;
+        /** When its own copy was made, where that is known: what was made later comes after it. */
+        readonly copied: bigint | undefined;
       }
     | undefined;
   /** Files that are a generation of some source. */

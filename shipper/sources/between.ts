@@ -105,10 +105,10 @@ export class Unseen {
       const born = madeAt(opened.found);
       const known = [...finished, ...lost, ...(isPacked ? found.map(seenOf) : [])];
       const is = await this.#judge(opened, known, isPacked || born < window.seen ? 1 : LEAST_PROOF_BYTES);
-      if (is === 'new' && !(await this.#isCopyOfFile(opened, window)))
-        found.push(await this.#candidateBetween(opened));
+      const isOwn = (is === 'new' || is === 'grown') && !(await this.#isCopyOfFile(opened, window));
+      if (isOwn && is === 'new') found.push(await this.#candidateBetween(opened));
       else await opened.handle.close();
-      if (is === 'grown') grown.push(opened.found);
+      if (isOwn && is === 'grown') grown.push(opened.found);
     }
     await dropCopies(found);
     return grown;
@@ -118,8 +118,9 @@ export class Unseen {
   async #isCopyOfFile(opened: Opened, { isKnown }: Window): Promise<boolean> {
     if (opened.found.size < LEAST_PROOF_BYTES) return false;
     for (const each of await this.#around.all()) {
-      const isOther = !isSameFile(each.stamp, opened.found.stamp);
-      if (!isOther || !(each.path === this.#path || isKnown(each))) continue;
+      if (isSameFile(each.stamp, opened.found.stamp)) continue;
+      // Of two that hold the same, and of which nothing is known, none is the copy.
+      if (each.path !== this.#path && !isKnown(each) && each.size <= opened.found.size) continue;
       const whole = await openQuietly(each);
       if (whole === undefined) continue;
       try {
@@ -168,6 +169,7 @@ export class Unseen {
       let end = 0;
       let own: Candidate | undefined;
       for (const copy of copies) {
+        if (next?.copied !== undefined && madeAt(copy.found) >= next.copied) break;
         // What the file holds now may have been copied, or be copied at this moment.
         if (current !== undefined && (await isBeginningOf(copy, current))) break;
         if (next !== undefined && isAtPath && (await isAllOf(copy, next))) {

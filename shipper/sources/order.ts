@@ -145,7 +145,9 @@ export class Order {
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);
     const read = readAt === undefined ? found : nanosOf(readAt);
-    const next = { stamp: entry, head: entry.head, size: entry.size, found, read };
+    const { head, size, copy } = entry;
+    const copied = copy === null || copy.birth === '0' ? undefined : BigInt(copy.birth);
+    const next = { stamp: entry, head, size, found, read, copied };
     // Of the very first file nobody can tell what it held before it was found.
     const first = earlier.length > 0 && entry.birth !== '0' ? entry.birth : entry.since;
     const after = BigInt(truncated?.since ?? first);

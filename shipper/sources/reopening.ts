@@ -138,6 +138,8 @@ export class Reopening {
     const { handle, size, found, from, wasAtPath } = arrival;
     if (wasAtPath || from > 0) return false;
     for (const generation of this.#nowhere) {
+      // Of one that was empty any may be the next.
+      if (generation.cursor.content.head.length === 0) continue;
       // Unpacked by now, where it was compressed.
       const bytes = await goesOnIn(generation, { handle, found: { ...found, size, path: '' } });
       if (bytes === undefined) continue;

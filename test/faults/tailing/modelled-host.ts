@@ -22,7 +22,7 @@ const SEEN_MS = 1_000;
 const PROBLEMS = 8;
 
 /** What begins alike for less than 512 bytes may be two files with one header (docs/tailing.md): not where there are copies. */
-const COPIED: readonly Style[] = ['copied', 'renewed'];
+const COPIED: readonly Style[] = ['copied', 'renewed', 'changed'];
 const PROOF_BYTES = 600;
 
 export class ModelledHost {
