@@ -1,9 +1,10 @@
 // The order of one path's generations: each begins when the one before is in the stream as a whole (design §4.3), behind
 // the copies of what its file held before. Never opens a file.
 
-import type { Between, Candidate } from '../files/candidate.ts';
+import type { Between, Candidate, Window } from '../files/candidate.ts';
 import { nanosOf } from '../files/discover.ts';
 import { isSameFile } from '../files/identity.ts';
+import type { GenerationState } from '../files/state.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
@@ -141,22 +142,33 @@ export class Order {
     readAt: number | undefined,
   ): Promise<Pick<Between, 'candidates' | 'own'>> {
     if (this.#naming.wasBeside(entry)) return { candidates: [], own: undefined };
+    return await this.#host.alone(async () => {
+      const between = await this.#search.between(this.#windowBefore(entry, readAt));
+      for (const copy of between.candidates) this.#arrivals.claim(copy);
+      return between;
+    });
+  }
+
+  #windowBefore(
+    entry: GenerationState,
+    readAt: number | undefined,
+  ): Pick<Window, 'after' | 'seen' | 'before' | 'next' | 'beside'> {
     const earlier = this.#lineage.before(entry);
     const truncated = earlier.findLast((each) => isSameFile(each, entry));
     const found = BigInt(entry.since);
     const read = readAt === undefined ? found : nanosOf(readAt);
-    const { head, size, copy } = entry;
-    const copied = copy === null || copy.birth === '0' ? undefined : BigInt(copy.birth);
-    const next = { stamp: entry, head, size, found, read, copied };
+    const { head, size } = entry;
+    const next = {
+      ...{ stamp: entry, head, size, found, read },
+      // It may be found while others are looked at.
+      get copied() {
+        return entry.copy === null || entry.copy.birth === '0' ? undefined : BigInt(entry.copy.birth);
+      },
+    };
     // Of the very first file nobody can tell what it held before it was found.
     const first = earlier.length > 0 && entry.birth !== '0' ? entry.birth : entry.since;
     const after = BigInt(truncated?.since ?? first);
     const beside = truncated === undefined ? undefined : entry.beside;
-    const window = { after, seen: 0n, before: undefined, next, beside };
-    return await this.#host.alone(async () => {
-      const between = await this.#search.between(window);
-      for (const copy of between.candidates) this.#arrivals.claim(copy);
-      return between;
-    });
+    return { after, seen: 0n, before: undefined, next, beside };
   }
 }

@@ -160,7 +160,7 @@ export class Reopening {
     if (current?.entry.copy !== null || own === undefined) return;
     const { size, nlink } = await own.stat();
     const { position } = current.cursor;
-    if (nlink > 0 || position < LEAST_PROOF_BYTES) return;
+    if (nlink > 0 || size < LEAST_PROOF_BYTES) return;
     const bytes = await this.#search.bytesOf(current);
     if (bytes === undefined) return;
     // Also what was not read yet.

@@ -202,9 +202,7 @@ export class Source {
     // Nobody may make a new one for a while, and with --once nobody looks again.
     if (found === undefined) await this.#discoverRotatedAway();
     for (const arrival of at === undefined ? [] : [...this.#arrivals.queue])
-      await this.#settle(arrival, async () => {
-        await this.#naming.append(arrival, begin, known);
-      });
+      await this.#settle(arrival, begin, known);
     if (entries.length === 0 && this.#arrivals.isEmpty && this.#unreadable === undefined) return false;
     await this.#noteBeside(found);
     await this.#reopening.sayNowhere();
@@ -462,18 +460,20 @@ export class Source {
     }
   }
 
-  /** @param begin takes it over */
-  async #settle(arrival: Candidate, begin: () => Promise<void>): Promise<void> {
+  /** It is known already, one that is known goes on in it, or it becomes one of its own. */
+  async #settle(
+    arrival: Candidate,
+    ...how: [begin?: (found: Found) => number, known?: Known]
+  ): Promise<void> {
     if (await this.#search.wasShipped(arrival)) await arrival.handle.close();
-    else if (!(await this.#reopening.takes(arrival))) await begin();
+    else if (!(await this.#reopening.takes(arrival)) && !(await this.#becoming.goesOnWith(arrival)))
+      await this.#naming.append(arrival, ...how);
     this.#arrivals.settled(arrival);
   }
 
   async #identifyOne(arrival: Candidate): Promise<void> {
     try {
-      await this.#settle(arrival, async () => {
-        if (!(await this.#becoming.goesOnWith(arrival))) await this.#naming.append(arrival);
-      });
+      await this.#settle(arrival);
       await this.#reopening.sayNowhere();
     } catch (error) {
       this.#warn(error);
