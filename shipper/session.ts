@@ -389,7 +389,6 @@ export class Session {
     try {
       await this.#sources.get(file)?.look();
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
       this.#context.throttle.run(`look ${file}`, (repeated) => {
         this.#options.log.warn({ repeated }, `cannot look at ${file} (${messageOf(error)}); trying again`);
       });

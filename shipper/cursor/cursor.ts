@@ -153,7 +153,7 @@ export class Cursor implements OpenFile {
 
   /** The same of what is open now, where it may be about to move; compares the bytes if it was written to. */
   async hasOtherBytes(): Promise<boolean> {
-    if (this.wasTouched()) await this.#tailer.check(this.#position, this.#tail);
+    if (this.size > this.#position || this.wasTouched()) await this.#tailer.check(this.#position, this.#tail);
     return this.#tailer.isReplaced(this.#position);
   }
 
@@ -176,14 +176,14 @@ export class Cursor implements OpenFile {
   /** The same, with the file where one is open that has all of them. */
   get seen(): Seen {
     const { size } = this.#entry;
-    const handle = this.#moves.isWhole ? this.opened : undefined;
+    const handle = this.#moves.isWhole && !this.#moves.isDue ? this.#tailer.handle : undefined;
     const modified = handle && this.#tailer.modified();
     return { content: this.content, size, handle, isFound: this.#isEndKnown, modified };
   }
 
-  /** What is open, unless it is about to move. */
+  /** What is open, or will be when it has moved. */
   get opened(): FileHandle | undefined {
-    return this.#moves.isDue ? undefined : this.#tailer.handle;
+    return this.#moves.isDue ? this.#moves.next : this.#tailer.handle;
   }
 
   // --- the descriptor -------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 import { tolerateDead } from '../../common/runtime/errors.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import type { Elsewhere } from '../files/candidate.ts';
+import type { FileHandle } from '../files/disk.ts';
 import { withBytesUpTo } from '../files/fingerprint.ts';
 import { isSameFile } from '../files/identity.ts';
 import type { OpenFile } from '../files/open-files.ts';
@@ -46,6 +47,11 @@ export class Moves {
   /** It is about to move. */
   get isDue(): boolean {
     return this.#next !== undefined;
+  }
+
+  /** Where it is about to move. */
+  get next(): FileHandle | undefined {
+    return this.#next?.to?.handle;
   }
 
   /** What is open has all bytes of the file. */

@@ -150,9 +150,11 @@ export class Unseen {
     const known = [...window.finished, ...window.lost, ...found.map(seenOf)];
     const mayBe = (each: Found): boolean => mayBeUntimed(each, window) && this.#isToldByName(each, undefined);
     for await (const opened of this.#around.rotated(this.#around.directories, mayBe)) {
-      const is = await this.#judge(await leftAlone(opened), known, 1);
+      const left = await leftAlone(opened);
+      const is = await this.#judge(left, known, 1);
+      const isOwn = is === 'new' && window.next !== undefined && (await isCopyOfNext(left, window.next));
       await opened.handle.close();
-      if (is === 'new') unplaced.push(opened.found);
+      if (is === 'new' && !isOwn) unplaced.push(opened.found);
     }
     return unplaced;
   }
@@ -219,6 +221,12 @@ async function isCopiedAfter(copy: Candidate, next: NonNullable<Window['next']>)
   const birth = madeAt(copy.found);
   if (next.head.length === 0 || birth + BIRTH_LATE_NS < next.read) return false;
   return birth > next.read + LOOK_NS || (await hasHead(copy, next));
+}
+
+/** Whether it begins with all that was seen of the next generation. */
+async function isCopyOfNext(opened: Opened, { head, size }: NonNullable<Window['next']>): Promise<boolean> {
+  const examined = await compared(opened, [{ content: contentOf({ head }) }]);
+  return head.length > 0 && examined.size >= size && examined.held[0]?.isOther === false;
 }
 
 /** Whether it has just what the next generation had when it was found: it is that one's own, whenever it was made. */

@@ -1,14 +1,17 @@
 // The sources as they were configured, while they are shipped: each with the context of its files and a signal of its own,
 // so that one can be stopped beside the others. Never looks at a file but to say what is at its path.
 
+import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 
 import { type Found, inspect } from '../files/discover.ts';
+import { baseOf, isRotationOf, isSameFile } from '../files/identity.ts';
 import { namer } from '../discovery/expand.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { nameBelow } from '../discovery/names.ts';
 import type { SourceOptions } from '../options.ts';
 import type { Skipped } from '../discovery/skipped.ts';
+import type { Known } from './search.ts';
 
 /** What all sources share. */
 export type SharedContext = Omit<ShipperContext, 'nameOf' | 'look' | 'rotateWaitMs'>;
@@ -136,4 +139,20 @@ function mayBecome(group: Group, options: SourceOptions): boolean {
 
 function sharesGlob(one: SourceOptions, other: SourceOptions): boolean {
   return one.globs.some((glob) => other.globs.includes(glob));
+}
+
+/** Without state: the path that a file was shipped under, before a rotation or under another of its names. */
+export async function shippedAs(
+  file: string,
+  found: Found | undefined,
+  { nameOf, look }: ShipperContext,
+  known: Known | undefined,
+): Promise<string | undefined> {
+  const was = (found === undefined ? undefined : known?.(baseOf(found.stamp) ?? '')?.path) ?? '';
+  const beside = was !== '' && path.dirname(was) === path.dirname(nameOf(file)) && was !== nameOf(file);
+  if (!beside || found === undefined) return undefined;
+  const earlier = path.join(path.dirname(file), path.basename(was));
+  if (isRotationOf(path.basename(was), path.basename(file))) return earlier;
+  const there = await look(earlier);
+  return there !== undefined && isSameFile(there.stamp, found.stamp) ? earlier : undefined;
 }

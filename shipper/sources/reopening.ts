@@ -219,9 +219,12 @@ export class Reopening {
     if (this.#nowhere.size === 0 || !this.#arrivals.isEmpty) return;
     const found = await this.#context.look(this.#path);
     if (found !== undefined && !this.#context.knownFiles.has(found.stamp)) return;
-    for (const generation of this.#nowhere)
-      if (!(await this.mayComeBack(generation))) sayNowhere(this.#context.log, this.#path, generation);
-    this.#nowhere.clear();
+    for (const generation of [...this.#nowhere]) {
+      // It may have been rotated while it was looked for.
+      await this.#moveElsewhere(generation);
+      if (this.#nowhere.delete(generation) && !(await this.mayComeBack(generation)))
+        sayNowhere(this.#context.log, this.#path, generation);
+    }
   }
 
   /**

@@ -229,22 +229,30 @@ export class Source {
 
   /** Looks at the path again; one look at a time. Needs no broker: what has arrived is held open until there is one. */
   async look(): Promise<void> {
-    await this.#alone(async () => {
-      if (this.#signal.aborted) return;
-      const found = await this.#context.look(this.path);
-      await this.#note(found);
-      if (this.#clock.setBack(this.#lineage.entries)) this.#context.state.touch();
-      if (found !== undefined) await this.#openResting(found);
-      await this.#handleTruncation();
-      await this.#discover(found);
-      if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
-      await this.#noteBeside(found);
-      await this.#askFinished(found);
-      await this.#reopening.sayNowhere();
-      await this.#closeWhatIsGone(found);
-      this.#lineage.park(this.#finished);
-      this.wake();
-    });
+    try {
+      await this.#alone(async () => {
+        if (!this.#signal.aborted) await this.#lookNow();
+      });
+    } catch (error) {
+      // What is stopped has no answer.
+      if (!this.#signal.aborted) throw error;
+    }
+  }
+
+  async #lookNow(): Promise<void> {
+    const found = await this.#context.look(this.path);
+    await this.#note(found);
+    if (this.#clock.setBack(this.#lineage.entries)) this.#context.state.touch();
+    if (found !== undefined) await this.#openResting(found);
+    await this.#handleTruncation();
+    await this.#discover(found);
+    if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
+    await this.#noteBeside(found);
+    await this.#askFinished(found);
+    await this.#reopening.sayNowhere();
+    await this.#closeWhatIsGone(found);
+    this.#lineage.park(this.#finished);
+    this.wake();
   }
 
   /** A finished file that still has a name may be written to: it is asked for its size as long as it is there. */
@@ -314,7 +322,10 @@ export class Source {
 
   async #handleTruncation(): Promise<void> {
     for (const generation of [...this.generations]) {
-      if (!generation.cursor.isReplaced) continue;
+      // Also one that is not being read: what is at the path now comes behind what it holds.
+      const isAsked = generation === this.current && generation.closing === undefined;
+      const isOther = isAsked && (await generation.cursor.hasOtherBytes());
+      if (!isOther && !generation.cursor.isReplaced) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.cursor.position }, `${this.path}: truncated`);
       if (again) generation.cursor.moveTo(undefined);

@@ -1,8 +1,6 @@
 // The paths of a shipper: which of those that the sources' globs match are shipped, under which name, and where each
 // begins. Never looks again at one that has begun: shipper/session.ts does.
 
-import path from 'node:path';
-
 import { LogferryError, oneLine, systemCode } from '../../common/runtime/errors.ts';
 import { inParallel, sleep } from '../../common/runtime/run.ts';
 import { ClosedDirectories } from '../discovery/closed.ts';
@@ -19,9 +17,10 @@ import {
   ownerOf,
   regroup,
   type SharedContext,
+  shippedAs,
 } from './groups.ts';
 import { statOf } from '../files/candidate.ts';
-import { baseOf, type FileStamp, isRotationOf, isSameFile, keyOf } from '../files/identity.ts';
+import { baseOf, type FileStamp, keyOf } from '../files/identity.ts';
 import { finishedAtItsEnd, isOlder, whyNotOlder } from '../discovery/old-files.ts';
 import { findMoved } from '../discovery/moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
@@ -399,6 +398,8 @@ export class Sources {
         if (!isShipped) this.#failed.delete(file);
         return isShipped;
       }
+      // The source of a path that is known has to find what was there itself.
+      if (state.sources.has(file)) return true;
       knownFiles.add(found.stamp, file);
       claimed.push(found);
       return true;
@@ -451,7 +452,9 @@ export class Sources {
     this.#beginning.add(file);
     let source: Source | undefined;
     try {
-      const earlier = state.sources.has(file) ? undefined : await this.#shippedAs(file, found, group, known);
+      const earlier = state.sources.has(file)
+        ? undefined
+        : await shippedAs(file, found, group.context, known);
       if (found !== undefined && earlier !== undefined) {
         this.#context.knownFiles.add(found.stamp, earlier);
         await this.#begin(earlier, await look(earlier), group, begin, known);
@@ -482,23 +485,6 @@ export class Sources {
       this.#beginning.delete(file);
       if (!this.all.has(file)) this.#names.giveBack(name, file);
     }
-  }
-
-  /** Without state: the path that a file was shipped under, before a rotation or under another of its names. */
-  async #shippedAs(
-    file: string,
-    found: Found | undefined,
-    { context }: Group,
-    known: Known | undefined,
-  ): Promise<string | undefined> {
-    const { nameOf, look } = context;
-    const was = (found === undefined ? undefined : known?.(baseOf(found.stamp) ?? '')?.path) ?? '';
-    const beside = was !== '' && path.dirname(was) === path.dirname(nameOf(file)) && was !== nameOf(file);
-    if (!beside || found === undefined) return undefined;
-    const earlier = path.join(path.dirname(file), path.basename(was));
-    if (isRotationOf(path.basename(was), path.basename(file))) return earlier;
-    const there = await look(earlier);
-    return there !== undefined && isSameFile(there.stamp, found.stamp) ? earlier : undefined;
   }
 
   /** Two files never arrive as one. */
