@@ -5,7 +5,7 @@ import { systemCode } from '../../common/runtime/errors.ts';
 import { type Found, foundOf } from './discover.ts';
 import type { Content } from './examine.ts';
 import { firstBytes } from './fingerprint.ts';
-import { type FileStamp, type Head, headOf, isSameFile } from './identity.ts';
+import { type FileStamp, type Head, HEAD_BYTES, headOf, isSameFile } from './identity.ts';
 import type { Beside } from './rotation-times.ts';
 import type { Sums } from './sums.ts';
 import { packingOf } from './unpack.ts';
@@ -140,8 +140,12 @@ export async function openAgain(handle: FileHandle, name: string): Promise<Opene
 
 /** @param since see Candidate */
 export async function candidateOf(opened: Opened, since: bigint): Promise<Candidate> {
-  const head = headOf(await firstBytes(opened.handle));
-  return { ...opened, size: opened.found.size, from: 0, head, since, wasAtPath: true };
+  const { handle, found } = opened;
+  const head = headOf(await firstBytes(handle));
+  // Truncated before it was read, it has as much as there is now.
+  const isShort = head.length < Math.min(HEAD_BYTES, found.size);
+  const size = isShort ? (await handle.stat()).size : found.size;
+  return { ...opened, size, from: 0, head, since, wasAtPath: true };
 }
 
 /**
