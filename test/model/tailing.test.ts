@@ -15,11 +15,9 @@ import { TEST_MS } from '../support/timeouts.ts';
 const HISTORIES = 12;
 const SEEDS_APART = 100;
 
-test('histories of log files in memory', { timeout: TEST_MS }, async () => {
-  const from = baseSeed() * SEEDS_APART + 1;
+async function assertPlayed(options: readonly string[]): Promise<void> {
   const run = path.join(ROOT, 'test/model/tailing/run.ts');
-  const seeds = [String(from), String(from + HISTORIES - 1)];
-  const child = spawn(process.execPath, [run, '--no-shrink', ...seeds], {
+  const child = spawn(process.execPath, [run, '--no-shrink', ...options], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let said = '';
@@ -28,4 +26,13 @@ test('histories of log files in memory', { timeout: TEST_MS }, async () => {
   });
   const [code] = (await once(child, 'close')) as [number | null];
   assert.equal(code, 0, said);
+}
+
+test('what histories have found', { timeout: TEST_MS }, async () => {
+  await assertPlayed(['--found']);
+});
+
+test('other histories', { timeout: TEST_MS }, async () => {
+  const from = baseSeed() * SEEDS_APART + 1;
+  await assertPlayed([String(from), String(from + HISTORIES - 1)]);
 });

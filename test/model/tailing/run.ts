@@ -1,5 +1,6 @@
-// Runs many histories over the simulated file system: `node test/model/tailing/run.ts [--kind NAME] [--plan FILE] [--trace]
-// FROM TO`. Prints the seeds of failures, and of each the smallest steps that still fail; --plan plays such steps again.
+// Runs many histories over the simulated file system: `node test/model/tailing/run.ts [--kind NAME] [--plan FILE] [--found]
+// [--trace] FROM TO`. Prints the seeds of failures, and of each the smallest steps that still fail; --plan plays such steps
+// again, and --found those of found.txt.
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -13,6 +14,7 @@ const { values, positionals } = parseArgs({
   options: {
     kind: { type: 'string' },
     plan: { type: 'string' },
+    found: { type: 'boolean', default: false },
     open: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
@@ -23,6 +25,7 @@ clock.install();
 const { KINDS, playSimulated, simulatedHistory } = await import('./simulated.ts');
 const { traceAll } = await import('./trace.ts');
 const { describe } = await import('../../faults/tailing/plan.ts');
+const { foundHistories } = await import('./found.ts');
 const { shrink } = await import('../../faults/tailing/shrink.ts');
 
 const SHRINK_TRIES = 400;
@@ -32,6 +35,10 @@ const kinds = Object.keys(KINDS).filter((kind) => (values.kind ?? kind).split(',
 if (values.trace) traceAll();
 
 function* histories(): Generator<History> {
+  if (values.found) {
+    for (const [, history] of foundHistories()) yield history;
+    return;
+  }
   if (values.plan === undefined) {
     for (let seed = from; seed <= to; seed += 1)
       for (const kind of kinds) yield simulatedHistory(kind, seed, values.open);
@@ -68,7 +75,7 @@ for (const history of histories()) {
   if (problem === undefined) continue;
   failed.push(`${kind} ${seed}`);
   console.log(`\n# ${kind} seed ${seed} (${styles.join(', ')}): ${problem.slice(0, 1_500)}`);
-  if (values['no-shrink'] || values.plan !== undefined) continue;
+  if (values['no-shrink'] || values.found || values.plan !== undefined) continue;
   let tries = 0;
   const fails = async (plan: History['plan']): Promise<boolean> => {
     tries += 1;
