@@ -146,9 +146,7 @@ export class Session {
       pace: async (bytes, signal) => await this.#pace.take(bytes, signal),
       once: options.once,
       listings: new Listings(),
-      tellOwner: (owner, found) => {
-        this.#starter.tell(owner, found);
-      },
+      tellOwner: async (owner, found) => await this.#starter.tell(owner, found),
       fileSystems: new FileSystems(),
       knownFiles,
       openFiles,

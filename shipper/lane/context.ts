@@ -28,8 +28,8 @@ export interface ShipperContext extends CursorContext {
   readonly held: HeldFiles;
   /** Whether a glob names a path. */
   readonly isNamed: (file: string) => boolean;
-  /** Tells the source of this path that its file is at another one now, where it may be written to. */
-  readonly tellOwner: (owner: string, found: Found) => void;
+  /** Tells the source of this path that its file is at another one now, where it may be written to. False if it is not its. */
+  readonly tellOwner: (owner: string, found: Found) => Promise<boolean>;
   /** How long a rotated generation keeps its descriptor. */
   readonly rotateWaitMs: number;
   /** The path under which a file is shipped. */

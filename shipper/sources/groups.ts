@@ -7,6 +7,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Found, inspect } from '../files/discover.ts';
 import { baseOf, isRotationOf, isSameFile } from '../files/identity.ts';
 import { namer } from '../discovery/expand.ts';
+import { statOf } from '../files/candidate.ts';
+import type { AnySource } from '../lane/any-source.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { nameBelow } from '../discovery/names.ts';
 import type { SourceOptions } from '../options.ts';
@@ -155,4 +157,14 @@ export async function shippedAs(
   if (isRotationOf(path.basename(was), path.basename(file))) return earlier;
   const there = await look(earlier);
   return there !== undefined && isSameFile(there.stamp, found.stamp) ? earlier : undefined;
+}
+
+/** Without a birth a number is a file's while that is open; of a source that is about to begin nothing is known. */
+export async function isFileOf(source: AnySource | undefined, { stamp, path }: Found): Promise<boolean> {
+  if (stamp.birth !== '0' || source === undefined) return true;
+  for (const { cursor } of source.generations) {
+    const own = await statOf(cursor.opened, path);
+    if (own !== undefined && isSameFile(own.stamp, stamp)) return true;
+  }
+  return false;
 }

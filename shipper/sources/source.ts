@@ -356,7 +356,7 @@ export class Source {
       return isTruncated() && this.#arrivals.isEmpty;
     }
     if (await this.#becoming.isStill(found)) return false;
-    if ((await this.#isBack(found)) || this.#isOfAnother(found)) return false;
+    if ((await this.#isBack(found)) || (await this.#isOfAnother(found))) return false;
     await this.#discoverRotated(found.stamp);
     return true;
   }
@@ -401,11 +401,10 @@ export class Source {
   }
 
   /** Another source ships this file, under the path that it had before, or another of its names. */
-  #isOfAnother(found: Found): boolean {
+  async #isOfAnother(found: Found): Promise<boolean> {
     const owner = this.#context.knownFiles.ownerOf(found.stamp);
     if (owner === undefined || this.#owns(found.stamp)) return false;
-    this.#context.tellOwner(owner, found);
-    return true;
+    return await this.#context.tellOwner(owner, found);
   }
 
   /**

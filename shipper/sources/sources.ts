@@ -13,6 +13,7 @@ import {
   type Group,
   groupOf,
   isAdded,
+  isFileOf,
   type Listed,
   ownerOf,
   regroup,
@@ -122,15 +123,15 @@ export class Sources {
     return this.#failed.has(file);
   }
 
-  /** The file of one path is at another: whoever ships it looks there whether it goes on. */
-  tell(owner: string, found: Found): void {
-    this.all
-      .get(owner)
-      ?.foundElsewhere(found)
-      .catch((error: unknown) => {
-        if (this.#signal.aborted) return;
-        this.#context.log.warn(`cannot look at ${found.path} (${oneLine(error)}); trying again`);
-      });
+  /** The file of one path is at another: whoever ships it looks there whether it goes on. False if it is not its file. */
+  async tell(owner: string, found: Found): Promise<boolean> {
+    const source = this.all.get(owner);
+    if (!(await isFileOf(source, found))) return false;
+    source?.foundElsewhere(found).catch((error: unknown) => {
+      if (this.#signal.aborted) return;
+      this.#context.log.warn(`cannot look at ${found.path} (${oneLine(error)}); trying again`);
+    });
+    return true;
   }
 
   /** What the state knows, and what the globs match now. `known` is for a shipper that has no state. */
@@ -391,8 +392,11 @@ export class Sources {
   ): Promise<void> {
     const { state, knownFiles } = this.#context;
     const claimed: Found[] = [];
+    const used = new Set<Found>();
+    for (const { found } of listed.values())
+      if (!(await isFileOf(this.all.get(knownFiles.ownerOf(found.stamp) ?? ''), found))) used.add(found);
     const files = [...listed].filter(([file, { found }]) => {
-      if (knownFiles.has(found.stamp)) {
+      if (knownFiles.has(found.stamp) && !used.has(found)) {
         const isShipped = state.sources.has(file);
         // Under another of its names.
         if (!isShipped) this.#failed.delete(file);
