@@ -12,7 +12,7 @@ import { baseSeed } from '../support/seed.ts';
 import { TEST_MS } from '../support/timeouts.ts';
 
 /** Of each kind of disk; test/model/tailing/run.ts plays more. */
-const HISTORIES = 12;
+const HISTORIES = 6;
 const SEEDS_APART = 100;
 
 async function assertPlayed(options: readonly string[]): Promise<void> {
