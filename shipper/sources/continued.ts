@@ -3,6 +3,7 @@
 
 import type { Elsewhere, Opened } from '../files/candidate.ts';
 import { firstBytes, sumsUpTo } from '../files/fingerprint.ts';
+import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { headMatches } from '../files/identity.ts';
 import { isBeginningOf } from '../files/contents.ts';
 import { contentOf, examine } from '../files/examine.ts';
@@ -69,7 +70,7 @@ export async function sameUpTo(generation: Generation, isRunning: boolean): Prom
       let length = 0;
       while (length < read && there[length] === last.bytes[length]) length += 1;
       // After a kill little is known of what lies before it: that it stands where it stood tells.
-      const isNext = last.start <= same || last.start === entry.begin || length >= LEAST_PROOF_BYTES;
+      const isNext = last.start <= same || last.start === entry.begin || length >= TAIL_BYTES;
       if (isNext) same = Math.max(same, last.start + length);
     }
     const { from } = content.sums;

@@ -123,7 +123,14 @@ export class Broker {
         .split('.')
         .slice(-2)
         .map((token) => decodeToken(token));
-      const stored = { seq: (this.#lastSeq += 1), chunk, payload: sent, storedAt: clock.now, path, file };
+      const stored = {
+        seq: (this.#lastSeq += 1),
+        chunk,
+        payload: sent,
+        storedAt: Math.floor(clock.now),
+        path,
+        file,
+      };
       this.#bySubject.set(subject, stored);
       this.#waiting.push(stored);
       void this.#process();
