@@ -142,9 +142,8 @@ export async function openAgain(handle: FileHandle, name: string): Promise<Opene
 export async function candidateOf(opened: Opened, since: bigint): Promise<Candidate> {
   const { handle, found } = opened;
   const head = headOf(await firstBytes(handle));
-  // Truncated before it was read, it has as much as there is now.
-  const isShort = head.length < Math.min(HEAD_BYTES, found.size);
-  const size = isShort ? (await handle.stat()).size : found.size;
+  // Truncated before it was read, it has what was read: what comes may be truncated too before it is seen.
+  const size = head.length < Math.min(HEAD_BYTES, found.size) ? head.length : found.size;
   return { ...opened, size, from: 0, head, since, wasAtPath: true };
 }
 
