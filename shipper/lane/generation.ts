@@ -280,6 +280,7 @@ export class Generation implements CursorReader {
     piece?.slot.release();
     // It may be another file's content by now.
     this.entry.head = NO_HEAD;
+    this.entry.size = this.cursor.position;
     await this.cursor.readAgain();
     this.#waits = true;
     return false;
