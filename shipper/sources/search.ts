@@ -185,6 +185,8 @@ export class Search {
    */
   async wasShipped({ found, handle, size, from, wasAtPath }: Candidate): Promise<boolean> {
     if (wasAtPath || from > 0) return false;
+    // At an edge without its hub nobody can tell; what has just come is shipped there all the same.
+    if (!(await this.#context.host.needView()).isRecordKnown) return false;
     const same = (await this.#laterShipped()).filter(
       ({ offset, tail, base }) => offset === size && tail !== undefined && base !== baseOf(found.stamp),
     );

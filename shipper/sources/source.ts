@@ -540,7 +540,9 @@ export class Source {
         ? await this.#search.bytesOf(generation)
         : { ...opened, size: opened.found.size, from: 0 };
     const { isTaken, isEndKnown } = generation.cursor;
-    const isMissing = bytes === undefined && !(isTaken && isEndKnown);
+    // One that was rotated and read to its end may be removed: nobody waits for more of it.
+    const isWhole = isTaken && (isEndKnown || entry.closed !== null);
+    const isMissing = bytes === undefined && !isWhole;
     this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
     if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
     if (isMissing && isTaken) sayNowhere(this.#context.log, this.path, generation);
