@@ -153,7 +153,7 @@ export class Cursor implements OpenFile {
 
   /** The same of what is open now, where it may be about to move; compares the bytes if it was written to. */
   async hasOtherBytes(): Promise<boolean> {
-    if (this.size > this.#position || this.wasTouched()) await this.#tailer.check(this.#position, this.#tail);
+    if (this.wasTouched()) await this.#tailer.check(this.#position, this.#tail);
     return this.#tailer.isReplaced(this.#position);
   }
 

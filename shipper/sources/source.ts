@@ -322,10 +322,7 @@ export class Source {
 
   async #handleTruncation(): Promise<void> {
     for (const generation of [...this.generations]) {
-      // Also one that is not being read: what is at the path now comes behind what it holds.
-      const isAsked = generation === this.current && generation.closing === undefined;
-      const isOther = isAsked && (await generation.cursor.hasOtherBytes());
-      if (!isOther && !generation.cursor.isReplaced) continue;
+      if (!generation.cursor.isReplaced) continue;
       const again = generation.entry.closed !== null;
       this.#context.log.info({ path: this.path, at: generation.cursor.position }, `${this.path}: truncated`);
       if (again) generation.cursor.moveTo(undefined);
