@@ -7,17 +7,13 @@ import path from 'node:path';
 
 import { systemCode } from '../../../common/runtime/errors.ts';
 import { createLog } from '../../../common/runtime/log.ts';
-import { sleep } from '../../../common/runtime/run.ts';
 import { type FileStamp, isSameFile } from '../../../shipper/files/identity.ts';
 import type { Daemon } from '../../support/daemon.ts';
 import { InProcessShipper } from '../../support/in-process.ts';
 import type { World } from '../../support/world.ts';
 import { type Said, saidIn } from './oracle.ts';
+import { staysOpen } from './stays-open.ts';
 import type { HostShipper } from './site.ts';
-
-/** Somebody may open a file for a moment, to look at its first bytes: held is what stays open. */
-const HELD_LOOKS = 3;
-const HELD_LOOK_MS = 25;
 
 export class RunningShipper implements HostShipper {
   readonly #world: World;
@@ -117,11 +113,7 @@ export class RunningShipper implements HostShipper {
   /** Whether it keeps the file of this name open. */
   async holds(name: string): Promise<boolean> {
     const { ino, dev } = statSync(name, { bigint: true });
-    for (let look = 0; look < HELD_LOOKS; look += 1) {
-      if (look > 0) await sleep(HELD_LOOK_MS);
-      if (!this.#hasOpen(ino, dev)) return false;
-    }
-    return true;
+    return await staysOpen(() => this.#hasOpen(ino, dev));
   }
 
   #hasOpen(ino: bigint, dev: bigint): boolean {

@@ -12,6 +12,7 @@ import { noShipperCounts } from '../../../shipper/report/counts.ts';
 import { Session } from '../../../shipper/session.ts';
 import type { Said } from '../../faults/tailing/oracle.ts';
 import type { HostShipper, Site } from '../../faults/tailing/site.ts';
+import { staysOpen } from '../../faults/tailing/stays-open.ts';
 import { Broker } from './broker.ts';
 import { clock, type Life } from './clock.ts';
 import { FileSystem, type FileSystemOptions, mount } from './file-system.ts';
@@ -22,9 +23,6 @@ const STATE = '/state';
 const LOGS = '/logs';
 const ROTATE_WAIT_MS = 300_000;
 const WARNING = 40;
-/** Somebody may open a file for a moment, to look at its first bytes: held is what stays open. */
-const HELD_LOOKS = 3;
-const HELD_LOOK_MS = 25;
 
 /** What a simulated host is like. */
 export interface HostOptions extends FileSystemOptions {
@@ -166,11 +164,7 @@ class SimulatedShipper implements HostShipper {
   }
 
   async holds(name: string): Promise<boolean> {
-    for (let look = 0; look < HELD_LOOKS; look += 1) {
-      if (look > 0) await clock.after(HELD_LOOK_MS);
-      if (!this.#hasOpen(name)) return false;
-    }
-    return true;
+    return await staysOpen(() => this.#hasOpen(name));
   }
 
   #hasOpen(name: string): boolean {
