@@ -190,6 +190,7 @@ export class Search {
     const same = (await this.#laterShipped()).filter(
       ({ offset, tail, base }) => offset === size && tail !== undefined && base !== baseOf(found.stamp),
     );
+    if (same.length === 0) return false;
     const asked = same.map(({ offset, tail }) => ({ content: contentOf({ position: offset, tail }) }));
     // Unpacked by now, where it was compressed.
     const { held } = await examine({ handle, found: { path: '' } }, asked);

@@ -108,6 +108,7 @@ export class SpoolSource implements AnySource {
         await this.#step();
       } catch (error) {
         if (error instanceof LogferryError && error.code === 'newer') throw error;
+        if (this.#signal.aborted) return;
         this.#context.throttle.run(`spool ${messageOf(error)}`, (repeated) => {
           this.#context.log.warn({ repeated }, `standard input: ${oneLine(error)}; trying again`);
         });
@@ -134,10 +135,12 @@ export class SpoolSource implements AnySource {
     const opened = await open(segment);
     const entry = newGeneration(segment.file, opened.found.stamp, 0, segment.size);
     const generation = new Generation(this.#context, this.path, entry, opened.handle, this.#owner(segment));
-    const matches = await generation.resume(this.#signal);
-    if (this.#signal.aborted) {
+    let matches: boolean;
+    try {
+      matches = await generation.resume(this.#signal);
+    } catch (error) {
       await generation.cursor.close();
-      return;
+      throw error;
     }
     // After a power cut it may be shorter than what was shipped of it: that is not read again.
     if (!matches) generation.cursor.moveTo(undefined);

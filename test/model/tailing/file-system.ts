@@ -34,8 +34,6 @@ export class Inode {
   changedMs: number;
   mode = 0o600;
   links = 0;
-  /** Of a lower layer: the first who writes makes it another file. */
-  isLower = false;
   /** Descriptors that are open. */
   opened = 0;
   readonly entries = new Map<string, Inode>();
@@ -77,7 +75,6 @@ export interface Descriptor {
   readonly name: string;
   readonly life: Life | undefined;
   readonly appends: boolean;
-  isClosed: boolean;
 }
 
 export class FileSystem {
@@ -114,10 +111,10 @@ export class FileSystem {
     return inode;
   }
 
-  /** The path without links; its last part need not be there when `isLastFree`. */
-  real(file: string, call = 'realpath'): string {
+  /** The path without links. Throws when nothing is there. */
+  real(file: string): string {
     const { inode, real } = this.#walk(file, true);
-    if (inode === undefined) throw failure('ENOENT', call, file);
+    if (inode === undefined) throw failure('ENOENT', 'realpath', file);
     return real;
   }
 
@@ -211,23 +208,14 @@ export class FileSystem {
     if (found === undefined && (!flags.creates || real === '')) throw failure('ENOENT', 'open', file);
     const inode = found ?? this.make(real, 'file');
     if (inode.kind === 'directory' && flags.writes) throw failure('EISDIR', 'open', file);
-    if (flags.writes) this.#copyUp(inode);
     if (flags.truncates && inode.size > 0) this.truncate(inode, 0, file);
     return this.#descriptor(inode, real === '' ? file : real, flags.appends);
-  }
-
-  /** Over layers a file is another from the first on who opens it to write. */
-  #copyUp(inode: Inode): void {
-    if (!inode.isLower) return;
-    inode.isLower = false;
-    inode.ino = this.#newIno();
-    inode.birthMs = this.tickMs;
   }
 
   #descriptor(inode: Inode, name: string, appends: boolean): number {
     const fd = (this.#nextFd += 1);
     inode.opened += 1;
-    this.descriptors.set(fd, { inode, name, life: clock.life, appends, isClosed: false });
+    this.descriptors.set(fd, { inode, name, life: clock.life, appends });
     return fd;
   }
 

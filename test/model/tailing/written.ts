@@ -25,10 +25,6 @@ export const unlinkSync = (file: string): void => {
   fileSystem().unlink(file);
 };
 
-export function mkdirSync(file: string, _options: { recursive: true }): void {
-  fileSystem().make(file, 'directory');
-}
-
 export function symlinkSync(target: string, file: string): void {
   fileSystem().make(file, 'link').target = target;
 }
