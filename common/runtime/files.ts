@@ -64,13 +64,15 @@ export function tolerateMissing(error: unknown): undefined {
  * The names in a directory; none where there is no such directory.
  *
  * @param tolerated codes of errors that count as that
+ * @param list reads a directory: of log files through their port
  */
 export async function namesIn(
   directory: string,
   tolerated: readonly string[] = ['ENOENT', 'ENOTDIR'],
+  list: (directory: string) => Promise<string[]> = readdir,
 ): Promise<string[]> {
   try {
-    return await readdir(directory);
+    return await list(directory);
   } catch (error) {
     if (tolerated.includes(systemCode(error) ?? '')) return [];
     throw error;

@@ -3,6 +3,7 @@
 
 import path from 'node:path';
 
+import { readdir } from '../files/disk.ts';
 import { type Found, inspect } from '../files/discover.ts';
 import { type FileStamp, isRotationOf, keyOf } from '../files/identity.ts';
 import type { GenerationState } from '../files/state.ts';
@@ -55,7 +56,7 @@ export async function findMoved(
 async function besides(file: string): Promise<FileStamp[]> {
   const base = path.basename(file);
   const stamps: FileStamp[] = [];
-  for (const name of await namesIn(path.dirname(file), MISSING_OR_CLOSED)) {
+  for (const name of await namesIn(path.dirname(file), MISSING_OR_CLOSED, readdir)) {
     if (!isRotationOf(base, name)) continue;
     const sight = await inspect(path.join(path.dirname(file), name), true);
     if (sight.kind === 'file') stamps.push(sight.found.stamp);
@@ -65,7 +66,7 @@ async function besides(file: string): Promise<FileStamp[]> {
 
 async function isNothingAt(file: string): Promise<boolean> {
   if ((await inspect(file, true)).kind !== 'nothing') return false;
-  return !(await namesIn(path.dirname(file), MISSING_OR_CLOSED)).some((name) =>
+  return !(await namesIn(path.dirname(file), MISSING_OR_CLOSED, readdir)).some((name) =>
     isRotationOf(path.basename(file), name),
   );
 }

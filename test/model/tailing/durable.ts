@@ -3,11 +3,10 @@
 import path from 'node:path';
 
 import * as real from '../../../common/runtime/files.ts';
-import { systemCode } from '../../../common/runtime/errors.ts';
-import { open, readdir } from './disk.ts';
+import { open } from './disk.ts';
 import { fileSystem } from './file-system.ts';
 
-export { deleted, readFully, tolerateMissing, workIn } from '../../../common/runtime/files.ts';
+export { deleted, namesIn, readFully, tolerateMissing, workIn } from '../../../common/runtime/files.ts';
 export type { Lock } from '../../../common/runtime/files.ts';
 
 export async function syncDirectory(_directory: string): Promise<void> {}
@@ -29,18 +28,6 @@ export async function writeBeside(file: string, data: string | Uint8Array): Prom
 export async function readIfThere(file: string): Promise<string | undefined> {
   await open(path.dirname(file)).then(async (handle) => await handle.close(), real.tolerateMissing);
   return fileSystem().find(file, true)?.bytes.toString();
-}
-
-export async function namesIn(
-  directory: string,
-  tolerated: readonly string[] = ['ENOENT', 'ENOTDIR'],
-): Promise<unknown[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (tolerated.includes(systemCode(error) ?? '')) return [];
-    throw error;
-  }
 }
 
 export async function setAside(file: string): Promise<string> {
