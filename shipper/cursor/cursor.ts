@@ -11,6 +11,7 @@ import type { GenerationState, State } from '../files/state.ts';
 import type { CursorContext, CursorFile, CursorReader } from './context.ts';
 import { Moves } from './moves.ts';
 import { type Piece, Tailer, type TailerOptions } from './tailer.ts';
+import type { Touch } from './touches.ts';
 
 /** For so long after the last byte its reader looks, and so often that telling is of no use; then the sweep does. */
 const POLLED_MS = 4_000;
@@ -112,7 +113,7 @@ export class Cursor implements OpenFile {
 
   /** Whether its reader looks at it by itself: for a while after the last byte. Then the sweep wakes it. */
   get isPolled(): boolean {
-    return this.isOpen && this.quietMs < POLLED_MS;
+    return this.isOpen && (this.quietMs < POLLED_MS || this.#tailer.touches.mayFollow);
   }
 
   /** All that was seen of it was taken. */
@@ -141,9 +142,9 @@ export class Cursor implements OpenFile {
     return this.isTaken && this.#tailer.isAsItWas(this.#position);
   }
 
-  /** It has nothing more, and was written to since this was asked before: perhaps by who began it anew. */
-  wasTouched(): boolean {
-    return this.size === this.#position && this.#tailer.wasTouched();
+  /** It has nothing more, and was written to since it was looked into: perhaps by who began it again. */
+  touch(): Touch | undefined {
+    return this.size === this.#position ? this.#tailer.touch() : undefined;
   }
 
   /** The content is not what was read before: the file was truncated or written anew. */
@@ -152,8 +153,8 @@ export class Cursor implements OpenFile {
   }
 
   /** The same of what is open now, where it may be about to move; compares the bytes if it was written to. */
-  async hasOtherBytes(): Promise<boolean> {
-    if (this.wasTouched()) await this.#tailer.check(this.#position, this.#tail);
+  async hasOtherBytes(touch: Touch | undefined): Promise<boolean> {
+    if (touch !== undefined) await this.#tailer.check(this.#position, this.#tail, touch);
     return this.#tailer.isReplaced(this.#position);
   }
 
@@ -285,10 +286,7 @@ export class Cursor implements OpenFile {
     this.park();
   }
 
-  /**
-   * When its file had been written to (nanoseconds since 1970), if it was closed because there are too few descriptors:
-   * then it is to be opened again when that changes, and before another takes its place.
-   */
+  /** When its file was written to last, in nanoseconds since 1970, if it gave up its descriptor; see Moves. */
   get restedAt(): bigint | undefined {
     return this.#moves.restedAt;
   }

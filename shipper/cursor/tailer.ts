@@ -17,6 +17,7 @@ import type { Packers } from './packers.ts';
 import type { GenerationState } from '../files/state.ts';
 import { withBytes } from '../files/sums.ts';
 import { firstBytes, readFullyNow, standsBefore, withBytesUpTo } from '../files/fingerprint.ts';
+import { type Touch, Touches } from './touches.ts';
 
 export interface TailerOptions {
   readonly buffers: Buffers;
@@ -58,6 +59,7 @@ const LEAST_STEP = 64;
 export class Tailer {
   readonly #options: TailerOptions;
   readonly #entry: GenerationState;
+  readonly touches = new Touches();
   #handle: FileHandle | undefined;
   /** With --once: nothing is read beyond this. */
   #limit = Number.POSITIVE_INFINITY;
@@ -74,8 +76,6 @@ export class Tailer {
   #grewAt = Number.NEGATIVE_INFINITY;
   /** The file's size when it was last asked for, where asking may take for ever; undefined where it may not. */
   #remoteSize: number | undefined;
-  /** The modification time when it was last asked for. */
-  #touchedAt = 0;
 
   constructor(options: TailerOptions, entry: GenerationState, handle: FileHandle | undefined) {
     this.#options = options;
@@ -144,11 +144,11 @@ export class Tailer {
     return true;
   }
 
-  /** All of it was read, and it was not touched since wasTouched was asked: one question instead of several. */
+  /** All of it was read, and it was not touched since it was looked into: one question instead of several. */
   isAsItWas(position: number): boolean {
     if (this.#handle === undefined || this.#replaced || this.#remoteSize !== undefined) return false;
     const { size, mtimeMs } = fstatSync(this.#handle.fd);
-    return size === position && mtimeMs === this.#touchedAt;
+    return size === position && this.touches.isKnown(mtimeMs);
   }
 
   /** When it was last written to, in nanoseconds since 1970; undefined when it is not open. */
@@ -156,23 +156,21 @@ export class Tailer {
     return this.#handle === undefined ? undefined : fstatSync(this.#handle.fd, { bigint: true }).mtimeNs;
   }
 
-  /** Whether the file was written to since this was asked before; also when it has the same size again. */
-  wasTouched(): boolean {
-    if (this.#handle === undefined) return false;
-    const { mtimeMs } = fstatSync(this.#handle.fd);
-    if (mtimeMs === this.#touchedAt) return false;
-    this.#touchedAt = mtimeMs;
-    return true;
+  /** The change that was not looked into yet, also one that left its size as it was; undefined when there was none. */
+  touch(): Touch | undefined {
+    if (this.#handle === undefined) return undefined;
+    return this.touches.since(fstatSync(this.#handle.fd).mtimeMs, Date.now());
   }
 
   /** Notes that it is replaced when other bytes than these stand before the position, or than were read at its start. */
-  async check(position: number, tail: string | undefined): Promise<void> {
+  async check(position: number, tail: string | undefined, touch: Touch): Promise<void> {
     if (this.#handle === undefined) return;
     const matches =
       position === 0
         ? headMatches(this.#entry.head, await firstBytes(this.#handle))
         : await standsBefore(this.#handle, position, tail);
     if (!matches) this.#replaced = true;
+    this.touches.lookedInto(touch);
   }
 
   /** The content is not what was read before: the file was truncated, or written anew. */

@@ -252,12 +252,14 @@ export class Generation implements CursorReader {
     const isUnread = entry.head.length === 0 && this.isFresh;
     const piece = await cursor.next();
     this.#publisher.committed.seen(!cursor.isTaken, performance.now());
-    if (isUnread && !(await this.#mayBegin(piece))) return false;
+    // Asked before all that it makes one look for: what is changed meanwhile is another change.
+    const touch = piece === undefined ? cursor.touch() : undefined;
+    if (isUnread && (piece ?? touch) !== undefined && !(await this.#mayBegin(piece))) return false;
     if (piece !== undefined) {
       await this.#publisher.piece(piece, signal);
       return true;
     }
-    if (await cursor.hasOtherBytes()) {
+    if (await cursor.hasOtherBytes(touch)) {
       this.#owner.onReplaced();
       return false;
     }
@@ -275,7 +277,6 @@ export class Generation implements CursorReader {
 
   /** Whether nothing comes before the first bytes of a file that was found empty, or before it when it is empty again. */
   async #mayBegin(piece: Piece | undefined): Promise<boolean> {
-    if (piece === undefined && !this.cursor.wasTouched()) return true;
     if (await this.#owner.mayBegin(this, piece?.readAt ?? Date.now())) return true;
     piece?.slot.release();
     // It may be another file's content by now.
