@@ -196,7 +196,11 @@ export class Broker {
       for (;;) {
         await clock.latency(this.#random, PROCESS_MS);
         const [stored] = this.#waiting;
-        if (!this.#serves || stored === undefined) break;
+        if (!this.#serves || stored === undefined) {
+          // At once: what is stored in the next moment is processed.
+          this.#isProcessing = false;
+          return;
+        }
         this.#waiting.shift();
         this.#accept(stored);
         this.#processed = stored.seq;
@@ -204,7 +208,6 @@ export class Broker {
         this.#notify?.({ stream: { created: CREATED, seq: stored.seq }, files: { [stored.file]: offset } });
       }
     });
-    this.#isProcessing = false;
   }
 
   /** What goes on where the file ended; what is there already is left out, and what leaves a hole waits for it. */

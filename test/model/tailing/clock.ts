@@ -130,6 +130,7 @@ export class Clock {
       await this.#quiet();
       if (isDone) return await work;
       const next = this.#take();
+      if (next === undefined && this.#threads.size > 0) continue;
       if (next === undefined) throw new Error('BUG: nothing will happen any more, and it is not done');
       this.#now = Math.max(this.#now, next.at);
       if (next.life?.isOver !== true) next.run();
