@@ -152,9 +152,10 @@ export class Cursor implements OpenFile {
     return !this.#moves.isDue && this.#tailer.isReplaced(this.#position);
   }
 
-  /** The same of what is open now, where it may be about to move; compares the bytes if it was written to. */
-  async hasOtherBytes(touch: Touch | undefined): Promise<boolean> {
-    if (touch !== undefined) await this.#tailer.check(this.#position, this.#tail, touch);
+  /** The same of what is open now, where it may be about to move; compares the bytes after a change. */
+  async hasOtherBytes(touch: Touch | 'any' | undefined): Promise<boolean> {
+    if (touch !== undefined) await this.#tailer.check(this.#position, this.#tail);
+    if (typeof touch === 'object') this.#tailer.touches.lookedInto(touch);
     return this.#tailer.isReplaced(this.#position);
   }
 

@@ -163,14 +163,13 @@ export class Tailer {
   }
 
   /** Notes that it is replaced when other bytes than these stand before the position, or than were read at its start. */
-  async check(position: number, tail: string | undefined, touch: Touch): Promise<void> {
+  async check(position: number, tail: string | undefined): Promise<void> {
     if (this.#handle === undefined) return;
     const matches =
       position === 0
         ? headMatches(this.#entry.head, await firstBytes(this.#handle))
         : await standsBefore(this.#handle, position, tail);
     if (!matches) this.#replaced = true;
-    this.touches.lookedInto(touch);
   }
 
   /** The content is not what was read before: the file was truncated, or written anew. */

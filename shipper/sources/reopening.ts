@@ -5,6 +5,7 @@ import { isForbidden, LogferryError } from '../../common/runtime/errors.ts';
 import { type Candidate, candidateOf, type Elsewhere, type Opened } from '../files/candidate.ts';
 import { isBeginningOf } from '../files/contents.ts';
 import type { FileHandle } from '../files/disk.ts';
+import { isSameFile } from '../files/identity.ts';
 import { type Found, now } from '../files/discover.ts';
 import type { GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
@@ -189,6 +190,24 @@ export class Reopening {
     const found = await this.#moveElsewhere(generation);
     generation.close('truncated');
     return found;
+  }
+
+  /** Those whose files have other bytes than were read; what the newest one has comes before what is at the path now. */
+  async askTruncated(atPath: Found | undefined): Promise<void> {
+    const { current, generations } = this.#lineage;
+    const isAtPath = atPath !== undefined && current !== undefined && isSameFile(current.entry, atPath.stamp);
+    // Also while it is not being read.
+    if (!isAtPath && current?.closing === undefined) await current?.cursor.hasOtherBytes('any');
+    for (const generation of [...generations]) {
+      if (!generation.cursor.isReplaced) continue;
+      const again = generation.entry.closed !== null;
+      this.#context.log.info(
+        { path: this.#path, at: generation.cursor.position },
+        `${this.#path}: truncated`,
+      );
+      if (again) generation.cursor.moveTo(undefined);
+      else await this.truncated(generation, true);
+    }
   }
 
   /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */

@@ -244,7 +244,7 @@ export class Source {
     await this.#note(found);
     if (this.#clock.setBack(this.#lineage.entries)) this.#context.state.touch();
     if (found !== undefined) await this.#openResting(found);
-    await this.#handleTruncation();
+    await this.#reopening.askTruncated(found);
     await this.#discover(found);
     if (found === undefined && this.#goneMs < REPLACED_MS) await this.#discoverRotatedAway();
     await this.#noteBeside(found);
@@ -319,16 +319,6 @@ export class Source {
   }
 
   // --- generations ----------------------------------------------------------------------------------------------
-
-  async #handleTruncation(): Promise<void> {
-    for (const generation of [...this.generations]) {
-      if (!generation.cursor.isReplaced) continue;
-      const again = generation.entry.closed !== null;
-      this.#context.log.info({ path: this.path, at: generation.cursor.position }, `${this.path}: truncated`);
-      if (again) generation.cursor.moveTo(undefined);
-      else await this.#reopening.truncated(generation, true);
-    }
-  }
 
   /** What is at the path now: the newest file that is known, or others after it. */
   async #discover(found: Found | undefined): Promise<void> {

@@ -14,7 +14,7 @@ const MOST_ENTRIES = 20;
 /** Longer than MOST_LINES for now, and how long. A line may only get a smaller number, or go. */
 const TOO_LONG: Readonly<Record<string, number>> = {
   'receiver/term/writer.ts': 720,
-  'shipper/sources/source.ts': 557,
+  'shipper/sources/source.ts': 547,
   'shipper/session.ts': 622,
   'receiver/term/partition.ts': 568,
   'receiver/ledger/ledger.ts': 543,
@@ -25,7 +25,7 @@ const TOO_LONG: Readonly<Record<string, number>> = {
   'common/record/record.ts': 390,
   'common/stream/stream.ts': 387,
   'receiver/disk/segments.ts': 362,
-  'shipper/cursor/tailer.ts': 342,
+  'shipper/cursor/tailer.ts': 341,
   'common/record/store.ts': 351,
   'receiver/read/reader.ts': 338,
   'common/nats/connection.ts': 333,
