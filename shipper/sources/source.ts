@@ -345,7 +345,8 @@ export class Source {
     if (await this.#becoming.isStill(found)) return false;
     if ((await this.#isBack(found)) || (await this.#isOfAnother(found))) return false;
     await this.#discoverRotated(found.stamp);
-    return true;
+    // The newest one may go on in it, as was seen while others were looked for.
+    return !this.#lineage.stamps().some((stamp) => isSameFile(stamp, found.stamp));
   }
 
   /** The newest file that is known. */
