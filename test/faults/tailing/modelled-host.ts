@@ -34,7 +34,8 @@ export class ModelledHost {
   readonly links = new Map<RotatedLog, Link>();
   readonly #arrivesMs: number;
   serves = true;
-  #hasLostState = false;
+  /** The state is lost, or an older one, and no shipper has begun with it yet. */
+  hasLostState = false;
 
   private constructor(site: Site, logs: readonly RotatedLog[], arrivesMs: number) {
     this.#site = site;
@@ -86,9 +87,9 @@ export class ModelledHost {
   async start(inProcess: boolean): Promise<LeftOut> {
     if (this.shipper.runs) return 'it runs';
     // Without a state nobody looks for what was compressed meanwhile (docs/tailing.md).
-    if (this.#hasLostState)
+    if (this.hasLostState)
       for (const log of this.logs) await this.cut(log, (generation) => generation.holder.compressed);
-    this.#hasLostState = false;
+    this.hasLostState = false;
     if (inProcess) this.shipper.startProcess();
     else this.shipper.startInside();
     return undefined;
@@ -134,7 +135,7 @@ export class ModelledHost {
     if (!this.#site.hasBirths) return 'no births';
     if (!isOlder) await this.shipper.loseState();
     else if (!(await this.shipper.putBackState())) return 'there is none';
-    this.#hasLostState = true;
+    this.hasLostState = true;
     for (const { generations } of this.logs)
       for (const generation of generations)
         if (generation.cut !== undefined) generation.cut = { ...generation.cut, known: undefined };

@@ -59,6 +59,8 @@ export async function playStep(host: ModelledHost, step: Step): Promise<LeftOut>
     case 'rotate together':
       return await rotateTogether(host, log);
     case 'renew':
+      // It may come again (docs/tailing.md).
+      if (host.hasLostState) return 'the state is lost';
       return deeds.renew(log, share);
     case 'shorten':
       return await shorten(host, log, share);
