@@ -8,7 +8,7 @@ import { WAIT_MS } from '../../support/timeouts.ts';
 import type { Located } from './compare.ts';
 import { type LeftOut, Link } from './deeds.ts';
 import type { Generation, Holder } from './generation.ts';
-import { assertNothingElse, assertSaid, find } from './oracle.ts';
+import { assertNothingElse, assertSaid, find, type Said } from './oracle.ts';
 import type { Style } from './plan.ts';
 import { RotatedLog } from './rotated-log.ts';
 import type { HostShipper, Site } from './site.ts';
@@ -179,9 +179,13 @@ export class ModelledHost {
   // --- what has arrived -----------------------------------------------------------------------------------------
 
   async #located(log: RotatedLog): Promise<Located> {
-    const found = await this.#site.arrived(log.path);
+    return find(await this.#site.arrived(log.path), log, this.#saidOf(log));
+  }
+
+  /** What has to be known to say where its generations are. */
+  #saidOf(log: RotatedLog): Said[] {
     const hasNamed = log.generations.some(({ named, bases }) => named.size > 0 || bases.has(undefined));
-    return find(found, log, hasNamed ? this.shipper.said() : []);
+    return hasNamed ? this.shipper.said() : [];
   }
 
   async settle(): Promise<void> {
@@ -194,8 +198,14 @@ export class ModelledHost {
     for (const log of this.logs) {
       let located: Located | undefined;
       let problems = 0;
+      let seen: string | undefined;
       const isThere = async (): Promise<boolean> => {
-        located = await this.#located(log);
+        const [found, said] = [await this.#site.arrived(log.path), this.#saidOf(log)];
+        const sight = `${found.length} ${said.length}`;
+        // Nothing has come since it was looked at, and nothing more was said.
+        if (sight === seen && problems === 0) return false;
+        seen = sight;
+        located = find(found, log, said);
         // What comes again behind bytes that were changed is understood when all of it is there.
         problems = located.problem === undefined ? 0 : problems + 1;
         return located.complete || problems === PROBLEMS;

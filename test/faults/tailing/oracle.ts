@@ -102,26 +102,61 @@ function withoutLate(
   generations: readonly Generation[],
   said: readonly Said[],
 ): { rest: Buffer; isMissing: boolean; problem: string | undefined } {
-  let [rest, isMissing] = [found, false];
+  let isMissing = false;
+  const [first] = generations.flatMap((generation) => generation.late);
+  const places =
+    first === undefined ? undefined : numbersIn(found, first.subarray(0, first.indexOf(' ') + 1));
+  const late: [start: number, end: number][] = [];
+  const result = (problem?: string): ReturnType<typeof withoutLate> => ({
+    ...{ rest: without(found, late), isMissing, problem },
+  });
   for (const generation of generations) {
     let before: string | undefined;
     generation.lateArrived = 0;
     for (const line of generation.late) {
-      const at = rest.indexOf(line);
-      if (at < 0) {
+      const [at, other] = (places?.get(numberOf(line)) ?? []).filter((each) =>
+        found.subarray(each, each + line.length).equals(line),
+      );
+      if (at === undefined) {
         isMissing ||= generation.cut === undefined && !mayMiss(generation, generations, said);
         before = line.toString();
         continue;
       }
-      const problem = (what: string): string => `${what}: ${JSON.stringify(line.toString())}`;
-      if (rest.includes(line, at + 1)) return { rest, isMissing, problem: problem('twice') };
+      const what = `: ${JSON.stringify(line.toString())}`;
+      if (other !== undefined) return result(`twice${what}`);
       if (before !== undefined && generation.cut === undefined)
-        return { rest, isMissing, problem: problem(`without ${before}, which is before it`) };
-      rest = Buffer.concat([rest.subarray(0, at), rest.subarray(at + line.length)]);
+        return result(`without ${before}, which is before it${what}`);
+      late.push([at, at + line.length]);
       generation.lateArrived += line.length;
     }
   }
-  return { rest, isMissing, problem: undefined };
+  return result();
+}
+
+/** No two lines of a log have the same; what follows it is the same in many. */
+function numberOf(line: Buffer): string {
+  return line.toString('latin1', 0, line.lastIndexOf(' ') + 1);
+}
+
+/** Where each line begins, by its number. All of them begin with the same label. */
+function numbersIn(found: Buffer, label: Buffer): Map<string, number[]> {
+  const places = new Map<string, number[]>();
+  for (let at = found.indexOf(label); at >= 0; at = found.indexOf(label, at + 1)) {
+    const number = found.toString('latin1', at, found.indexOf(' ', at + label.length) + 1);
+    places.set(number, [...(places.get(number) ?? []), at]);
+  }
+  return places;
+}
+
+function without(found: Buffer, ranges: readonly [start: number, end: number][]): Buffer {
+  if (ranges.length === 0) return found;
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (const [start, end] of ranges.toSorted(([a], [b]) => a - b)) {
+    parts.push(found.subarray(from, start));
+    from = end;
+  }
+  return Buffer.concat([...parts, found.subarray(from)]);
 }
 
 /** Every report is of what is missing, and what was known to exist and is missing has one. */
