@@ -15,6 +15,8 @@ export type Mark = readonly [end: number, crc: number];
 /** Kept of each generation: the newest ones, and a few far apart. */
 const MOST_MARKS = 6;
 const NEWEST_MARKS = 3;
+/** One is always here: a short copy that was made when the file was that short is not taken for another file. */
+const FIRST_MARK = 512;
 
 export const NO_SUMS: Sums = { from: 0, marks: [] };
 
@@ -26,14 +28,18 @@ export function endOfSums({ from, marks }: Sums): number {
 /** With bytes that were read at `start`; the same where they are known, or do not go on where the known ones end. */
 export function withBytes(sums: Sums, start: number, bytes: Uint8Array): Sums {
   const end = start + bytes.length;
-  if (sums.marks.length === 0)
-    return bytes.length === 0 ? sums : { from: start, marks: [[end, crc32(bytes)]] };
-  const known = endOfSums(sums);
+  const from = sums.marks.length === 0 ? start : sums.from;
+  const known = sums.marks.length === 0 ? start : endOfSums(sums);
   if (start > known || end <= known) return sums;
+  const first = from + FIRST_MARK;
+  if (known < first && end > first) {
+    const upTo = withBytes(sums, start, bytes.subarray(0, first - start));
+    return withBytes(upTo, first, bytes.subarray(first - start));
+  }
   const [, crc] = sums.marks.at(-1) ?? [0, 0];
   return {
-    from: sums.from,
-    marks: thinned(sums.from, [...sums.marks, [end, crc32(bytes.subarray(known - start), crc)]]),
+    from,
+    marks: thinned(from, [...sums.marks, [end, crc32(bytes.subarray(known - start), crc)]]),
   };
 }
 
@@ -41,9 +47,9 @@ export function withBytes(sums: Sums, start: number, bytes: Uint8Array): Sums {
 function thinned(from: number, marks: readonly Mark[]): readonly Mark[] {
   if (marks.length <= MOST_MARKS) return marks;
   const gap = (index: number): number => (marks[index + 1]?.[0] ?? 0) - (marks[index - 1]?.[0] ?? from);
-  let least = 0;
-  for (let index = 1; index < marks.length - NEWEST_MARKS; index += 1)
-    if (gap(index) < gap(least)) least = index;
+  let least = marks[0]?.[0] === from + FIRST_MARK ? 1 : 0;
+  for (let index = least + 1; index < marks.length - NEWEST_MARKS; index += 1)
+    if (marks[index]?.[0] !== from + FIRST_MARK && gap(index) < gap(least)) least = index;
   return marks.toSpliced(least, 1);
 }
 

@@ -75,7 +75,8 @@ export async function placeByName(
     }
     if (taken.length > 0 && !(await around.isUnchanged()))
       throw new LogferryError('busy', 'it was rotated meanwhile');
-    if (taken.length === 0) return { candidates: [...found], unplaced };
+    if (taken.length === 0)
+      return { candidates: found.map((each) => withBeside(around, each, beside)), unplaced };
     const all = [...found, ...taken];
     await around.dropCopies(all);
     const ordered = inNameOrder(around, all);

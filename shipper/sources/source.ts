@@ -197,14 +197,16 @@ export class Source {
         await this.#naming.append({ ...candidate, beside: STATE_LOST }, begin, known);
     for (const each of await this.#context.held.at(this.path)) await this.#discover(each);
     if (entries.length === 0) await this.#findListed(listed, found);
-    await this.#discover(found);
+    // To find out where to go on may have taken long.
+    const there = entries.length === 0 ? found : await this.#context.look(this.path).catch(() => found);
+    await this.#discover(there);
     await this.#context.held.release(new Set([this.path]));
     // Nobody may make a new one for a while, and with --once nobody looks again.
-    if (found === undefined) await this.#discoverRotatedAway();
+    if (there === undefined) await this.#discoverRotatedAway();
     for (const arrival of at === undefined ? [] : [...this.#arrivals.queue])
       await this.#settle(arrival, begin, known);
     if (entries.length === 0 && this.#arrivals.isEmpty && this.#unreadable === undefined) return false;
-    await this.#noteBeside(found);
+    await this.#noteBeside(there);
     await this.#reopening.sayNowhere();
     this.#running.add(this.#identify()).add(this.#order.run());
     return true;

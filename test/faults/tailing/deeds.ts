@@ -83,6 +83,8 @@ export function late(log: RotatedLog, share: number): LeftOut {
   );
   const [generation] = holder === undefined ? [] : of(log, holder);
   if (holder?.name === undefined || generation === undefined) return 'no rotated file';
+  // The time of its last write would be all that tells its place among compressed ones (docs/tailing.md).
+  if (!generation.isSeen) return 'nobody has seen it';
   const line = Buffer.from(log.lineOf(generation, LATE_LENGTH));
   generation.late.push(line);
   appendFileSync(holder.name, line);

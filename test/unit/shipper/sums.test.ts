@@ -13,9 +13,11 @@ import { Comparison, endOfSums, NO_SUMS, type Sums, withBytes } from '../../../s
 /** What a state may hold of each generation. */
 const MOST_MARKS = 6;
 const NEWEST = 3;
+/** There is always a mark there, and it counts as the end of a read. */
+const FIRST_MARK = 512;
 
 /** A file, and where it is read: pieces that go on, others that were read before, and some behind a gap. */
-const bytes = fc.tuple(fc.nat(), fc.integer({ min: 1, max: 600 })).map(([seed, length]) => {
+const bytes = fc.tuple(fc.nat(), fc.integer({ min: 1, max: 900 })).map(([seed, length]) => {
   const next = random(seed);
   return Uint8Array.from({ length }, () => next() * 256);
 });
@@ -51,6 +53,8 @@ function taken(
     const piece = file.subarray(at, at + length);
     sums = withBytes(sums, at, piece);
     if (at <= end && at + piece.length > end) {
+      const first = from + FIRST_MARK;
+      if (end < first && at + piece.length > first) ends.push(first);
       end = at + piece.length;
       ends.push(end);
     }
@@ -77,6 +81,7 @@ function checkMarks(file: Uint8Array, from: number, { sums, end, ends }: Taken):
   );
   if (marks.length > 0) assert.equal(sums.from, from);
   assert.equal(marks.length, Math.min(ends.length, MOST_MARKS));
+  if (end >= from + FIRST_MARK) assert.ok(marks.some(([at]) => at === from + FIRST_MARK));
 }
 
 test('whatever is read, again, and behind a gap: few marks, the newest kept, each a checksum of what was read', () => {
