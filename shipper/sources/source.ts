@@ -348,7 +348,7 @@ export class Source {
     if ((await this.#isBack(found)) || (await this.#isOfAnother(found))) return false;
     await this.#discoverRotated(found.stamp);
     // The newest one may go on in it, as was seen while others were looked for.
-    return !this.#lineage.stamps().some((stamp) => isSameFile(stamp, found.stamp));
+    return this.#lineage.entryOf(found.stamp) === undefined;
   }
 
   /** The newest file that is known. */
