@@ -107,7 +107,7 @@ export async function isBeginningOf(
   return true;
 }
 
-function unfinished({ path: file }: Found): LogferryError {
+export function unfinished({ path: file }: Found): LogferryError {
   return new LogferryError('busy', `${file} is still being written`);
 }
 

@@ -3,7 +3,8 @@
 
 import { type Candidate, type Elsewhere, statOf } from '../files/candidate.ts';
 import type { Found } from '../files/discover.ts';
-import { isSameFile } from '../files/identity.ts';
+import { firstBytes } from '../files/fingerprint.ts';
+import { headOf, isSameFile } from '../files/identity.ts';
 import { openQuietly } from '../files/surroundings.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
@@ -46,7 +47,7 @@ export class Becoming {
       return true;
     }
     if (this.#context.knownFiles.has(found.stamp) || (await this.#isKept(newest))) return false;
-    return this.#goesOnIn(newest, await this.bytesAt(found, newest));
+    return await this.#goesOnIn(newest, await this.bytesAt(found, newest));
   }
 
   /** It came when the newest generation had arrived itself, and was not known yet: it may have all of it. */
@@ -56,7 +57,7 @@ export class Becoming {
       return false;
     if (await this.#isKept(newest)) return false;
     const now = (await statOf(handle, this.#path)) ?? found;
-    return this.#goesOnIn(newest, await goesOnIn(newest, { handle, found: now }));
+    return await this.#goesOnIn(newest, await goesOnIn(newest, { handle, found: now }));
   }
 
   /** Undefined when there is none that may go on in another file. */
@@ -73,9 +74,11 @@ export class Becoming {
   }
 
   /** @param bytes all of it, in another file; false where there is none */
-  #goesOnIn(generation: Generation, bytes: Elsewhere | undefined): boolean {
+  async #goesOnIn(generation: Generation, bytes: Elsewhere | undefined): Promise<boolean> {
     if (bytes === undefined) return false;
     const { entry } = generation;
+    // Of one that was empty nothing else would tell where its bytes are, should it be copied before it is read.
+    if (entry.head.length === 0) entry.head = headOf(await firstBytes(bytes.handle));
     this.#lineage.becomes(entry, bytes.found.stamp);
     this.#nowhere.delete(generation);
     generation.goOn();

@@ -11,7 +11,14 @@ import {
   statOf,
   type Window,
 } from '../files/candidate.ts';
-import { bytesOf, compared, isBeginningOf, leftAlone, writtenBeforePacked } from '../files/contents.ts';
+import {
+  bytesOf,
+  compared,
+  isBeginningOf,
+  leftAlone,
+  unfinished,
+  writtenBeforePacked,
+} from '../files/contents.ts';
 import { type Found, look } from '../files/discover.ts';
 import { contentOf } from '../files/examine.ts';
 import { firstBytes } from '../files/fingerprint.ts';
@@ -171,6 +178,7 @@ export class Unseen {
       let end = 0;
       let own: Candidate | undefined;
       for (const copy of copies) {
+        await assertIsWhole(copy);
         if (next?.copied !== undefined && madeAt(copy.found) >= next.copied) break;
         // What the file holds now may have been copied, or be copied at this moment.
         if (current !== undefined && (await isBeginningOf(copy, current))) break;
@@ -214,6 +222,12 @@ async function dropCopies(found: Candidate[]): Promise<void> {
       break;
     }
   }
+}
+
+/** Throws `busy` when a copy has more by now than when it was looked at: it was still being made. */
+async function assertIsWhole({ handle, size, found }: Candidate): Promise<void> {
+  if (packingOf(found.path).packing === undefined && (await handle.stat()).size !== size)
+    throw unfinished(found);
 }
 
 /** Whether a copy was made when the next generation was there already: it is that one's own, or of a later one. */
