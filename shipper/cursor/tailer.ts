@@ -74,6 +74,7 @@ export class Tailer {
   /** Undefined when nothing was read since it was moved or sought. */
   #sizeAtRead: number | undefined;
   #grewAt = Number.NEGATIVE_INFINITY;
+  #hasGrownSince = false;
   /** The file's size when it was last asked for, where asking may take for ever; undefined where it may not. */
   #remoteSize: number | undefined;
 
@@ -164,12 +165,13 @@ export class Tailer {
 
   /** Notes that it is replaced when other bytes than these stand before the position, or than were read at its start. */
   async check(position: number, tail: string | undefined): Promise<void> {
-    if (this.#handle === undefined) return;
-    const matches =
-      position === 0
-        ? headMatches(this.#entry.head, await firstBytes(this.#handle))
-        : await standsBefore(this.#handle, position, tail);
-    if (!matches) this.#replaced = true;
+    const handle = this.#handle;
+    if (handle === undefined) return;
+    // What grew was read: else it was written in place, or as long as before.
+    const isHeadSame =
+      (position > 0 && this.#hasGrownSince) || headMatches(this.#entry.head, await firstBytes(handle));
+    this.#hasGrownSince = false;
+    if (!isHeadSame || !(await standsBefore(handle, position, tail))) this.#replaced = true;
   }
 
   /** The content is not what was read before: the file was truncated, or written anew. */
@@ -290,6 +292,7 @@ export class Tailer {
       this.#entry.sums = withBytes(this.#entry.sums, start, data.subarray(0, cut));
       const tail = tailOf(slot.buffer.subarray(0, before + cut));
       this.#readAt = start + cut;
+      this.#hasGrownSince = true;
       this.#readTail = tail;
       this.#isBacklog = data.length === room;
       this.#readOn();

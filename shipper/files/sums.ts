@@ -12,9 +12,11 @@ export interface Sums {
 /** An offset, and the CRC-32 of the bytes before it. */
 export type Mark = readonly [end: number, crc: number];
 
-/** Kept of each generation: the newest ones, and a few far apart. */
-const MOST_MARKS = 6;
+/** Kept of each generation: the newest ones, and others the farther apart the longer ago. */
+const MOST_MARKS = 8;
 const NEWEST_MARKS = 3;
+/** Of more than this that is read at once some of the last bytes may be cut. */
+const STEP_BYTES = 64 * 1024;
 /** One is always here: a short copy that was made when the file was that short is not taken for another file. */
 const FIRST_MARK = 512;
 
@@ -32,9 +34,11 @@ export function withBytes(sums: Sums, start: number, bytes: Uint8Array): Sums {
   const known = sums.marks.length === 0 ? start : endOfSums(sums);
   if (start > known || end <= known) return sums;
   const first = from + FIRST_MARK;
-  if (known < first && end > first) {
-    const upTo = withBytes(sums, start, bytes.subarray(0, first - start));
-    return withBytes(upTo, first, bytes.subarray(first - start));
+  const half = known + Math.floor((end - known) / 2);
+  const between = known < first && end > first ? first : end - known > STEP_BYTES ? half : end;
+  if (between < end) {
+    const upTo = withBytes(sums, start, bytes.subarray(0, between - start));
+    return withBytes(upTo, between, bytes.subarray(between - start));
   }
   const [, crc] = sums.marks.at(-1) ?? [0, 0];
   return {
@@ -43,14 +47,22 @@ export function withBytes(sums: Sums, start: number, bytes: Uint8Array): Sums {
   };
 }
 
-/** Without the older mark that stands closest to its neighbours, when there are too many. */
+/**
+ * Without one of the older marks, when there are too many: the one that is missed least, as its neighbours are close to
+ * each other for how far it is from the end. A power cut takes the last bytes, mostly few.
+ */
 function thinned(from: number, marks: readonly Mark[]): readonly Mark[] {
   if (marks.length <= MOST_MARKS) return marks;
-  const gap = (index: number): number => (marks[index + 1]?.[0] ?? 0) - (marks[index - 1]?.[0] ?? from);
-  let least = marks[0]?.[0] === from + FIRST_MARK ? 1 : 0;
-  for (let index = least + 1; index < marks.length - NEWEST_MARKS; index += 1)
-    if (marks[index]?.[0] !== from + FIRST_MARK && gap(index) < gap(least)) least = index;
-  return marks.toSpliced(least, 1);
+  const end = marks.at(-1)?.[0] ?? from;
+  const share = (index: number): number => {
+    const [before, at, after] = [index - 1, index, index + 1].map((each) => marks[each]?.[0] ?? from);
+    return ((after ?? 0) - (before ?? 0)) / (end - (at ?? 0));
+  };
+  let least: number | undefined;
+  for (let index = 0; index < marks.length - NEWEST_MARKS; index += 1)
+    if (marks[index]?.[0] !== from + FIRST_MARK && (least === undefined || share(index) < share(least)))
+      least = index;
+  return marks.toSpliced(least ?? 0, 1);
 }
 
 /** Compares bytes that come one after the other, from the first one of a file on, with what is known. */

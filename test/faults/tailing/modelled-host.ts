@@ -86,9 +86,13 @@ export class ModelledHost {
 
   async start(inProcess: boolean): Promise<LeftOut> {
     if (this.shipper.runs) return 'it runs';
-    // Without a state nobody looks for what was compressed meanwhile (docs/tailing.md).
+    // Without a state nobody looks for what was compressed meanwhile, nor where a link led before (docs/tailing.md).
     if (this.hasLostState)
-      for (const log of this.logs) await this.cut(log, (generation) => generation.holder.compressed);
+      for (const log of this.logs) {
+        const isLeft = ({ holder }: Generation): boolean =>
+          this.links.has(log) && holder !== log.current?.holder;
+        await this.cut(log, (generation) => generation.holder.compressed || isLeft(generation));
+      }
     this.hasLostState = false;
     if (inProcess) this.shipper.startProcess();
     else this.shipper.startInside();
@@ -184,7 +188,9 @@ export class ModelledHost {
 
   /** What has to be known to say where its generations are. */
   #saidOf(log: RotatedLog): Said[] {
-    const hasNamed = log.generations.some(({ named, bases }) => named.size > 0 || bases.has(undefined));
+    const hasNamed = log.generations.some(
+      ({ named, bases, holder }) => named.size > 0 || bases.has(undefined) || holder.compressed,
+    );
     return hasNamed ? this.shipper.said() : [];
   }
 

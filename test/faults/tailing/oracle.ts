@@ -56,9 +56,17 @@ function isNowhere({ msg }: Said): boolean {
   return msg.includes('is nowhere');
 }
 
+/** Of one that was empty nothing is known that tells it from any other that was compressed. */
+function isUntold({ holder, bases }: Generation, one: Said): boolean {
+  return (
+    isNowhere(one) && one.from === 0 && holder.compressed && bases.has(splitFileId(one.file ?? '')?.base)
+  );
+}
+
 /** Whether what is missing of it was said. */
 function mayMiss(generation: Generation, all: readonly Generation[], said: readonly Said[]): boolean {
-  return isNamed(generation, said) || (isForgotten(generation, all) && said.some(isNowhere));
+  if (isNamed(generation, said) || said.some((one) => isUntold(generation, one))) return true;
+  return isForgotten(generation, all) && said.some(isNowhere);
 }
 
 /** Where the generations of a log are in what arrived. */
@@ -214,9 +222,8 @@ function isRight(log: RotatedLog, arrived: readonly number[], one: Said): boolea
     (generation) =>
       isForgotten(generation, log.generations) ||
       generation.isChanged ||
-      (generation.bases.has(base) &&
-        // Of one that was empty nothing is known that tells it from any other that was compressed.
-        (generation.cut !== undefined || (one.from === 0 && generation.holder.compressed))),
+      isUntold(generation, one) ||
+      (generation.bases.has(base) && generation.cut !== undefined),
   );
 }
 

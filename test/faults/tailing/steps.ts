@@ -42,8 +42,11 @@ export async function playStep(host: ModelledHost, step: Step): Promise<LeftOut>
       await log.copyTruncate();
       break;
     case 'compress':
+      // What the state does not know may come again (docs/tailing.md).
+      if (host.hasLostState) return 'the state is lost';
       return await deeds.compress(log, share);
     case 'compress untimed':
+      if (host.hasLostState) return 'the state is lost';
       return await deeds.compressUntimed(log, share);
     case 'copy':
     case 'copy dated':
