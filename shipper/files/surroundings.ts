@@ -164,7 +164,7 @@ export class Surroundings {
       for (const name of names) {
         if (strangers || packingOf(name).packing !== undefined) continue;
         const found = await lookQuietly(name);
-        strangers ||= found !== undefined && !isKnown(found);
+        strangers ||= found !== undefined && found.size > 0 && !isKnown(found);
       }
     }
     const found = await look(this.#source);

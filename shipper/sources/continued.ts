@@ -46,13 +46,15 @@ export async function goesOnIn({ cursor, entry }: Generation, at: Opened): Promi
   }
 }
 
-/**
- * What of a file that has other bytes before the position is still what was shipped, from its beginning on: it was cut
- * by a power cut or a snapshot, or its last bytes were overwritten. Undefined when all of it seems to be new.
- *
- * @param isRunning it was read before by this process: then one that got shorter was truncated
- */
-export async function sameUpTo(generation: Generation, isRunning: boolean): Promise<Sums | undefined> {
+/** How far a file that has other bytes before the position is still what was shipped, from its beginning on. */
+export interface Same {
+  readonly upTo: number;
+  /** It was cut by a power cut or a snapshot, or its last bytes were overwritten: undefined when it is too little for that. */
+  readonly shipped: Sums | undefined;
+}
+
+/** @param isRunning it was read before by this process: then one that got shorter was truncated */
+export async function sameUpTo(generation: Generation, isRunning: boolean): Promise<Same | undefined> {
   const { cursor, entry } = generation;
   const opened = await cursor.openAgain();
   if (opened === undefined) return undefined;
@@ -74,8 +76,8 @@ export async function sameUpTo(generation: Generation, isRunning: boolean): Prom
       if (isNext) same = Math.max(same, last.start + length);
     }
     const { from } = content.sums;
-    if (same >= position || same - from < (position - from) * LEAST_SAME) return undefined;
-    return await sumsUpTo(opened.handle, from, same);
+    const isCut = same < position && same - from >= (position - from) * LEAST_SAME;
+    return { upTo: same, shipped: isCut ? await sumsUpTo(opened.handle, from, same) : undefined };
   } finally {
     await opened.handle.close();
   }

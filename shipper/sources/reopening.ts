@@ -212,10 +212,11 @@ export class Reopening {
 
   /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
   async truncated(generation: Generation, isRunning: boolean): Promise<void> {
-    const shipped = await sameUpTo(generation, isRunning);
+    const { upTo = 0, shipped } = (await sameUpTo(generation, isRunning)) ?? {};
     const own = await generation.cursor.openAgain();
-    if (shipped === undefined) await this.finishElsewhere(generation);
-    else this.#cut(generation, endOfSums(shipped));
+    if (shipped !== undefined) this.#cut(generation, endOfSums(shipped));
+    else if ((await this.finishElsewhere(generation)) === undefined && own !== undefined)
+      this.#sayAlike(generation, upTo);
     if (own === undefined) return;
     // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
     const arrival = await candidateOf(own, now());
@@ -230,6 +231,15 @@ export class Reopening {
     this.#context.log.error(
       { path: this.#path, file: generation.entry.file, from: begin, to: position },
       `${this.#path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
+    );
+  }
+
+  /** Cut, or written anew with the same first lines: nobody can tell. */
+  #sayAlike({ entry, cursor: { position } }: Generation, upTo: number): void {
+    if (upTo < LEAST_PROOF_BYTES || upTo >= position) return;
+    this.#context.log.error(
+      { path: this.#path, file: entry.file, from: 0, to: position },
+      `${this.#path}: bytes ${upTo} to ${position} are others than were shipped: all that is there now comes behind them, its first ${upTo} bytes again; if it was written anew, that is right`,
     );
   }
 

@@ -34,6 +34,8 @@ export class ModelledHost {
   readonly links = new Map<RotatedLog, Link>();
   readonly #arrivesMs: number;
   serves = true;
+  /** A file has got another inode since a state was kept. */
+  isRenewed = false;
   /** The state is lost, or an older one, and no shipper has begun with it yet. */
   hasLostState = false;
 
@@ -137,6 +139,8 @@ export class ModelledHost {
     if (this.shipper.runs) return 'it runs';
     // Random file ids are nowhere else.
     if (!this.#site.hasBirths) return 'no births';
+    // It may come again (docs/tailing.md).
+    if (this.isRenewed) return 'a file has another inode since';
     if (!isOlder) await this.shipper.loseState();
     else if (!(await this.shipper.putBackState())) return 'there is none';
     this.hasLostState = true;

@@ -64,6 +64,7 @@ export async function playStep(host: ModelledHost, step: Step): Promise<LeftOut>
     case 'renew':
       // It may come again (docs/tailing.md).
       if (host.hasLostState) return 'the state is lost';
+      host.isRenewed = true;
       return deeds.renew(log, share);
     case 'shorten':
       return await shorten(host, log, share);
@@ -98,6 +99,7 @@ export async function playStep(host: ModelledHost, step: Step): Promise<LeftOut>
     case 'keep state':
       if (host.shipper.runs) return 'it runs';
       await host.shipper.keepState();
+      host.isRenewed = false;
       break;
     case 'older state':
     case 'state lost':
