@@ -58,7 +58,15 @@ function statusNow(started: string): ShipperStatus {
     ...{ path: `/var/log/containers/application-${file}.log`, file: `1jhut-dn0nz030bvbu-${file}` },
     ...{ ...sizes, lagBytes, lagMs: 40, error: null },
   }));
-  const rest = { lagMs: 40, errors: 0, errorLagBytes: 0, unreadable: 0, lostBytes: 0, held: false };
+  const rest = {
+    lagMs: 40,
+    errors: 0,
+    errorLagBytes: 0,
+    unreadable: 0,
+    lostBytes: 0,
+    untold: null,
+    held: false,
+  };
   return { started, files: FILES, ...sizes, lagBytes, ...rest, worst };
 }
 

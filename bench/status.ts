@@ -74,7 +74,7 @@ export function statusText({ hosts, files, ms, printed }: StatusResult): string 
 function statusWith(files: number, started: string): ShipperStatus {
   const bytes = { sizeBytes: 1_000_000, publishedBytes: 999_000, committedBytes: 998_000, lagBytes: 2_000 };
   return {
-    ...{ started, files, ...bytes, lagMs: 40, lostBytes: 0, held: false },
+    ...{ started, files, ...bytes, lagMs: 40, lostBytes: 0, untold: null, held: false },
     ...{ errors: 0, errorLagBytes: 0, unreadable: 0 },
     worst: Array.from({ length: files }, (_, file) => ({
       ...{ path: `/var/log/containers/application-${file}.log`, file: `1jhut-dn0nz030bvbu-${file}` },

@@ -36,7 +36,7 @@ import type { Known } from './sources/search.ts';
 import { Sources } from './sources/sources.ts';
 import type { Spool } from './stdin/spool.ts';
 import type { State } from './files/state.ts';
-import { FileSums } from './report/status.ts';
+import { FileSums, lossesOf } from './report/status.ts';
 import { baseOfGlob, watchPaths, whyNotWatched } from './discovery/watch.ts';
 import type { AnySource } from './lane/any-source.ts';
 import { descriptorLimit } from '../common/runtime/descriptors.ts';
@@ -485,7 +485,7 @@ export class Session {
       started: this.#run.started,
       files: this.#sources.size,
       ...files.sums,
-      lostBytes: this.#run.counts.lostBytes,
+      ...lossesOf(this.#run.counts),
       held: this.#held,
     };
   }

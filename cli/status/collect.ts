@@ -152,10 +152,12 @@ function hostRow(fellow: Fellow<ShipperAnswer>, context: HostContext): HostRow {
     errors: said?.errors ?? null,
     // Both count the same gaps, each since its own start.
     lostBytes: said === undefined && lost === 0 ? null : Math.max(said?.lostBytes ?? 0, lost),
+    untold: said === undefined ? null : (said.untold?.times ?? 0),
     worst: (said?.worst ?? []).map(fileRow),
   };
   const { held = false, errorLagBytes = 0, unreadable = 0 } = said ?? {};
-  const details = { held, errorLagBytes, unreadable, now: look.now };
+  const lastUntold = said?.untold?.last;
+  const details = { held, errorLagBytes, unreadable, lastUntold, now: look.now };
   return { ...row, risks: hostRisks(row, details) };
 }
 

@@ -31,6 +31,8 @@ export function hostRisks(
     readonly held: boolean;
     readonly errorLagBytes: number;
     readonly unreadable: number;
+    /** What its shipper said last of what it cannot tell. */
+    readonly lastUntold: string | undefined;
     readonly now: number;
   },
 ): string[] {
@@ -55,6 +57,10 @@ export function hostRisks(
     risks.push(`host ${host}: ${many} cannot be shipped${what}`);
   }
   if (lostBytes !== null && lostBytes > 0) risks.push(`host ${host}: ${lostBytes} bytes are reported lost`);
+  if (details.lastUntold !== undefined) {
+    const many = row.untold === 1 ? 'once' : `${row.untold ?? 0} times`;
+    risks.push(`host ${host} could not tell ${many} what became of a file (${details.lastUntold})`);
+  }
   return risks;
 }
 

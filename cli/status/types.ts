@@ -61,6 +61,8 @@ export interface HostRow {
   readonly errors: number | null;
   /** Source bytes that are gone, as shipper and receivers have reported since they started. */
   readonly lostBytes: number | null;
+  /** Times that its shipper could not tell what became of a file, since it started. */
+  readonly untold: number | null;
   /** At most 20 files, those with an error and those furthest behind first. */
   readonly worst: readonly FileRow[];
   readonly risks: readonly string[];

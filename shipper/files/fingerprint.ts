@@ -3,7 +3,7 @@
 import { type FileHandle, readSync } from './disk.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
-import { crc32, tailOf } from '../../common/wire/digest.ts';
+import { tailOf } from '../../common/wire/digest.ts';
 import { HEAD_BYTES } from './identity.ts';
 import { endOfSums, type Sums, withBytes } from './sums.ts';
 
@@ -36,23 +36,25 @@ export async function withBytesUpTo(
   position: number,
 ): Promise<Sums> {
   const from = sums.marks.length === 0 ? begin : endOfSums(sums);
-  if (position <= from || position - from > MOST_READ_AGAIN) return sums;
-  const bytes = Buffer.allocUnsafe(position - from);
-  const read = await readFully(handle, bytes, from);
-  return read === bytes.length ? withBytes(sums, from, bytes) : sums;
+  return position - from > MOST_READ_AGAIN ? sums : await sumsUpTo(handle, from, position, sums);
 }
 
-/** What is known of all bytes of a file between two offsets; of none where it ends before. */
-export async function sumsUpTo(handle: FileHandle, from: number, end: number): Promise<Sums> {
-  let crc = 0;
-  const buffer = Buffer.allocUnsafe(STEP_BYTES);
+/** What is known of all bytes of a file between two offsets, with what is known before; that alone where it ends before. */
+export async function sumsUpTo(
+  handle: FileHandle,
+  from: number,
+  end: number,
+  known: Sums = { from, marks: [] },
+): Promise<Sums> {
+  let sums = known;
+  const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(STEP_BYTES, end - from)));
   for (let at = from; at < end;) {
     const read = await readFully(handle, buffer, at, Math.min(buffer.length, end - at));
-    if (read === 0) return { from, marks: [] };
-    crc = crc32(buffer.subarray(0, read), crc);
+    if (read === 0) return known;
+    sums = withBytes(sums, at, buffer.subarray(0, read));
     at += read;
   }
-  return { from, marks: [[end, crc]] };
+  return sums;
 }
 
 /** Reads as readFully does, without a thread: for little that the page cache has. */

@@ -15,6 +15,9 @@ export interface ShipperCounts {
   committedBytes: number;
   /** Source bytes that it has reported as gone. */
   lostBytes: number;
+  /** Times that it could not tell what became of a file, and what it said last. */
+  untold: number;
+  lastUntold: string | undefined;
   /** Publishes that were not acknowledged in time, and those that the subject's last sequence was against. */
   unanswered: number;
   refused: number;
@@ -31,6 +34,7 @@ export function noShipperCounts(countsLines: boolean): ShipperCounts {
   return {
     publishedLines: countsLines ? 0 : undefined,
     ...{ publishedBytes: 0, publishedChunks: 0, inFlight: 0, committedBytes: 0, lostBytes: 0 },
+    ...{ untold: 0, lastUntold: undefined },
     ...{ unanswered: 0, refused: 0, failures: 0, repairs: 0, repairedBytes: 0 },
     ended: { rotated: 0, truncated: 0, deleted: 0 },
   };

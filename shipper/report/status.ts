@@ -3,10 +3,12 @@
 
 import {
   type FileStatus,
+  MAX_SAID_LENGTH,
   MAX_STATUS_BYTES,
   MAX_WORST_FILES,
   type ShipperStatus,
 } from '../../common/fleet/daemon-status.ts';
+import type { ShipperCounts } from './counts.ts';
 import type { FileProgress } from './reading.ts';
 
 /** Room for everything but the files. */
@@ -16,7 +18,7 @@ const MAX_ERROR_LENGTH = 300;
 /** Of a file that nobody could look into. */
 const NOTHING = { file: '', size: 0, published: 0, committed: 0, lagBytes: 0, lagMs: 0 };
 
-type Sums = Omit<ShipperStatus, 'started' | 'files' | 'lostBytes' | 'held'>;
+type Sums = Omit<ShipperStatus, 'started' | 'files' | 'lostBytes' | 'untold' | 'held'>;
 
 export class FileSums {
   #size = 0;
@@ -88,6 +90,12 @@ export class FileSums {
       worst: thatFit(this.#worst),
     };
   }
+}
+
+/** What it has lost, and what it could not tell, since it started. */
+export function lossesOf(counts: ShipperCounts): Pick<ShipperStatus, 'lostBytes' | 'untold'> {
+  const { lostBytes, untold: times, lastUntold: last } = counts;
+  return { lostBytes, untold: last === undefined ? null : { times, last: last.slice(0, MAX_SAID_LENGTH) } };
 }
 
 /** First what has an error, then what is furthest behind. */

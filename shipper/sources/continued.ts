@@ -9,7 +9,8 @@ import { isBeginningOf } from '../files/contents.ts';
 import { contentOf, examine } from '../files/examine.ts';
 import type { Generation } from '../lane/generation.ts';
 import { readFully } from '../../common/runtime/files.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { ShipperContext } from '../lane/context.ts';
+import { sayUntold } from '../report/untold.ts';
 import { msOf } from '../files/discover.ts';
 import type { Sums } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
@@ -102,11 +103,16 @@ export async function wholeOf<T extends Opened>(holders: readonly T[]): Promise<
 }
 
 /** What was written to a file since it was read, and where that is, nobody can tell when it is gone. */
-export function sayNowhere(log: Logger, path: string, { entry, cursor }: Generation): void {
+export function sayNowhere(
+  context: Pick<ShipperContext, 'log' | 'counts'>,
+  path: string,
+  { entry, cursor }: Generation,
+): void {
   const { file, seen, since } = entry;
   const { position } = cursor;
   const at = new Date(msOf(BigInt(seen === '0' ? since : seen))).toISOString();
-  log.error(
+  sayUntold(
+    context,
     { path, file, from: position },
     `${path}: the file that was read up to byte ${position} is nowhere: what was written to it after ${at} cannot be told`,
   );

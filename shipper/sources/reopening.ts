@@ -12,6 +12,7 @@ import { endOfSums } from '../files/sums.ts';
 import { packingOf } from '../files/unpack.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
+import { sayUntold } from '../report/untold.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Becoming } from './becoming.ts';
 import { goesOnIn, sameUpTo, sayNowhere, wholeOf } from './continued.ts';
@@ -228,7 +229,8 @@ export class Reopening {
     const { position } = generation.cursor;
     generation.cursor.moveTo(undefined, position);
     generation.close('truncated');
-    this.#context.log.error(
+    sayUntold(
+      this.#context,
       { path: this.#path, file: generation.entry.file, from: begin, to: position },
       `${this.#path}: bytes ${begin} to ${position} are others than were shipped: what is there now comes behind them; if all of it was written anew, its first ${begin} bytes do not come again`,
     );
@@ -237,7 +239,8 @@ export class Reopening {
   /** Cut, or written anew with the same first lines: nobody can tell. */
   #sayAlike({ entry, cursor: { position } }: Generation, upTo: number): void {
     if (upTo < LEAST_PROOF_BYTES || upTo >= position) return;
-    this.#context.log.error(
+    sayUntold(
+      this.#context,
       { path: this.#path, file: entry.file, from: 0, to: position },
       `${this.#path}: bytes ${upTo} to ${position} are others than were shipped: all that is there now comes behind them, its first ${upTo} bytes again; if it was written anew, that is right`,
     );
@@ -252,7 +255,7 @@ export class Reopening {
       // It may have been rotated while it was looked for.
       await this.#moveElsewhere(generation);
       if (this.#nowhere.delete(generation) && !(await this.mayComeBack(generation)))
-        sayNowhere(this.#context.log, this.#path, generation);
+        sayNowhere(this.#context, this.#path, generation);
     }
   }
 

@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { Arrivals } from './arrivals.ts';
 import type { Found } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
+import { sayUntold } from '../report/untold.ts';
 import type { Kept } from '../lane/any-source.ts';
 import type { Generation } from '../lane/generation.ts';
 import {
@@ -129,14 +130,15 @@ export class Search {
       finished: await this.#finished(window.before !== undefined),
       laterShipped: async () => await (shipped ??= this.#laterShipped()),
     });
-    const { log } = this.#context;
     for (const found of this.#unsaid(between.unplaced))
-      log.error(
+      sayUntold(
+        this.#context,
         { path: this.#path, file: found.path },
         `${this.#path}: ${found.path} is not shipped: it was rotated and compressed between two looks, and neither its name nor its times tell its place`,
       );
     for (const found of this.#unsaid(between.grown))
-      log.error(
+      sayUntold(
+        this.#context,
         { path: this.#path, file: found.path },
         `${this.#path}: ${found.path} is not shipped: it begins as a file that was shipped, and nothing tells whether it goes on with that one, is a copy, or another`,
       );

@@ -535,7 +535,7 @@ export class Source {
     const isMissing = bytes === undefined && !isWhole;
     this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;
     if (this.#unreadable !== undefined) throw new LogferryError('failed', this.#unreadable);
-    if (isMissing && isTaken) sayNowhere(this.#context.log, this.path, generation);
+    if (isMissing && isTaken) sayNowhere(this.#context, this.path, generation);
     return bytes;
   }
 

@@ -251,6 +251,7 @@ test('of many hosts some are shown, more when asked for, and any is found', { sk
         errorLagBytes: 0,
         unreadable: 0,
         lostBytes: 0,
+        untold: null,
         held: false,
         worst: [],
       },

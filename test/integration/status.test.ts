@@ -266,6 +266,20 @@ function stateOf(world: World): string {
   return readFileSync(path.join(world.state, 'state.json'), 'utf8');
 }
 
+test('what became of a file that nobody can tell is data at risk', { timeout: TEST_MS }, async () => {
+  await World.run('untold', async (world) => {
+    const { file, shipper } = await fleet(world);
+    await shipper.stop();
+    rmSync(file.file);
+    file.close();
+    writeFileSync(file.file, 'another file\n');
+    world.ship();
+    const looked = await looksUntil(world, (one) => one.code === 3 && web1(one)?.untold === 1);
+    const said = `host web1 could not tell once what became of a file (${file.file}: the file that was read up to byte ${file.bytes} is nowhere`;
+    assert.ok(looked.stderr.includes(said), looked.stderr);
+  });
+});
+
 test(
   '--watch in a pipe prints a screen each time, and ends well at SIGINT',
   { timeout: TEST_MS },

@@ -25,6 +25,8 @@ const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
   'shipper/sources/sources.ts': ['this.#skipped.say'],
 };
 const LOG_CALL = /\b#?log\.(warn|error|fatal)$/;
+/** See shipper/report/untold.ts. */
+const UNTOLD = 'sayUntold';
 const HOLE = '…';
 /** What stands in a message; deeper constants are holes. */
 const DEPTH = 4;
@@ -48,7 +50,8 @@ export function messagesOf(source: string, speakers: readonly string[]): Message
   const found: Message[] = [];
   for (let at = source.indexOf('('); at >= 0; at = source.indexOf('(', at + 1)) {
     const before = source.slice(Math.max(0, at - 60), at);
-    const level = LOG_CALL.exec(before)?.[1];
+    const isUntold = before.endsWith(UNTOLD) && !isDeclared(before, UNTOLD);
+    const level = isUntold ? 'error' : LOG_CALL.exec(before)?.[1];
     const isSpeaker = speakers.some((speaker) => before.endsWith(speaker) && !isDeclared(before, speaker));
     if (level === undefined && !isSpeaker) continue;
     const args = split(source.slice(at + 1, closing(source, at)), ',');

@@ -29,6 +29,11 @@ export const shipperFigures: readonly Figure<ShipperReading>[] = [
     'Source bytes that were gone before they could be shipped.',
     ({ counts }) => counts.lostBytes,
   ),
+  counter(
+    'logferry_shipper_untold_total',
+    'Times that it could not tell what became of a file: said at level error.',
+    ({ counts }) => counts.untold,
+  ),
   counterBy(
     'logferry_shipper_retries_total',
     'reason',

@@ -102,7 +102,7 @@ function hostRow(host: string, more: Partial<HostRow> = {}): HostRow {
   return {
     ...{ host, machine: null, partition: 0, owner: null, state: 'answers', lastSeen: null, started: null },
     ...{ files: 1, sizeBytes: 1, publishedBytes: 1, committedBytes: 1, lagBytes: 0, lagSeconds: 0 },
-    ...{ bytesPerSecond: 10, errors: 0, lostBytes: 0, worst: [], risks: [] },
+    ...{ bytesPerSecond: 10, errors: 0, lostBytes: 0, untold: 0, worst: [], risks: [] },
     ...more,
   };
 }

@@ -25,7 +25,7 @@ function host(changes: Partial<HostRow> = {}): HostRow {
   return {
     ...{ host: 'web1', machine: 'm1', partition: 32, owner: 'r1', state: 'answers' },
     ...{ lastSeen: at(0), started: at(3_600), files: 2, sizeBytes: 200, publishedBytes: 200 },
-    ...{ committedBytes: 200, lagBytes: 0, lagSeconds: 0, bytesPerSecond: null, errors: 0, lostBytes: 0 },
+    ...{ committedBytes: 200, lagBytes: 0, lagSeconds: 0, bytesPerSecond: null, errors: 0, lostBytes: 0, untold: 0 },
     ...{ worst: [], risks: [] },
     ...changes,
   };
@@ -36,7 +36,7 @@ function receiver(changes: Partial<ReceiverRow> = {}): ReceiverRow {
     ...{ id: 'r1', machine: 'm2', state: 'answers', lastSeen: at(0), started: at(3_600) },
     ...{ partitions: [32], bytes: 200, bytesPerSecond: 0, uncommittedMessages: 0 },
     ...{ disk: { free: 50, total: 100 }, hasRoom: true, duplicates: 0, missing: 0, foreign: 0 },
-    ...{ lostBytes: 0, waitingFiles: 0, risks: [] },
+    ...{ lostBytes: 0, untold: 0, waitingFiles: 0, risks: [] },
     ...changes,
   };
 }
@@ -52,7 +52,7 @@ function stream(changes: Partial<StreamRow> = {}): StreamRow {
   };
 }
 
-const calm = { held: false, errorLagBytes: 0, unreadable: 0, now: NOW };
+const calm = { held: false, errorLagBytes: 0, unreadable: 0, lastUntold: undefined, now: NOW };
 
 test('a host that answers and is up to date is no risk; each risk is one sentence', () => {
   assert.deepEqual(hostRisks(host(), calm), []);
@@ -62,6 +62,10 @@ test('a host that answers and is up to date is no risk; each risk is one sentenc
   assert.deepEqual(hostRisks(host({ state: 'stopped', lastSeen: at(86_400) }), calm), []);
   assert.match(hostRisks(host(), { ...calm, held: true })[0] ?? '', /^host web1 holds back: /);
   assert.deepEqual(hostRisks(host({ lostBytes: 1_400 }), calm), ['host web1: 1400 bytes are reported lost']);
+  const untold = { ...calm, lastUntold: '/var/log/a.log: nobody knows' };
+  assert.deepEqual(hostRisks(host({ untold: 2 }), untold), [
+    'host web1 could not tell 2 times what became of a file (/var/log/a.log: nobody knows)',
+  ]);
   const file = { path: '/a', file: 'f-0', sizeBytes: 9, publishedBytes: 0, committedBytes: 0, lagBytes: 9 };
   const failing = host({ errors: 1, worst: [{ ...file, lagSeconds: 3, error: 'EACCES' }] });
   assert.deepEqual(hostRisks(failing, { ...calm, errorLagBytes: 2_048 }), [
