@@ -250,7 +250,8 @@ test(
         world,
         (one) => one.code === 3 && one.status.receivers[0]?.lostBytes === 3_000_000,
       );
-      assert.deepEqual(web1(looked)?.risks, [sentence]);
+      // And what was written to it after it was seen last, nobody can tell.
+      assert.equal(web1(looked)?.risks[0], sentence);
       assert.equal(web1(looked)?.lostBytes, 3_000_000);
       assert.equal(await shipper.stop(), 0);
       const after = await look(world);
