@@ -55,34 +55,33 @@ export interface Same {
 }
 
 /** @param isRunning it was read before by this process: then one that got shorter was truncated */
-export async function sameUpTo(generation: Generation, isRunning: boolean): Promise<Same | undefined> {
-  const { cursor, entry } = generation;
-  const opened = await cursor.openAgain();
-  if (opened === undefined) return undefined;
-  try {
-    const { content } = cursor;
-    const { position } = content;
-    if (isRunning && opened.found.size < position) return undefined;
-    if (!headMatches(content.head, await firstBytes(opened.handle))) return undefined;
-    const { held } = await examine(opened, [{ content: { ...content, tail: undefined } }]);
-    let same = held[0]?.upTo ?? 0;
-    const last = await generation.lastBytes();
-    if (last !== undefined) {
-      const there = Buffer.alloc(last.bytes.length);
-      const read = await readFully(opened.handle, there, last.start);
-      let length = 0;
-      while (length < read && there[length] === last.bytes[length]) length += 1;
-      // After a kill little is known of what lies before it: that it stands where it stood tells.
-      const isNext = last.start <= same || last.start === entry.begin || length >= TAIL_BYTES;
-      if (isNext) same = Math.max(same, last.start + length);
-    }
-    const { from } = content.sums;
-    const isCut = same < position && same - from >= (position - from) * LEAST_SAME;
-    return { upTo: same, shipped: isCut ? await sumsUpTo(opened.handle, from, same) : undefined };
-  } finally {
-    await opened.handle.close();
+export async function sameUpTo(
+  generation: Generation,
+  { handle, found }: Opened,
+  isRunning: boolean,
+): Promise<Same> {
+  const { content } = generation.cursor;
+  const { position, head, sums } = content;
+  if (isRunning && found.size < position) return NOTHING;
+  if (!headMatches(head, await firstBytes(handle))) return NOTHING;
+  const { held } = await examine({ handle, found }, [{ content: { ...content, tail: undefined } }]);
+  let same = held[0]?.upTo ?? 0;
+  const last = await generation.lastBytes();
+  if (last !== undefined) {
+    const there = Buffer.alloc(last.bytes.length);
+    const read = await readFully(handle, there, last.start);
+    let length = 0;
+    while (length < read && there[length] === last.bytes[length]) length += 1;
+    // After a kill little is known of what lies before it: that it stands where it stood tells.
+    const isNext = last.start <= same || last.start === generation.entry.begin || length >= TAIL_BYTES;
+    if (isNext) same = Math.max(same, last.start + length);
   }
+  const { from } = sums;
+  const isCut = same < position && same - from >= (position - from) * LEAST_SAME;
+  return { upTo: same, shipped: isCut ? await sumsUpTo(handle, from, same) : undefined };
 }
+
+const NOTHING: Same = { upTo: 0, shipped: undefined };
 
 /**
  * Of files that all have what is known of a generation, oldest first, the one to go on in: the oldest, unless another

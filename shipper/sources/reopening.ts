@@ -9,6 +9,7 @@ import { isSameFile } from '../files/identity.ts';
 import { type Found, now } from '../files/discover.ts';
 import type { GenerationState } from '../files/state.ts';
 import { endOfSums } from '../files/sums.ts';
+import { openQuietly } from '../files/surroundings.ts';
 import { packingOf } from '../files/unpack.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
@@ -83,7 +84,25 @@ export class Reopening {
     // It may have been written to before it went: its size is not known until its bytes are found.
     else if (opened === undefined && entry.closed === null) {
       this.#nowhere.add(generation);
-      if (!(await this.#goesOnAtPath(generation))) await this.#moveElsewhere(generation);
+      if (await this.#goesOnAtPath(generation)) return;
+      await this.#moveElsewhere(generation);
+      if (this.#nowhere.has(generation)) await this.#goesOnCut(generation);
+    }
+  }
+
+  /** What is at the path has most of it: it was cut, and nothing but its bytes tells that it is the same. */
+  async #goesOnCut(generation: Generation): Promise<void> {
+    if (generation.entry !== this.#lineage.entries.at(-1)) return;
+    const found = await this.#context.look(this.#path);
+    if (found === undefined || this.#context.knownFiles.has(found.stamp)) return;
+    const opened = await openQuietly(found);
+    if (opened === undefined) return;
+    const { shipped } = await sameUpTo(generation, opened, false);
+    if (shipped === undefined) await opened.handle.close();
+    else {
+      this.#nowhere.delete(generation);
+      this.#cut(generation, endOfSums(shipped));
+      this.#arrivals.add({ ...(await candidateOf(opened, now())), shipped });
     }
   }
 
@@ -213,12 +232,14 @@ export class Reopening {
 
   /** The file itself arrives as the next generation, from the descriptor: it may not be at the path any more. */
   async truncated(generation: Generation, isRunning: boolean): Promise<void> {
-    const { upTo = 0, shipped } = (await sameUpTo(generation, isRunning)) ?? {};
     const own = await generation.cursor.openAgain();
+    if (own === undefined) {
+      await this.finishElsewhere(generation);
+      return;
+    }
+    const { upTo, shipped } = await sameUpTo(generation, own, isRunning);
     if (shipped !== undefined) this.#cut(generation, endOfSums(shipped));
-    else if ((await this.finishElsewhere(generation)) === undefined && own !== undefined)
-      this.#sayAlike(generation, upTo);
-    if (own === undefined) return;
+    else if ((await this.finishElsewhere(generation)) === undefined) this.#sayAlike(generation, upTo);
     // From the moment at which its first bytes are read: it may have been truncated again meanwhile.
     const arrival = await candidateOf(own, now());
     this.#arrivals.add(shipped === undefined ? arrival : { ...arrival, shipped });
