@@ -8,11 +8,17 @@ export class Committed {
   readonly gone = new Gone();
   readonly #uncommitted = new Uncommitted();
   #offset = 0;
+  #most = 0;
   /** Since when there are bytes that are not in the stream. */
   #unsentSince: number | undefined;
 
   get offset(): number {
     return this.#offset;
+  }
+
+  /** The most that was ever known to be committed: an older reading of the record may say less for a moment. */
+  get most(): number {
+    return this.#most;
   }
 
   /** Stream sequence of the oldest chunk that is not committed, undefined for none. */
@@ -23,6 +29,7 @@ export class Committed {
   /** Before anything of it is published. */
   begin(offset: number): void {
     this.#offset = offset;
+    this.#most = Math.max(this.#most, offset);
     this.gone.committed(offset);
   }
 

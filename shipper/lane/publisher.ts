@@ -248,7 +248,7 @@ export class Publisher {
   }
 
   setCommitted(offset: number): void {
-    this.#context.counts.committedBytes += Math.max(0, offset - this.committed.offset);
+    this.#context.counts.committedBytes += Math.max(0, offset - this.committed.most);
     this.committed.upTo(offset);
     if (this.committed.gone.isWaiting && offset > this.cursor.position) this.#bell.ring();
   }
