@@ -116,7 +116,10 @@ export class Reopening {
     let elsewhere: Elsewhere | undefined;
     try {
       elsewhere = await this.#search.bytesOf(generation);
-      return elsewhere === undefined || (await wholeOf([elsewhere, there])) === there;
+      if (elsewhere === undefined) return true;
+      // Of two that hold the same, the copy is the one that was written later.
+      const isCopy = elsewhere.size === there.size && elsewhere.found.modified > there.found.modified;
+      return isCopy || (await wholeOf([elsewhere, there])) === there;
     } catch (error) {
       if (!(error instanceof LogferryError && error.code === 'busy')) throw error;
       return false;
