@@ -2,7 +2,7 @@
 // another file that has all of its bytes. Opens what is at the path, and nothing else.
 
 import { type Candidate, type Elsewhere, statOf } from '../files/candidate.ts';
-import type { Found } from '../files/discover.ts';
+import { type Found, now } from '../files/discover.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { headOf, isSameFile } from '../files/identity.ts';
 import { openQuietly } from '../files/surroundings.ts';
@@ -56,8 +56,8 @@ export class Becoming {
     if (newest === undefined || !wasAtPath || shipped !== undefined || isSameFile(newest.entry, found.stamp))
       return false;
     if (await this.#isKept(newest)) return false;
-    const now = (await statOf(handle, this.#path)) ?? found;
-    return await this.#goesOnIn(newest, await goesOnIn(newest, { handle, found: now }));
+    const is = (await statOf(handle, this.#path)) ?? found;
+    return await this.#goesOnIn(newest, await goesOnIn(newest, { handle, found: is }));
   }
 
   /** Undefined when there is none that may go on in another file. */
@@ -78,7 +78,11 @@ export class Becoming {
     if (bytes === undefined) return false;
     const { entry } = generation;
     // Of one that was empty nothing else would tell where its bytes are, should it be copied before it is read.
-    if (entry.head.length === 0) entry.head = headOf(await firstBytes(bytes.handle));
+    if (entry.head.length === 0) {
+      // What was copied until now comes before it.
+      entry.since = String(now());
+      entry.head = headOf(await firstBytes(bytes.handle));
+    }
     this.#lineage.becomes(entry, bytes.found.stamp);
     this.#nowhere.delete(generation);
     generation.goOn();
