@@ -56,7 +56,7 @@ function thinned(from: number, marks: readonly Mark[]): readonly Mark[] {
   const end = marks.at(-1)?.[0] ?? from;
   const share = (index: number): number => {
     const [before, at, after] = [index - 1, index, index + 1].map((each) => marks[each]?.[0] ?? from);
-    return ((after ?? 0) - (before ?? 0)) / (end - (at ?? 0));
+    return ((after ?? 0) - (before ?? 0)) / Math.sqrt(end - (at ?? 0));
   };
   let least: number | undefined;
   for (let index = 0; index < marks.length - NEWEST_MARKS; index += 1)
