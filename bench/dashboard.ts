@@ -16,7 +16,7 @@ import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
 import { usageOf } from './process-usage.ts';
 import { SimulatedHosts } from './simulated-hosts.ts';
-import { simulateShippers } from './simulated-shippers.ts';
+import { NOTHING_WRONG, simulateShippers } from './simulated-shippers.ts';
 import { table } from './table.ts';
 
 const ENTRY = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
@@ -58,16 +58,7 @@ function statusNow(started: string): ShipperStatus {
     ...{ path: `/var/log/containers/application-${file}.log`, file: `1jhut-dn0nz030bvbu-${file}` },
     ...{ ...sizes, lagBytes, lagMs: 40, error: null },
   }));
-  const rest = {
-    lagMs: 40,
-    errors: 0,
-    errorLagBytes: 0,
-    unreadable: 0,
-    lostBytes: 0,
-    untold: null,
-    held: false,
-  };
-  return { started, files: FILES, ...sizes, lagBytes, ...rest, worst };
+  return { started, files: FILES, ...sizes, lagBytes, lagMs: 40, ...NOTHING_WRONG, worst };
 }
 
 async function measure(): Promise<void> {

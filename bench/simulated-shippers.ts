@@ -11,6 +11,16 @@ import { serveShipper } from '../shipper/answers/service.ts';
 
 const SETS_AT_ONCE = 64;
 
+/** Of a shipper with which nothing is wrong. */
+export const NOTHING_WRONG = {
+  errors: 0,
+  errorLagBytes: 0,
+  unreadable: 0,
+  lostBytes: 0,
+  untold: null,
+  held: false,
+} as const;
+
 /** `host0` to `host<count - 1>`, spread over the connections; resolves when all would answer. */
 export async function simulateShippers(
   links: readonly [Link, ...Link[]],

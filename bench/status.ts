@@ -12,7 +12,7 @@ import { silentLogger } from '../common/runtime/log.ts';
 import { type Link, openLink } from '../common/nats/connection.ts';
 import { DEFAULT_STREAM } from '../common/wire/topology.ts';
 import { Fleet, PARTITIONS, PREFIX } from './fleet.ts';
-import { simulateShippers } from './simulated-shippers.ts';
+import { NOTHING_WRONG, simulateShippers } from './simulated-shippers.ts';
 import { quantile, table, whole } from './table.ts';
 import type { WorldOptions } from './world.ts';
 
@@ -74,8 +74,7 @@ export function statusText({ hosts, files, ms, printed }: StatusResult): string 
 function statusWith(files: number, started: string): ShipperStatus {
   const bytes = { sizeBytes: 1_000_000, publishedBytes: 999_000, committedBytes: 998_000, lagBytes: 2_000 };
   return {
-    ...{ started, files, ...bytes, lagMs: 40, lostBytes: 0, untold: null, held: false },
-    ...{ errors: 0, errorLagBytes: 0, unreadable: 0 },
+    ...{ started, files, ...bytes, lagMs: 40, ...NOTHING_WRONG },
     worst: Array.from({ length: files }, (_, file) => ({
       ...{ path: `/var/log/containers/application-${file}.log`, file: `1jhut-dn0nz030bvbu-${file}` },
       ...{ ...bytes, lagMs: 40, error: null },

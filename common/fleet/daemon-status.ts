@@ -19,9 +19,6 @@ export const MAX_WORST_FILES = 20;
 /** Hosts that a receiver names with what it has seen lost. */
 export const MAX_LOST_HOSTS = 100;
 
-/** Of a sentence of a daemon's log. */
-export const MAX_SAID_LENGTH = 1_024;
-
 const count = z.int().min(0);
 const text = z.string().max(4_096);
 
@@ -59,10 +56,7 @@ const shipperSchema = z.object({
   /** Source bytes that it has reported as gone since it started. */
   lostBytes: count,
   /** How often it could not tell what became of a file since it started, and what it said last; null for never. */
-  untold: z
-    .object({ times: count, last: z.string().max(MAX_SAID_LENGTH) })
-    .nullable()
-    .default(null),
+  untold: z.object({ times: count, last: text }).nullable().default(null),
   /** Whether it waits because the stream would drop what no receiver has committed. */
   held: z.boolean(),
   worst: z.array(fileSchema).max(MAX_WORST_FILES),

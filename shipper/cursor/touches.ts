@@ -1,4 +1,4 @@
-// What the time of a file's last change tells: whether it was changed since somebody looked into it. Never looks itself.
+// What the time of a file's last change tells: whether it was changed since it was looked into. Never looks itself.
 
 /** A change is seen by its time only when the clock that times are taken from has moved on: a tick of 10 ms at 100 Hz. */
 const TICK_MS = 10;

@@ -3,7 +3,6 @@
 
 import {
   type FileStatus,
-  MAX_SAID_LENGTH,
   MAX_STATUS_BYTES,
   MAX_WORST_FILES,
   type ShipperStatus,
@@ -95,7 +94,7 @@ export class FileSums {
 /** What it has lost, and what it could not tell, since it started. */
 export function lossesOf(counts: ShipperCounts): Pick<ShipperStatus, 'lostBytes' | 'untold'> {
   const { lostBytes, untold: times, lastUntold: last } = counts;
-  return { lostBytes, untold: last === undefined ? null : { times, last: last.slice(0, MAX_SAID_LENGTH) } };
+  return { lostBytes, untold: last === undefined ? null : { times, last: last.slice(0, MAX_ERROR_LENGTH) } };
 }
 
 /** First what has an error, then what is furthest behind. */

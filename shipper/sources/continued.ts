@@ -54,34 +54,44 @@ export interface Same {
   readonly shipped: Sums | undefined;
 }
 
-/** @param isRunning it was read before by this process: then one that got shorter was truncated */
-export async function sameUpTo(
-  generation: Generation,
-  { handle, found }: Opened,
-  isRunning: boolean,
-): Promise<Same> {
-  const { content } = generation.cursor;
-  const { position, head, sums } = content;
+const NOTHING: Same = { upTo: 0, shipped: undefined };
+
+/**
+ * Closes the file when it throws.
+ *
+ * @param isRunning it was read before by this process: then one that got shorter was truncated
+ */
+export async function sameUpTo(generation: Generation, opened: Opened, isRunning: boolean): Promise<Same> {
+  const { position, head, sums } = generation.cursor.content;
+  const { handle, found } = opened;
   if (isRunning && found.size < position) return NOTHING;
-  if (!headMatches(head, await firstBytes(handle))) return NOTHING;
-  const { held } = await examine({ handle, found }, [{ content: { ...content, tail: undefined } }]);
-  let same = held[0]?.upTo ?? 0;
-  const last = await generation.lastBytes();
-  if (last !== undefined) {
-    const there = Buffer.alloc(last.bytes.length);
-    const read = await readFully(handle, there, last.start);
-    let length = 0;
-    while (length < read && there[length] === last.bytes[length]) length += 1;
-    // After a kill little is known of what lies before it: that it stands where it stood tells.
-    const isNext = last.start <= same || last.start === generation.entry.begin || length >= TAIL_BYTES;
-    if (isNext) same = Math.max(same, last.start + length);
+  try {
+    if (!headMatches(head, await firstBytes(handle))) return NOTHING;
+    const same = await lastSame(generation, opened);
+    const { from } = sums;
+    const isCut = same < position && same - from >= (position - from) * LEAST_SAME;
+    return { upTo: same, shipped: isCut ? await sumsUpTo(handle, from, same) : undefined };
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
-  const { from } = sums;
-  const isCut = same < position && same - from >= (position - from) * LEAST_SAME;
-  return { upTo: same, shipped: isCut ? await sumsUpTo(handle, from, same) : undefined };
 }
 
-const NOTHING: Same = { upTo: 0, shipped: undefined };
+/** Up to here checksums and the last message in the stream say that it is the same. */
+async function lastSame(generation: Generation, { handle, found }: Opened): Promise<number> {
+  const content = { ...generation.cursor.content, tail: undefined };
+  const { held } = await examine({ handle, found }, [{ content }]);
+  const same = held[0]?.upTo ?? 0;
+  const last = await generation.lastBytes();
+  if (last === undefined) return same;
+  const there = Buffer.alloc(last.bytes.length);
+  const read = await readFully(handle, there, last.start);
+  let length = 0;
+  while (length < read && there[length] === last.bytes[length]) length += 1;
+  // After a kill little is known of what lies before it: that it stands where it stood tells.
+  const isNext = last.start <= same || last.start === generation.entry.begin || length >= TAIL_BYTES;
+  return isNext ? Math.max(same, last.start + length) : same;
+}
 
 /**
  * Of files that all have what is known of a generation, oldest first, the one to go on in: the oldest, unless another

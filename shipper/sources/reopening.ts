@@ -90,12 +90,17 @@ export class Reopening {
     }
   }
 
+  /** What is at the path and may be the newest generation's: no source knows it. */
+  async #unknownAtPath(generation: Generation): Promise<Found | undefined> {
+    if (generation.entry !== this.#lineage.entries.at(-1)) return undefined;
+    const found = await this.#context.look(this.#path);
+    return found === undefined || this.#context.knownFiles.has(found.stamp) ? undefined : found;
+  }
+
   /** What is at the path has most of it: it was cut, and nothing but its bytes tells that it is the same. */
   async #goesOnCut(generation: Generation): Promise<void> {
-    if (generation.entry !== this.#lineage.entries.at(-1)) return;
-    const found = await this.#context.look(this.#path);
-    if (found === undefined || this.#context.knownFiles.has(found.stamp)) return;
-    const opened = await openQuietly(found);
+    const found = await this.#unknownAtPath(generation);
+    const opened = found && (await openQuietly(found));
     if (opened === undefined) return;
     const { shipped } = await sameUpTo(generation, opened, false);
     if (shipped === undefined) await opened.handle.close();
@@ -108,10 +113,8 @@ export class Reopening {
 
   /** What is at the path has all of it, and is no later one: what else has it is a copy that was made by hand. */
   async #goesOnAtPath(generation: Generation): Promise<boolean> {
-    if (generation.entry !== this.#lineage.entries.at(-1)) return false;
-    const found = await this.#context.look(this.#path);
-    if (found === undefined || this.#context.knownFiles.has(found.stamp)) return false;
-    const there = await this.#becoming.bytesAt(found, generation);
+    const found = await this.#unknownAtPath(generation);
+    const there = found && (await this.#becoming.bytesAt(found, generation));
     if (there === undefined) return false;
     let elsewhere: Elsewhere | undefined;
     try {
@@ -260,7 +263,7 @@ export class Reopening {
     );
   }
 
-  /** Cut, or written anew with the same first lines: nobody can tell. */
+  /** Cut, or written again with the same first lines: nothing tells which. */
   #sayAlike({ entry, cursor: { position } }: Generation, upTo: number): void {
     if (upTo < LEAST_PROOF_BYTES || upTo >= position) return;
     sayUntold(

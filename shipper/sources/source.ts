@@ -530,7 +530,7 @@ export class Source {
         ? await this.#search.bytesOf(generation)
         : { ...opened, size: opened.found.size, from: 0 };
     const { isTaken, isEndKnown } = generation.cursor;
-    // One that was rotated and read to its end may be removed: nobody waits for more of it.
+    // One that was rotated and read to its end may be removed: no more of it is waited for.
     const isWhole = isTaken && (isEndKnown || entry.closed !== null);
     const isMissing = bytes === undefined && !isWhole;
     this.#unreadable = isMissing && mayComeBack ? NOT_THERE : undefined;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
-import { simulateShippers } from '../../bench/simulated-shippers.ts';
+import { NOTHING_WRONG, simulateShippers } from '../../bench/simulated-shippers.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { openLink } from '../../common/nats/connection.ts';
 import { until } from '../../common/runtime/run.ts';
@@ -244,17 +244,7 @@ test('of many hosts some are shown, more when asked for, and any is found', { sk
     const topology = { stream: 'LOGS', prefix: 'logs', partitions: PAGE_PARTITIONS };
     const status = {
       ...{ started: new Date().toISOString(), files: 1, sizeBytes: 1, publishedBytes: 1, committedBytes: 1 },
-      ...{
-        lagBytes: 0,
-        lagMs: 0,
-        errors: 0,
-        errorLagBytes: 0,
-        unreadable: 0,
-        lostBytes: 0,
-        untold: null,
-        held: false,
-        worst: [],
-      },
+      ...{ lagBytes: 0, lagMs: 0, ...NOTHING_WRONG, worst: [] },
     };
     await simulateShippers([link], await world.records(), topology, 200, () => status);
     const { url } = await startDashboard(world);

@@ -36,7 +36,7 @@ function receiver(changes: Partial<ReceiverRow> = {}): ReceiverRow {
     ...{ id: 'r1', machine: 'm2', state: 'answers', lastSeen: at(0), started: at(3_600) },
     ...{ partitions: [32], bytes: 200, bytesPerSecond: 0, uncommittedMessages: 0 },
     ...{ disk: { free: 50, total: 100 }, hasRoom: true, duplicates: 0, missing: 0, foreign: 0 },
-    ...{ lostBytes: 0, untold: 0, waitingFiles: 0, risks: [] },
+    ...{ lostBytes: 0, waitingFiles: 0, risks: [] },
     ...changes,
   };
 }
