@@ -25,7 +25,15 @@ function host(changes: Partial<HostRow> = {}): HostRow {
   return {
     ...{ host: 'web1', machine: 'm1', partition: 32, owner: 'r1', state: 'answers' },
     ...{ lastSeen: at(0), started: at(3_600), files: 2, sizeBytes: 200, publishedBytes: 200 },
-    ...{ committedBytes: 200, lagBytes: 0, lagSeconds: 0, bytesPerSecond: null, errors: 0, lostBytes: 0, untold: 0 },
+    ...{
+      committedBytes: 200,
+      lagBytes: 0,
+      lagSeconds: 0,
+      bytesPerSecond: null,
+      errors: 0,
+      lostBytes: 0,
+      untold: 0,
+    },
     ...{ worst: [], risks: [] },
     ...changes,
   };
