@@ -20,6 +20,9 @@ import { Written } from '../support/log-files.ts';
 /** Four rows of cells. */
 const PAGE_PARTITIONS = 64;
 
+/** That the stage begins with. */
+const ALL_LINES = 4;
+
 const chromium = findChromium();
 const skip =
   chromium === undefined
@@ -147,9 +150,14 @@ test('it can be used with the keyboard', { skip }, async () => {
     await page.keyboard.press('Escape');
     assert.equal(await focused(), '');
     assert.equal(await page.locator('#tail-search').inputValue(), 'a / b');
+    // The search has begun, so that what comes next is the whole tail once more; a pause holds back what is still to come.
+    await page.locator('#tail .line').first().waitFor({ state: 'detached' });
     await page.locator('#tail-search').fill('');
     await page.keyboard.press('Escape');
-    await page.locator('#tail .line', { hasText: 'a good line' }).waitFor();
+    await page
+      .locator('#tail .line')
+      .nth(ALL_LINES - 1)
+      .waitFor();
     await page.keyboard.press(' ');
     await page.locator('#tail-pause[aria-pressed="true"]').waitFor();
     files.web1.append('while it was paused\n');
