@@ -6,6 +6,7 @@ import { LogferryError, messageOf } from '../common/runtime/errors.ts';
 import { parseBytes } from '../common/text/units.ts';
 import { type Format, FORMATS } from '../receiver/ledger/names.ts';
 import { LINES, type Lines } from './generate.ts';
+import type { Workload } from './many-files.ts';
 
 export const HELP = `npm run bench [-- --size 1GiB --files 1 --lines access --format plain --servers 1 --runs 1 --json --keep --profile DIR]
 npm run bench -- replay [--size 1GiB --files 1 --lines access --runs 1 --json --keep --profile DIR]
@@ -20,6 +21,7 @@ npm run bench -- status [--hosts 1000 --files 20 --runs 5 --json --keep]
 npm run bench -- stop [--size 1GiB --runs 1 --json --keep]
 npm run bench -- reconnect [--hosts 10000 --tls --json --keep]
 npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --profile DIR]
+npm run bench -- many-files [--only 200x20,1000x2 --seconds 10 --peers all|none|DIR --json --keep --profile DIR]
 
   --size     how much to drain, or to print
   --lines    drain, replay, compare, tail: access (205 bytes), short (90) or json (450)
@@ -31,9 +33,10 @@ npm run bench -- many [--hosts 5000 --files 50000 --rounds 3 --json --keep --pro
   --tls      reconnect: with TLS
   --files    drain, replay: in how many files; idle: how many; many: how many files the host has that is alone; status: how
              many files each host names
-  --peers    compare: a directory into which packages of other shippers were unpacked
+  --peers    compare, many-files: a directory into which packages of other shippers were unpacked; none for no other one
   --seconds, --per-minute, --rate
-             rotations: how long, how often, and the most that is written a second
+             rotations: how long, how often, and the most that is written a second; many-files: how long is measured
+  --only     many-files: some workloads, files x lines a second of each
   --rounds   scale: how often a receiver is killed, started, stopped; many: chunks of each file
   --json     one object instead of tables
   --keep     leave the scratch directory
@@ -50,6 +53,7 @@ const MODES = [
   'quick',
   'scale',
   'many',
+  'many-files',
   'status',
   'tail',
   'stop',
@@ -74,6 +78,7 @@ export interface Options {
   /** Bytes a second. */
   readonly rate: number;
   readonly peers: string | undefined;
+  readonly only: readonly Workload[] | undefined;
   readonly json: boolean;
   readonly keep: boolean;
   readonly profile: string | undefined;
@@ -95,6 +100,7 @@ const SOME = [
   'per-minute',
   'rate',
   'peers',
+  'only',
 ] as const;
 const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   drain: ['size', 'files', 'lines', 'format', 'servers', 'runs'],
@@ -106,6 +112,7 @@ const FLAGS: Record<Mode, readonly (typeof SOME)[number][]> = {
   quick: ['peers'],
   scale: ['size', 'hosts', 'rounds'],
   many: ['hosts', 'files', 'rounds'],
+  'many-files': ['only', 'seconds', 'peers'],
   tail: ['size', 'lines', 'runs'],
   status: ['hosts', 'files', 'runs'],
   stop: ['size', 'runs'],
@@ -148,10 +155,11 @@ export function readArguments(args: readonly string[]): Options | undefined {
     hosts: count('--hosts', values.hosts ?? HOSTS[mode] ?? '200'),
     files: count('--files', values.files ?? String(FILES[mode] ?? 1)),
     rounds: count('--rounds', values.rounds ?? (mode === 'many' ? '3' : '10')),
-    seconds: count('--seconds', values.seconds ?? '180'),
+    seconds: count('--seconds', values.seconds ?? (mode === 'many-files' ? '10' : '180')),
     perMinute: count('--per-minute', values['per-minute'] ?? '100'),
     rate: parseBytes(values.rate ?? '50MB', '--rate'),
     peers: values.peers,
+    only: values.only?.split(',').map(workload),
     json: values.json,
     keep: values.keep,
     profile: values.profile,
@@ -162,6 +170,13 @@ function count(flag: string, text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1) throw wrong(`${flag}: ${text} is not a number from 1 on`);
   return number;
+}
+
+function workload(text: string): Workload {
+  const [, files, linesPerSecond] = /^(\d+)[x×](\d+)$/.exec(text) ?? [];
+  if (files === undefined || linesPerSecond === undefined)
+    throw wrong(`--only: ${text} is not of the form 200x20`);
+  return { files: count('--only', files), linesPerSecond: count('--only', linesPerSecond) };
 }
 
 function parse(args: readonly string[]) {
@@ -184,6 +199,7 @@ function parse(args: readonly string[]) {
         'per-minute': { type: 'string' },
         rate: { type: 'string' },
         peers: { type: 'string' },
+        only: { type: 'string' },
         json: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
         profile: { type: 'string' },

@@ -1,5 +1,6 @@
 // `npm run bench`: how fast logferry drains a file and what that costs, next to what the machine can do at best; and
-// `npm run bench -- replay`, `latency`, `idle`, `rotations`, `scale`, `many`, `status`, `tail`, `stop` and `reconnect`.
+// `npm run bench -- replay`, `latency`, `idle`, `compare`, `rotations`, `scale`, `many`, `many-files`, `status`, `tail`,
+// `stop` and `reconnect`.
 // See bench/README.md.
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,14 +11,12 @@ import { ProgressLine } from '../cli/terminal/progress-line.ts';
 import { exitCodeOf, LogferryError, messageOf, oneLine } from '../common/runtime/errors.ts';
 import { findNatsServer } from '../cli/nats-server/nats-server.ts';
 import { stopSignal } from '../common/runtime/run.ts';
-import { HELP, type Mode, type Options, readArguments } from './arguments.ts';
-import { contest } from './contest.ts';
-import { entryText, standingsOf, standingsText } from './contest-report.ts';
+import { HELP, type Mode, readArguments } from './arguments.ts';
 import { drain } from './drain.ts';
 import { compressAlone, copyAndSync } from './floors.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
-import { machine, type Machine, machineText } from './machine.ts';
+import { machine, machineText } from './machine.ts';
 import {
   type DrainRun,
   drainText,
@@ -30,27 +29,16 @@ import {
 import { many } from './many.ts';
 import { handOverText, manyText, scaleDrainText, takeOverText } from './scale-report.ts';
 import { scale } from './scale.ts';
-import { findPeers, PEERS } from './peers.ts';
+import { compareRuns, manyFilesRun, quickRun } from './peer-modes.ts';
 import { reconnect, reconnectText } from './reconnect.ts';
 import { rotations } from './rotations.ts';
 import { replayAgain, type Replayed, type ReplayRun, replayText } from './replay.ts';
+import { type Setting, today } from './setting.ts';
 import { makeSource } from './source.ts';
 import { tail, tailText } from './tail.ts';
 import { statusOf, statusText } from './status.ts';
 import { stops, stopText } from './stop.ts';
 import { idleText, rotationsText } from './tailing-report.ts';
-import type { WorldOptions } from './world.ts';
-
-/** What a mode runs with. */
-interface Setting {
-  readonly options: Options;
-  readonly machine: Machine;
-  readonly signal: AbortSignal;
-  readonly scratch: string;
-  readonly worldOf: (run: number) => WorldOptions;
-  /** Prints, unless there is JSON to come. */
-  readonly say: (text: string) => void;
-}
 
 const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   drain: drainRuns,
@@ -62,14 +50,12 @@ const MODES: Record<Mode, (setting: Setting) => Promise<object>> = {
   quick: quickRun,
   scale: scaleRun,
   many: manyRun,
+  'many-files': manyFilesRun,
   tail: tailRuns,
   status: statusRun,
   stop: stopRun,
   reconnect: reconnectRun,
 };
-
-/** Contenders that take no longer than that. */
-const QUICK = ['cp, then sync', 'logferry', 'logferry --format zstd', 'rsyslog RELP'];
 
 const signal = stopSignal();
 try {
@@ -202,38 +188,6 @@ async function rotationsRun({ options, machine: on, worldOf, say }: Setting): Pr
   return { date: today(), machine: on, ...result };
 }
 
-/** What CI prints: the ratios, in less than a minute, of which nothing fails. */
-async function quickRun(setting: Setting): Promise<object> {
-  return await compareRuns({ ...setting, options: { ...setting.options, runs: 1 } }, QUICK);
-}
-
-async function compareRuns(
-  { options, machine: on, scratch, worldOf, say }: Setting,
-  only?: readonly string[],
-): Promise<object> {
-  const { source, empty } = await makeSource(options.lines, options.bytes, 1, signal, () => {});
-  say(sourceText(source));
-  const peers = findPeers(process.env, options.peers);
-  const missing = PEERS.filter(({ name }) => !peers.some((peer) => peer.name === name));
-  if (missing.length > 0) say(`not here: ${missing.map(({ name }) => name).join(', ')}\n`);
-  const entries = await contest({
-    source,
-    empty,
-    peers,
-    only,
-    rounds: options.runs,
-    scratch,
-    worldOf,
-    signal,
-    onEntry: (entry, round) => {
-      say(entryText(round, entry, source));
-    },
-  });
-  const standings = standingsOf(source, entries);
-  say(standingsText(standings));
-  return { date: today(), machine: on, source, entries, standings };
-}
-
 async function scaleRun({ options, machine: on, worldOf, say }: Setting): Promise<object> {
   const result = await scale(worldOf(1), options, {
     drain: (drained) => {
@@ -298,8 +252,4 @@ function progressTo(total: number): ((done: number) => void) | undefined {
     line.show(done, total, performance.now());
     if (done >= total) process.stderr.write('\u001B[K');
   };
-}
-
-function today(): string {
-  return new Date().toISOString().slice(0, 10);
 }

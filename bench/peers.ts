@@ -13,14 +13,20 @@ export interface RoleFiles {
   readonly modules: string | undefined;
 }
 
-export interface Peer {
+/** Files in bench/peers/. */
+export interface PeerConfigs {
+  readonly agent: string;
+  readonly collector: string;
+}
+
+/** Its own configurations are for one file. */
+export interface Peer extends PeerConfigs {
   readonly name: string;
   readonly program: string;
   /** What arrival means to it. */
   readonly promise: 'acknowledged' | 'sent';
-  /** Files in bench/peers/. */
-  readonly agent: string;
-  readonly collector: string;
+  /** For many files, each of which has a central file of its own. */
+  readonly many?: PeerConfigs;
   readonly args: (files: RoleFiles) => string[];
   /** Where an unpacked package has its modules. */
   readonly moduleDirectory?: string;
@@ -54,6 +60,7 @@ export const PEERS: readonly Peer[] = [
     promise: 'acknowledged',
     agent: 'rsyslog-relp-agent.conf',
     collector: 'rsyslog-relp-collector.conf',
+    many: { agent: 'rsyslog-relp-files-agent.conf', collector: 'rsyslog-relp-files-collector.conf' },
     ...rsyslog,
   },
   {
@@ -61,6 +68,7 @@ export const PEERS: readonly Peer[] = [
     promise: 'sent',
     agent: 'rsyslog-tcp-agent.conf',
     collector: 'rsyslog-tcp-collector.conf',
+    many: { agent: 'rsyslog-tcp-files-agent.conf', collector: 'rsyslog-tcp-files-collector.conf' },
     ...rsyslog,
   },
   {
@@ -103,10 +111,14 @@ export const PEERS: readonly Peer[] = [
 ];
 
 /**
- * The peers that are on the PATH or in the usual directories, or below `unpacked`, into which packages were unpacked
+ * The peers that are on the PATH or in the usual directories, or below a directory into which packages were unpacked
  * (`dpkg -x`), with the libraries that they need.
+ *
+ * @param wish that directory, `none` for no peers at all; `all`, or undefined, for those that are installed
  */
-export function findPeers(env: NodeJS.ProcessEnv, unpacked: string | undefined): FoundPeer[] {
+export function findPeers(env: NodeJS.ProcessEnv, wish: string | undefined): FoundPeer[] {
+  if (wish === 'none') return [];
+  const unpacked = wish === 'all' ? undefined : wish;
   const directories = [
     ...(env['PATH'] ?? '').split(':').filter((each) => each !== ''),
     '/usr/sbin',
@@ -119,6 +131,12 @@ export function findPeers(env: NodeJS.ProcessEnv, unpacked: string | undefined):
     else if (unpacked !== undefined) found.push(...unpackedPeer(peer, path.resolve(unpacked), env));
   }
   return found;
+}
+
+/** One line on those that were not found; nothing when all were. */
+export function missingText(found: readonly Peer[], all: readonly Peer[]): string {
+  const missing = all.filter(({ name }) => !found.some((peer) => peer.name === name));
+  return missing.length === 0 ? '' : `not here: ${missing.map(({ name }) => name).join(', ')}\n`;
 }
 
 function unpackedPeer(peer: Peer, root: string, env: NodeJS.ProcessEnv): FoundPeer[] {

@@ -84,6 +84,10 @@ export class World {
     return new LogferryProcess(args, path.join(this.dir, 'tail.log'), flags, undefined, 'nowhere');
   }
 
+  get serverPids(): readonly number[] {
+    return this.#servers.map(({ pid }) => pid);
+  }
+
   get urls(): string {
     return this.#servers.map(({ url }) => url).join(',');
   }
