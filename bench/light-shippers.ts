@@ -11,7 +11,7 @@ import { RecordStore } from '../common/record/store.ts';
 import { MANY_WAIT_MS } from '../common/nats/reconnect.ts';
 import { inParallel } from '../common/runtime/run.ts';
 import { membersBucket, shipperKey } from '../common/wire/topology.ts';
-import { Host } from '../shipper/lane/host.ts';
+import { Host } from '../shipper/host/host.ts';
 
 /** What a process says of its shippers: milliseconds since 1970, in any order. */
 export interface Back {

@@ -7,7 +7,8 @@ import type { Msg } from '@nats-io/transport-node';
 
 import { headerBytes } from '../common/wire/headers.ts';
 import type { Link } from '../common/nats/connection.ts';
-import { decodeRecord, type PartitionRecord } from '../common/record/record.ts';
+import { decodeRecord } from '../common/record/encoding.ts';
+import { type PartitionRecord } from '../common/record/record.ts';
 import { partitionOfKey, partitionsBucket } from '../common/wire/topology.ts';
 
 /** A set of a record that says more than the term's sets before it. */

@@ -6,7 +6,7 @@ import type { Link } from '../common/nats/connection.ts';
 import type { RecordStore } from '../common/record/store.ts';
 import { inParallel } from '../common/runtime/run.ts';
 import { membersBucket, shipperKey, type Topology } from '../common/wire/topology.ts';
-import { Host } from '../shipper/lane/host.ts';
+import { Host } from '../shipper/host/host.ts';
 import { serveShipper } from '../shipper/answers/service.ts';
 
 const SETS_AT_ONCE = 64;

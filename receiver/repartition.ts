@@ -84,7 +84,7 @@ export async function repartition(
     found = await gather(store);
     files = furthest(found);
     say('looking whether all that is in the stream is committed');
-    const position = await positionBehindAll(link, topology, files, signal);
+    const position = await positionBehindAll(link, topology, found, files, signal);
     say(`cutting the records of ${files.size} files anew for ${partitions} partitions`);
     regrouped = regroupRecords(
       found.map(({ record }) => record),
@@ -206,13 +206,21 @@ function furthest(found: readonly Found[]): Map<string, FileEntry> {
 async function positionBehindAll(
   link: Link,
   topology: Topology,
+  found: readonly Found[],
   files: ReadonlyMap<string, FileEntry>,
   signal: AbortSignal,
 ): Promise<{ created: string; seq: number }> {
   const info = await streamInfo(link, topology.stream);
   if (info === undefined) throw new LogferryError('unreachable', `stream ${topology.stream} comes and goes`);
+  const { created } = info;
   const { last_seq: seq } = info.state;
-  const left = await uncommittedIn(link, topology, seq, (key) => files.get(key), signal);
+  const records = new Map<number, PartitionRecord>();
+  for (const { key, record } of found) {
+    const partition = partitionOfKey(key);
+    if (partition !== undefined) records.set(partition, record);
+  }
+  const known = { records, entryOf: (key: string) => files.get(key) };
+  const left = await uncommittedIn(link, topology, { created, lastSeq: seq }, known, signal);
   if (left.length > 0) {
     const names = someOf(left.map(({ host, path }) => `${JSON.stringify(host)} ${JSON.stringify(path)}`));
     const bytes = left.reduce((sum, one) => sum + one.bytes, 0);
@@ -222,7 +230,7 @@ async function positionBehindAll(
       'run logferry receive --once, then this again',
     );
   }
-  return { created: info.created, seq };
+  return { created, seq };
 }
 
 /** Each in the place of the one that was found there, if nobody has set that since. */

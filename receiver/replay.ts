@@ -13,6 +13,7 @@ import { streamInfo, topologyOf } from '../common/stream/stream.ts';
 import { prepareOutput } from './disk/access.ts';
 import { closeOutput, ledgerOf, openOutput, type Output, recoverOutput } from './output/output.ts';
 import { ledgersIn } from './ledger/ledger-file.ts';
+import { askedBy } from './replay/asked.ts';
 import { Gaps } from './replay/gaps.ts';
 import type { ReplayOptions, ReplayReport } from './replay/options.ts';
 import { ReplayOutput } from './replay/output.ts';
@@ -131,11 +132,13 @@ async function into(
     const { topology } = begun;
     const range = { first: state.first, last: state.last };
     const store = new RecordStore(link, topology.stream, log);
-    const gaps = new Gaps({ link, topology, store, selection, range, signal }, state);
+    const isAsked = askedBy(selection);
+    const gaps = new Gaps({ link, topology, store, isAsked, range, signal }, state);
     const { created } = state.stream;
     const written = await ReplayOutput.open({ output, topology, created, rotate, resolver: gaps, log });
     try {
-      return await new Replay(link, options, selection, { ...begun, state }, written, gaps).run(signal);
+      const asked = { selection, isAsked };
+      return await new Replay(link, options, asked, { ...begun, state }, written, gaps).run(signal);
     } finally {
       await written.close();
     }

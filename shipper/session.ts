@@ -11,7 +11,6 @@ import { Throttle } from '../common/runtime/log.ts';
 import type { Registration } from '../common/fleet/members.ts';
 import type { Loop, Pulse } from '../common/health/pulse.ts';
 import { Bell, sleep, untilAnswered } from '../common/runtime/run.ts';
-import { formatBytes } from '../common/text/units.ts';
 import { Backlog } from './lane/backlog.ts';
 import type { ShipperStatus } from '../common/fleet/daemon-status.ts';
 import { Buffers } from './cursor/buffers.ts';
@@ -20,17 +19,21 @@ import { FileSystems, isRemotePath } from './files/file-systems.ts';
 import type { ShipperCounts } from './report/counts.ts';
 import type { Generation } from './lane/generation.ts';
 import type { SharedContext } from './sources/groups.ts';
-import type { Host, HostView, Notice } from './lane/host.ts';
+import type { Host, Notice } from './host/host.ts';
 import { HeldFiles } from './files/held-files.ts';
 import { KnownFiles } from './files/known-files.ts';
 import { Listings } from './files/listings.ts';
 import { OpenFiles } from './files/open-files.ts';
 import { isAllCommitted, Once } from './once.ts';
 import type { ShipLimits, ShipOptions } from './options.ts';
+import { Holding } from './host/holding.ts';
+import { lanesOf } from './lane/lanes-of.ts';
 import { Pace } from './lane/pace.ts';
+import { Notices } from './lane/notices.ts';
+import { type ViewNow, ViewPace } from './host/view-pace.ts';
+import type { KnownGenerations } from './host/trails.ts';
 import { Packers } from './cursor/packers.ts';
 import type { ShipperNow, ShipProgress, FileProgress } from './report/reading.ts';
-import { shouldHoldBack } from './lane/progress.ts';
 import { Skipped } from './discovery/skipped.ts';
 import type { Known } from './sources/search.ts';
 import { Sources } from './sources/sources.ts';
@@ -51,10 +54,8 @@ const TICK_MS = 500;
 /** Files that changed lately are looked at this often, idle ones and the globs at the other pace. */
 const SWEEP_MS = 1_000;
 const IDLE_SWEEP_MS = 10_000;
-/** How often record and stream are read while something is not committed, and while all is. */
+/** So much longer than they took record and stream are not read again, up to this. */
 const VIEW_MS = 1_000;
-const IDLE_VIEW_MS = 10_000;
-/** So much longer than they took nothing is read again. */
 const VIEW_REST = 4;
 /** An event is followed by a look after this long: several come together. */
 const EVENT_MS = 20;
@@ -91,6 +92,7 @@ export class Session {
   readonly #sources: ReadonlyMap<string, AnySource>;
   readonly #stop = new AbortController();
   readonly #viewBell = new Bell();
+  readonly #viewPace = new ViewPace();
   readonly #noticeBell = new Bell();
   readonly #sweepBell = new Bell();
   /** One for each file that waits for a receiver to come along. */
@@ -102,8 +104,8 @@ export class Session {
   #isAtChanged = false;
   readonly #said = new Set<string>();
   #hasSwept = false;
-  #held = false;
-  #files = new Map<string, Generation>();
+  readonly #holding: Holding;
+  readonly #notices = new Notices(() => this.#generations());
 
   constructor(
     options: ShipOptions,
@@ -123,6 +125,7 @@ export class Session {
     this.#run = run;
     this.#looking = run.pulse.begin('looking at the files');
     const skipped = new Skipped(options.log);
+    this.#holding = new Holding(options.log);
     this.#inForce = this.#limits;
     this.#pace = new Pace(this.#inForce.maxRate);
     const knownFiles = new KnownFiles();
@@ -134,13 +137,19 @@ export class Session {
     });
     this.#context = {
       host,
+      ...lanesOf(host, state, {
+        compress: options.compression === 'zstd',
+        counts: run.counts,
+        log: options.log,
+        stop: this.#stop.signal,
+      }),
       state,
       log: options.log,
       throttle: new Throttle(),
       buffers: new Buffers(CHUNK_BYTES, BUFFERS),
       packers: options.compression === 'zstd' ? new Packers() : undefined,
       counts: run.counts,
-      isHeld: () => this.#held,
+      isHeld: () => this.#holding.isHeld,
       backlog: new Backlog(),
       holdBacklog: async (signal) => await this.#holdBacklog(signal),
       pace: async (bytes, signal) => await this.#pace.take(bytes, signal),
@@ -164,7 +173,7 @@ export class Session {
       },
       () => {
         this.#looking.beat();
-        this.#viewBell.ring();
+        this.#lookAtBroker();
       },
     );
     this.#sources = this.#starter.all;
@@ -172,7 +181,7 @@ export class Session {
 
   async run(signal: AbortSignal): Promise<void> {
     const stop = (): void => {
-      this.#finish();
+      this.#stop.abort();
     };
     if (signal.aborted) return;
     signal.addEventListener('abort', stop, { once: true });
@@ -260,7 +269,7 @@ export class Session {
     this.#changeBy = undefined;
     await this.#starter.change(limits.sources);
     // A notice finds those that have begun since.
-    this.#files = new Map();
+    this.#notices.forget();
     const before = this.#watcher;
     this.#watcher = await this.#watch();
     await before?.close();
@@ -268,8 +277,8 @@ export class Session {
 
   /** What stream and record know of this host, for a shipper that has lost its state. */
   async #known(): Promise<Known> {
-    const ask = async (): Promise<Map<string, { number: number; path: string }>> => {
-      return await this.#host.knownGenerations(await this.#host.needView());
+    const ask = async (): Promise<KnownGenerations> => {
+      return await this.#context.trails.known(await this.#host.needView());
     };
     const known = await untilAnswered(ask, isUnanswered, this.#stop.signal);
     return (base) => known?.get(base);
@@ -354,7 +363,7 @@ export class Session {
       if (this.#stop.signal.aborted) return;
       if (this.#isAsSeen(source)) continue;
       await this.#lookAt(file);
-      if (this.#starter.forgetIfGone(file, source)) this.#files = new Map();
+      if (this.#starter.forgetIfGone(file, source)) this.#notices.forget();
       source.wake();
     }
   }
@@ -402,19 +411,8 @@ export class Session {
   }
 
   #noticed(notice: Notice): void {
-    let isFresh = false;
-    for (const [file, offset] of Object.entries(notice.files)) {
-      if (!isFresh && !this.#files.has(file)) {
-        this.#files = new Map(this.#generations().map((each) => [each.entry.file, each]));
-        isFresh = true;
-      }
-      const generation = this.#files.get(file);
-      if (generation === undefined || offset === null) continue;
-      generation.noticed(offset);
-      const { position, lastSeq, created } = generation.snapshot();
-      const passed = notice.stream.created === created && notice.stream.seq >= lastSeq;
-      if (passed && offset < position) this.#viewBell.ring();
-    }
+    this.#viewPace.noticed(performance.now());
+    if (this.#notices.take(notice)) this.#lookAtBroker();
     this.#noticeBell.ring();
   }
 
@@ -428,13 +426,28 @@ export class Session {
     }
     const generations = this.#generations();
     const snapshots = generations.map((generation) => generation.snapshot());
+    const { sent } = this.#state;
+    const now = this.#viewNow;
     const view = await this.#host.view();
     if (view === undefined) return;
+    this.#viewPace.viewed(now, view.extent.maxBytes);
+    this.#context.trails.changed(sent, view);
     for (const [index, generation] of generations.entries()) {
       const snapshot = snapshots[index];
       if (snapshot !== undefined) generation.observed(snapshot, view);
     }
-    this.#holdBack(generations, view);
+    if (this.#holding.judge(generations, view)) for (const generation of generations) generation.wake();
+  }
+
+  #lookAtBroker(): void {
+    this.#viewPace.want();
+    this.#viewBell.ring();
+  }
+
+  get #viewNow(): ViewNow {
+    const published = this.#run.counts.publishedBytes;
+    const epoch = this.#host.link.epoch();
+    return { ms: performance.now(), isBehind: this.#isBehind(), epoch, published };
   }
 
   async #holdBacklog(signal: AbortSignal): Promise<boolean> {
@@ -445,25 +458,6 @@ export class Session {
     await bell.wait(ms, signal);
     this.#backlogBells.delete(bell);
     return true;
-  }
-
-  #holdBack(generations: readonly Generation[], view: HostView): void {
-    let oldest: number | undefined;
-    for (const { oldestUncommitted: seq } of generations)
-      if (seq !== undefined && seq >= view.extent.firstSeq && (oldest === undefined || seq < oldest))
-        oldest = seq;
-    // Since the start nobody could be asked: any message may be one that only this stream has.
-    if (!view.isRecordKnown && oldest !== undefined) oldest = view.extent.firstSeq;
-    const held = shouldHoldBack(view.extent, oldest);
-    if (held !== this.#held) {
-      const { bytes, maxBytes } = view.extent;
-      const full = `the stream is nearly full (${formatBytes(bytes)} of ${formatBytes(maxBytes)})`;
-      if (held) this.#options.log.warn(`${full} and would drop what no receiver has committed: holding back`);
-      else this.#options.log.info('publishing again');
-    }
-    const mayGoOn = this.#held && !held;
-    this.#held = held;
-    if (mayGoOn) for (const generation of generations) generation.wake();
   }
 
   /** Where each generation of each file is. */
@@ -486,7 +480,7 @@ export class Session {
       files: this.#sources.size,
       ...files.sums,
       ...lossesOf(this.#run.counts),
-      held: this.#held,
+      held: this.#holding.isHeld,
     };
   }
 
@@ -531,7 +525,7 @@ export class Session {
         while (!signal.aborted) {
           going.beat();
           await work();
-          if (finished()) this.#finish();
+          if (finished()) this.#stop.abort();
           await bell.wait(ms(), signal);
         }
       } finally {
@@ -550,9 +544,10 @@ export class Session {
       ),
       loop(
         'reading what is committed',
-        () => (this.#isBehind() ? VIEW_MS : IDLE_VIEW_MS),
+        () => TICK_MS,
         this.#viewBell,
         async () => {
+          if (!this.#viewPace.isDue(this.#viewNow)) return;
           const began = performance.now();
           await this.#observe();
           // Asked for with each file that is begun: of tens of thousands most of the time is left for something else.
@@ -564,18 +559,14 @@ export class Session {
     try {
       await Promise.all(tasks);
     } catch (error) {
-      this.#finish();
+      this.#stop.abort();
       await Promise.allSettled(tasks);
       throw error;
     }
   }
 
-  #finish(): void {
-    this.#stop.abort();
-  }
-
   #isBehind(): boolean {
-    if (this.#held) return true;
+    if (this.#holding.isHeld) return true;
     for (const source of this.#sources.values())
       for (const generation of source.generations) if (!generation.isCommitted) return true;
     return false;

@@ -1,20 +1,32 @@
 // What is on its way: published to the stream, not yet committed by a receiver. Looks at the stream and at the record
 // as any other client could; never changes either.
 
-import { HEADER } from '../../common/wire/chunk.ts';
+import { Bundle, BUNDLE_HEADER } from '../../common/wire/bundle.ts';
+import { LogferryError } from '../../common/runtime/errors.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { type Link, openLink } from '../../common/nats/connection.ts';
 import { RecordStore } from '../../common/record/store.ts';
 import { isUnanswered } from '../../common/nats/bucket.ts';
-import { encodeToken, fileKey, parseStoredSubject, partitionOf } from '../../common/wire/subjects.ts';
+import { type ByteRange, bytesOf, joinRanges } from '../../common/wire/ranges.ts';
+import { fileKey, partitionOf, storedSubjects } from '../../common/wire/subjects.ts';
 import { DEFAULT_STREAM } from '../../common/wire/topology.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
 
 const PREFIX = DEFAULT_STREAM.toLowerCase();
+/** More are not looked at: what is shown is to be shown soon. */
+const MOST_MESSAGES = 500;
 
 export interface Flight {
   readonly messages: number;
   readonly bytes: number;
+}
+
+/** A chunk of data that is in the stream. */
+interface Published {
+  readonly seq: number;
+  readonly file: string;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Follows one host, the only one of its stream. */
@@ -45,31 +57,42 @@ export class FlightWatch {
   }
 
   /**
-   * What is published and not committed. The stream is read first: what is committed in between does not count, so
-   * this is never more than there really is.
+   * What is published and not committed. The stream is read before the record: what is committed in between does not
+   * count, so this is never more than there really is.
    */
   async inFlight(): Promise<Flight> {
     try {
-      const published = new Map<string, number>();
-      const filter = `${PREFIX}.${this.#partition}.${encodeToken(this.#host)}.>`;
-      const { state } = await this.#link.jsm.streams.info(DEFAULT_STREAM, { subjects_filter: filter });
-      let newest = state.last_seq;
-      for (const subject of Object.keys(state.subjects ?? {})) {
-        const source = parseStoredSubject(PREFIX, subject);
-        const last = await this.#link.jsm.streams.getMessage(DEFAULT_STREAM, { last_by_subj: subject });
-        newest = Math.max(newest, last?.seq ?? 0);
-        const end = /-(\d+)$/.exec(last?.header.get(HEADER.range) ?? '')?.[1];
-        if (source !== undefined && end !== undefined)
-          published.set(fileKey(source.host, source.file), Number(end));
-      }
+      const published = await this.#publishedBehind((await this.#record()).sequence);
       const { offsets, sequence } = await this.#record();
-      let bytes = 0;
-      for (const [file, end] of published) bytes += Math.max(0, end - (offsets.get(file) ?? 0));
-      return { messages: Math.max(0, newest - sequence), bytes };
+      const ranges = new Map<string, ByteRange[]>();
+      for (const { file, start, end } of published) {
+        const known = ranges.get(file) ?? [];
+        ranges.set(file, [...known, [Math.max(start, offsets.get(file) ?? 0), end]]);
+      }
+      // What was sent twice is there once.
+      const bytes = [...ranges.values()].reduce((sum, of) => sum + bytesOf(joinRanges(of)), 0);
+      const messages = new Set(published.map(({ seq }) => seq).filter((seq) => seq > sequence));
+      return { messages: messages.size, bytes };
     } catch (error) {
       if (!isUnanswered(error)) throw error;
       return { messages: 0, bytes: 0 };
     }
+  }
+
+  /** What the messages of the host hold that came after this one. */
+  async #publishedBehind(sequence: number): Promise<Published[]> {
+    const subjects = storedSubjects({ prefix: PREFIX, partitions: tuning.partitions }, this.#host);
+    const published: Published[] = [];
+    for (let [seq, read] = [sequence, 0]; read < MOST_MESSAGES; read += 1) {
+      const query = { seq: seq + 1, next_by_subj: subjects };
+      const message = await this.#link.jsm.streams.getMessage(DEFAULT_STREAM, query);
+      if (message === null) break;
+      ({ seq } = message);
+      for (const { file, chunk } of listedIn(message.header.get(BUNDLE_HEADER), message.data))
+        if (chunk.kind === 'data')
+          published.push({ seq, file: fileKey(this.#host, file), start: chunk.start, end: chunk.end });
+    }
+    return published;
   }
 
   async #record(): Promise<{ offsets: Map<string, number>; sequence: number }> {
@@ -85,5 +108,15 @@ export class FlightWatch {
 
   async close(): Promise<void> {
     await this.#link.close();
+  }
+}
+
+/** Nothing for what is no bundle. */
+function listedIn(header: string, data: Uint8Array): Bundle['listed'] {
+  try {
+    return new Bundle(header, data).listed;
+  } catch (error) {
+    if (!(error instanceof LogferryError)) throw error;
+    return [];
   }
 }

@@ -13,6 +13,7 @@ import { duration, flag, integer, parsed, repeated, size, toggle } from '../flag
 import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, readDomain, serverOptions, streamNames } from '../flags/options.ts';
 import { tuning } from '../../common/runtime/tuning.ts';
+import { publishedSubjects } from '../../common/wire/topology.ts';
 
 /** A stream that holds less than a few chunks cannot carry anything. */
 const LEAST_BYTES = 16 * 1024 ** 2;
@@ -126,7 +127,7 @@ function inLines(report: SetupReport): string {
   const room = maxBytes < 0 ? 'no limit' : formatBytes(maxBytes);
   const age = maxAgeMs === 0 ? 'for ever' : formatDuration(maxAgeMs);
   lines.push(
-    `stream ${topology.stream}: subjects ${topology.prefix}.*.*.*, ${topology.partitions} partitions, ` +
+    `stream ${topology.stream}: subjects ${publishedSubjects(topology.prefix)}, ${topology.partitions} partitions, ` +
       `${inReplicas(replicas)}, kept ${age}, at most ${room}`,
   );
   return `${lines.join('\n')}\n`;

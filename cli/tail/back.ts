@@ -1,15 +1,14 @@
-// The last lines of every selected file that a stream holds, read back from its end: further and further, of those files
-// alone that have not enough lines yet. Bounded in what it reads and in what it keeps.
+// The last lines of every selected file, read back from the end of a stream: further and further, until all files that were
+// seen have enough. Which files there are nobody knows but who reads: one that has not written within what was looked at is
+// not shown. Bounded in what it reads and in what it keeps.
 
-import { isUnanswered } from '../../common/nats/bucket.ts';
+import type { Selection } from '../../common/fleet/selection.ts';
 import type { Link } from '../../common/nats/connection.ts';
-import { untilAnswered } from '../../common/runtime/run.ts';
-import { parseStoredSubject } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
 import { storedAt } from '../../common/stream/pull.ts';
 import { readStream } from '../../common/stream/read.ts';
 import { LastLines } from './last-lines.ts';
-import { Feed, type FeedOptions } from './feed.ts';
+import { Feed, type FeedOptions, pathKey } from './feed.ts';
 import { type Block, LineKeeper } from './lines.ts';
 
 export interface BackOptions extends FeedOptions {
@@ -38,24 +37,18 @@ export interface Back {
   readonly blocks: Block[];
   /** Goes on behind them. */
   readonly lines: LineKeeper;
-  /** How many files may have more lines further back than was looked. */
+  /** How many files that were seen may have more lines further back than was looked. */
   readonly unfinished: number;
+  /** Nothing of the selection was seen, and there is more further back than was looked. */
+  readonly isUnseen: boolean;
   /** Whether lines are so long that some were left out. */
   readonly isCut: boolean;
 }
 
-/** The first look is about so long; each next one goes back this many times as far. */
+/** The first look is about so long, the last one at least; each next one goes back this many times as far. */
 const FIRST_BYTES = 1024 * 1024;
 const GROWTH = 8;
 const SMALL_GROWTH = 2;
-/** Above this many files the server is asked for all that are selected. */
-const MOST_FILTERS = 64;
-
-/** A file, its part of the stored subjects, and how many messages of it there are. */
-interface File {
-  readonly filter: string;
-  messages: number;
-}
 
 /** Undefined when the signal fires. */
 export async function readBack(
@@ -63,38 +56,44 @@ export async function readBack(
   options: BackOptions,
   signal: AbortSignal,
 ): Promise<Back | undefined> {
-  const { state, lines: most } = options;
-  const files = await untilAnswered(async () => await filesOf(link, options), isUnanswered, signal);
-  if (files === undefined) return undefined;
-  let lacking = files;
-  const found = { lines: new LineKeeper(), rings: new LastLines(most) };
+  const { state, selection } = options;
+  const found = { lines: new LineKeeper(), rings: new LastLines(options.lines) };
+  const done = new Set<string>();
+  let lacking: readonly string[] = [];
+  // What has its lines is not unpacked again.
+  const rest: Selection = {
+    subjects: (topology) => selection.subjects(topology),
+    matches: (host, path) => !done.has(pathKey({ host, path })) && selection.matches(host, path),
+  };
   const average = Math.max(1, state.bytes / Math.max(1, state.messages));
   let span = Math.max(16, Math.ceil(FIRST_BYTES / average));
-  let [before, growth] = [0, GROWTH];
-  while (lacking.size > 0) {
+  let [before, growth, isBounded] = [0, GROWTH, false];
+  for (;;) {
     const from = Math.max(state.first_seq, state.last_seq - span + 1);
-    const look = await lookBack(link, options, from, lacking, signal);
+    const look = await lookBack(link, { ...options, selection: rest }, from, signal);
     if (signal.aborted) return undefined;
     if (look === undefined) {
       // More than is to be read: not so far, once.
-      if (growth === SMALL_GROWTH) break;
+      isBounded = before === 0 || growth === SMALL_GROWTH;
+      if (isBounded) break;
       growth = SMALL_GROWTH;
-      span = Math.max(1, before * growth);
-      if (before > 0) continue;
-      break;
+      span = before * growth;
+      continue;
     }
     found.lines.adopt(look.lines);
     found.rings.adopt(look.rings);
-    for (const [name, { messages }] of lacking)
-      if (look.rings.isFull(name) || (look.seen.get(name) ?? 0) >= messages) lacking.delete(name);
-    if (from <= state.first_seq || look.isAtSince || found.rings.isCut) lacking = new Map();
+    for (const file of look.done) done.add(file);
+    const isAll = from <= state.first_seq || look.isAtSince || found.rings.isCut;
+    lacking = isAll ? [] : look.lacking;
+    if (isAll || (done.size > 0 && lacking.length === 0 && look.bytes >= FIRST_BYTES)) break;
     before = span;
     span *= growth;
   }
   return {
     blocks: found.rings.sorted(),
     lines: found.lines,
-    unfinished: lacking.size,
+    unfinished: lacking.length,
+    isUnseen: isBounded && done.size === 0 && lacking.length === 0,
     isCut: found.rings.isCut,
   };
 }
@@ -102,8 +101,11 @@ export async function readBack(
 interface Look {
   readonly lines: LineKeeper;
   readonly rings: LastLines;
-  /** Messages of each file. */
-  readonly seen: Map<string, number>;
+  /** Files that were seen: those with enough lines or all there ever were, and the others. */
+  readonly done: readonly string[];
+  readonly lacking: readonly string[];
+  /** That were read, as they were sent. */
+  readonly bytes: number;
   readonly isAtSince: boolean;
 }
 
@@ -112,58 +114,39 @@ async function lookBack(
   link: Link,
   options: BackOptions,
   from: number,
-  files: ReadonlyMap<string, File>,
   signal: AbortSignal,
 ): Promise<Look | undefined> {
-  const { topology, selection, since, state, readBytes: bytes, mostBytes } = options;
+  const { topology, selection, since, state, mostBytes } = options;
   const feed = new Feed(options);
   const rings = new LastLines(options.lines);
-  const seen = new Map<string, number>();
-  let [read, isAtSince] = [0, false];
-  const subjects =
-    files.size > MOST_FILTERS
-      ? selection.subjects(topology)
-      : [...files.values()].map(({ filter }) => filter);
-  const reading = { stream: topology.stream, subjects, from, until: state.last_seq, bytes };
+  const seen = new Set<string>();
+  const whole = new Set<string>();
+  let [bytes, isAtSince] = [0, false];
+  const subjects = selection.subjects(topology);
+  const reading = {
+    stream: topology.stream,
+    subjects,
+    from,
+    until: state.last_seq,
+    bytes: options.readBytes,
+  };
   for await (const batch of readStream(link, reading, signal)) {
-    const wanted = batch.filter((delivery) => {
-      const source = feed.sourceOf(delivery.subject);
-      const name = source === undefined ? undefined : nameOf(source);
-      if (name === undefined || !files.has(name)) return false;
-      seen.set(name, (seen.get(name) ?? 0) + 1);
-      const isSince = since === undefined || storedAt(delivery) >= since.getTime();
-      if (!isSince) isAtSince = true;
-      return isSince;
-    });
-    for (const { data } of batch) read += data.length;
-    if (read > mostBytes) return undefined;
-    for await (const { delivery, blocks } of feed.blocks(wanted))
-      for (const block of blocks) rings.add(nameOf(block.source), block, delivery.seq);
-  }
-  if (options.isEnd)
-    for (const block of feed.lines.flush()) rings.add(nameOf(block.source), block, state.last_seq);
-  return { lines: feed.lines, rings, seen, isAtSince };
-}
-
-/** The selected files that the stream holds anything of. */
-async function filesOf(link: Link, { topology, selection }: BackOptions): Promise<Map<string, File>> {
-  const { stream, prefix } = topology;
-  const files = new Map<string, File>();
-  for (const subjects_filter of selection.subjects(topology)) {
-    const { state } = await link.ask(async () => await link.jsm.streams.info(stream, { subjects_filter }));
-    for (const [subject, messages] of Object.entries(state.subjects ?? {})) {
-      const source = parseStoredSubject(prefix, subject);
-      if (source === undefined || !selection.matches(source.host, source.path)) continue;
-      const filter = `${subject.slice(0, subject.lastIndexOf('.'))}.*`;
-      const known = files.get(nameOf(source));
-      if (known === undefined) files.set(nameOf(source), { filter, messages });
-      else known.messages += messages;
+    for (const { data } of batch) bytes += data.length;
+    if (bytes > mostBytes) return undefined;
+    const recent = batch.filter((delivery) => since === undefined || storedAt(delivery) >= since.getTime());
+    isAtSince ||= recent.length < batch.length;
+    for await (const { delivery, selected, blocks } of feed.blocks(recent)) {
+      for (const { source, chunk } of selected) {
+        seen.add(pathKey(source));
+        // Nothing was ever shipped of it before.
+        if (chunk.start <= chunk.begin && chunk.after === undefined) whole.add(pathKey(source));
+      }
+      for (const block of blocks) rings.add(pathKey(block.source), block, delivery.seq);
     }
   }
-  return files;
-}
-
-/** A file across its generations. */
-function nameOf({ host, path }: { readonly host: string; readonly path: string }): string {
-  return JSON.stringify([host, path]);
+  if (options.isEnd)
+    for (const block of feed.lines.flush()) rings.add(pathKey(block.source), block, state.last_seq);
+  const isDone = (file: string): boolean => whole.has(file) || rings.isFull(file);
+  const lacking = [...seen].filter((file) => !isDone(file));
+  return { lines: feed.lines, rings, done: [...seen].filter(isDone), lacking, bytes, isAtSince };
 }

@@ -1,13 +1,13 @@
-// Deliveries of a stream as blocks of lines: what is selected, decompressed and checked, each byte once. What is no chunk
+// Deliveries of a stream as blocks of lines: what is selected, decompressed and checked, each byte once. What is no bundle
 // or is damaged is skipped, and said. Never reads or writes by itself.
 
-import { type Chunk, type DataChunk, parseChunk } from '../../common/wire/chunk.ts';
+import { type Bundle, bundleIn } from '../../common/wire/bundle.ts';
+import type { Chunk, DataChunk } from '../../common/wire/chunk.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { Throttle } from '../../common/runtime/log.ts';
 import type { Selection } from '../../common/fleet/selection.ts';
-import { parseStoredSubject, type SourceName } from '../../common/wire/subjects.ts';
-import { decode } from '../../common/wire/decode.ts';
+import type { SourceName } from '../../common/wire/subjects.ts';
 import { type Delivery, storedAt } from '../../common/stream/pull.ts';
 import { printable } from '../terminal/printable.ts';
 import { type Block, LineKeeper } from './lines.ts';
@@ -19,23 +19,41 @@ export interface FeedOptions {
   readonly log: Logger;
 }
 
-interface Parsed {
-  readonly delivery: Delivery;
+/** A chunk that is selected. */
+export interface Selected {
   readonly source: SourceName;
   readonly chunk: Chunk;
-  data: Promise<Uint8Array | undefined> | undefined;
 }
 
-/** Chunks that are decompressed ahead. */
+/** A delivery of which something is selected. */
+export interface Fed {
+  readonly delivery: Delivery;
+  readonly selected: readonly Selected[];
+  /** The lines that are complete with it. */
+  readonly blocks: Block[];
+}
+
+interface Item extends Selected {
+  /** In its bundle. */
+  readonly index: number;
+  readonly data: Promise<Uint8Array | undefined> | undefined;
+}
+
+interface Opened {
+  readonly delivery: Delivery;
+  readonly bundle: Bundle;
+  readonly items: readonly Item[];
+}
+
+/** Bundles that are decompressed ahead. */
 const AHEAD = 3;
-/** Subjects whose source is remembered: most messages are of a few. */
-const MOST_SUBJECTS = 50_000;
+/** Paths of hosts of which is remembered whether they are selected. */
+const MOST_PATHS = 50_000;
 
 export class Feed {
   readonly #options: FeedOptions;
   readonly #throttle = new Throttle();
-  /** Undefined for those that are not selected, and for foreign ones. */
-  readonly #sources = new Map<string, SourceName | undefined>();
+  readonly #isSelected = new Map<string, boolean>();
   readonly lines: LineKeeper;
 
   constructor(options: FeedOptions, lines = new LineKeeper()) {
@@ -43,74 +61,86 @@ export class Feed {
     this.lines = lines;
   }
 
-  /** The lines that are complete with each of the deliveries, in their order. */
-  async *blocks(
-    deliveries: readonly Delivery[],
-  ): AsyncGenerator<{ delivery: Delivery; blocks: Block[] }, void> {
-    const parsed = deliveries.map((delivery) => this.#parse(delivery)).filter((one) => one !== undefined);
-    let ahead = 0;
-    for (const [index, item] of parsed.entries()) {
-      for (; ahead < parsed.length && ahead <= index + AHEAD; ahead += 1) this.#startDecoding(parsed[ahead]);
-      yield { delivery: item.delivery, blocks: await this.#blocksOf(item) };
-      item.data = undefined;
+  /** Those deliveries of which something is selected, in their order. */
+  async *blocks(deliveries: readonly Delivery[]): AsyncGenerator<Fed, void> {
+    // No more than these: what is unpacked is many times as long as what was delivered.
+    const opened: Opened[] = [];
+    const waiting = deliveries.values();
+    for (let next = waiting.next(); ;) {
+      for (; next.done !== true && opened.length <= AHEAD; next = waiting.next())
+        opened.push(...this.#open(next.value));
+      const first = opened.shift();
+      if (first === undefined) return;
+      yield { delivery: first.delivery, selected: first.items, blocks: await this.#blocksOf(first) };
     }
   }
 
-  /** What the subject names, if that is selected. */
-  sourceOf(subject: string): SourceName | undefined {
-    if (this.#sources.has(subject)) return this.#sources.get(subject);
-    if (this.#sources.size > MOST_SUBJECTS) this.#sources.clear();
-    const { prefix, selection } = this.#options;
-    const source = parseStoredSubject(prefix, subject);
-    const isSelected = source !== undefined && selection.matches(source.host, source.path);
-    const known = isSelected ? source : undefined;
-    this.#sources.set(subject, known);
-    return known;
-  }
-
-  #parse(delivery: Delivery): Parsed | undefined {
-    const source = this.sourceOf(delivery.subject);
-    if (source === undefined) return undefined;
+  /** Nothing when none of it is selected, or it cannot be read. */
+  #open(delivery: Delivery): Opened[] {
+    const { prefix } = this.#options;
     try {
-      const chunk = parseChunk(delivery.header, delivery.data.length);
-      return { delivery, source, chunk, data: undefined };
+      const { host, bundle } = bundleIn(prefix, delivery);
+      const items: Item[] = [];
+      for (const [index, { path, file, chunk }] of bundle.listed.entries()) {
+        if (!this.#selects(host, path)) continue;
+        const source = { host, path, file };
+        const isWanted = chunk.kind === 'data' && this.lines.wants(source, chunk);
+        items.push({ index, source, chunk, data: isWanted ? bundle.bytesOf(index) : undefined });
+      }
+      return items.length === 0 ? [] : [{ delivery, bundle, items }];
     } catch (error) {
       if (!(error instanceof LogferryError)) throw error;
       this.#skipped('foreign', delivery, `that logferry did not write: ${error.message}`);
-      return undefined;
+      return [];
     }
   }
 
-  #startDecoding(item: Parsed | undefined): void {
-    if (item?.chunk.kind === 'data' && this.lines.wants(item.source, item.chunk))
-      item.data = decode(item.chunk, item.delivery.data);
+  #selects(host: string, path: string): boolean {
+    const key = pathKey({ host, path });
+    const known = this.#isSelected.get(key);
+    if (known !== undefined) return known;
+    if (this.#isSelected.size >= MOST_PATHS) this.#isSelected.clear();
+    const isSelected = this.#options.selection.matches(host, path);
+    this.#isSelected.set(key, isSelected);
+    return isSelected;
   }
 
-  async #blocksOf(item: Parsed): Promise<Block[]> {
-    const { source, chunk } = item;
-    switch (chunk.kind) {
-      case 'data':
-        return await this.#linesOf(item, chunk);
-      case 'end':
-        return this.lines.end(source);
-      case 'gap': {
-        const blocks = this.lines.skip(source, chunk);
-        if (blocks !== undefined)
-          this.#options.log.warn(
-            `${nameOf(source)}: bytes ${chunk.start} to ${chunk.end} are lost (${printable(chunk.reason)})`,
-          );
-        return blocks ?? [];
+  async #blocksOf(opened: Opened): Promise<Block[]> {
+    const blocks: Block[] = [];
+    let damaged: SourceName | undefined;
+    for (const item of opened.items) {
+      const { source, chunk } = item;
+      if (chunk.kind === 'end') blocks.push(...this.lines.end(source));
+      else if (chunk.kind === 'gap') {
+        const before = this.lines.skip(source, chunk);
+        if (before === undefined) continue;
+        blocks.push(...before);
+        this.#options.log.warn(
+          `${nameOf(source)}: bytes ${chunk.start} to ${chunk.end} are lost (${printable(chunk.reason)})`,
+        );
+      } else {
+        const lines = await this.#linesOf(opened, item, chunk);
+        if (lines === undefined) damaged ??= source;
+        else blocks.push(...lines);
       }
     }
+    // Once for a message, whatever is in it.
+    if (damaged !== undefined)
+      this.#skipped('damaged', opened.delivery, `of ${nameOf(damaged)} that does not match its checksum`);
+    return blocks;
   }
 
-  async #linesOf({ source, delivery, data }: Parsed, chunk: DataChunk): Promise<Block[]> {
+  /** Undefined when the bytes are not those that were sent. */
+  async #linesOf(
+    { bundle, delivery }: Opened,
+    { source, index, data }: Item,
+    chunk: DataChunk,
+  ): Promise<Block[] | undefined> {
+    // Another chunk may have brought the same bytes since.
     if (!this.lines.wants(source, chunk)) return [];
-    const bytes = await (data ?? decode(chunk, delivery.data));
-    if (bytes !== undefined)
-      return this.lines.take(source, chunk, bytes, storedAt(delivery), performance.now());
-    this.#skipped('damaged', delivery, `of ${nameOf(source)} that does not match its checksum`);
-    return [];
+    const bytes = await (data ?? bundle.bytesOf(index));
+    if (bytes === undefined) return undefined;
+    return this.lines.take(source, chunk, bytes, storedAt(delivery), performance.now());
   }
 
   #skipped(kind: string, delivery: Delivery, what: string): void {
@@ -119,6 +149,11 @@ export class Feed {
       this.#options.log.warn({ seq: delivery.seq }, `skipped a message ${what}${before}`);
     });
   }
+}
+
+/** A file across its generations. */
+export function pathKey({ host, path }: { readonly host: string; readonly path: string }): string {
+  return JSON.stringify([host, path]);
 }
 
 function nameOf({ host, path }: SourceName): string {

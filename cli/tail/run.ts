@@ -165,12 +165,17 @@ async function start(
     signal,
   );
   if (found === undefined) return undefined;
-  const { unfinished, isCut } = found;
-  if (unfinished > 0)
+  const { unfinished, isUnseen, isCut } = found;
+  if (unfinished > 0 || isUnseen)
     log.warn(
-      `${unfinished === 1 ? 'one file has' : `${unfinished} files have`} fewer than ${lines} lines in the last ` +
+      `${whatLacks(unfinished)} fewer than ${lines} lines in the last ` +
         `${formatBytes(BACK_BYTES)}, and was not looked for further back: --since reads from a time on`,
     );
   if (isCut) log.warn('the last lines are so long together that some were left out: give a smaller -n');
   return { ...found, from: undefined };
+}
+
+function whatLacks(files: number): string {
+  if (files === 0) return 'what is selected has';
+  return files === 1 ? 'one file has' : `${files} files have`;
 }

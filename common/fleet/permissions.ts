@@ -1,7 +1,7 @@
 // The least that a shipper or a receiver must be allowed to do on a nats-server, as subjects. Pure.
 
 import { STATUS_ENDPOINT } from './daemon-status.ts';
-import { partitionOf, encodeToken } from '../wire/subjects.ts';
+import { encodeToken, hostFilter, partitionOf } from '../wire/subjects.ts';
 import {
   committedSubject,
   endpointSubject,
@@ -45,7 +45,7 @@ function shipperWrites(
   streams: readonly string[] = streamsOf(stream),
 ): string[] {
   return [
-    `${prefix}.${encodeToken(host)}.*.*`,
+    `${prefix}.${encodeToken(host)}.*`,
     `$KV.${membersBucket(stream)}.${shipperKey(host)}`,
     `${API}.INFO`,
     ...streams.map((name) => `${API}.STREAM.INFO.${name}`),
@@ -106,7 +106,7 @@ export function shipperImports(topology: Topology, host: string): Imports {
   const key = partitionKey(partitionOf(host, partitions));
   const bucket = `$KV.${partitionsBucket(stream)}`;
   const read = [
-    `${logs}.${prefix}.*.${encodeToken(host)}.*.*`,
+    `${logs}.${hostFilter(prefix, host)}`,
     `${records}.${bucket}.${key}`,
     `${records}.${bucket}.${key}.archive.*`,
     `${members}.$KV.${membersBucket(stream)}.${shipperKey(host)}`,

@@ -1,15 +1,15 @@
-// Which hosts and which of their files a person asks for: as filters that the server applies, as far as subjects can say
-// it, and as a test for the rest. Pure: what is in the stream, or was ever there, is not asked.
+// Which hosts and which of their files a person asks for: hosts as filters that the server applies, as far as subjects can
+// say it, and all of it as a test. Pure: what is in the stream, or was ever there, is not asked.
 
 import path from 'node:path';
 
 import { LogferryError } from '../runtime/errors.ts';
 import { checkGlob, hasWildcard, nameTest } from '../text/globs.ts';
-import { encodeToken } from '../wire/subjects.ts';
+import { hostFilter } from '../wire/subjects.ts';
 import type { Topology } from '../wire/topology.ts';
 
 export interface Selection {
-  /** Filters over stored subjects: all that is selected, and maybe more. No two match the same subject. */
+  /** Filters over stored subjects: all hosts that are selected, and maybe more. No two match the same subject. */
   subjects(topology: Topology): string[];
   /** Whether this file of this host is selected. Patterns are compiled anew at each call: ask once for each file. */
   matches(host: string, path: string): boolean;
@@ -17,9 +17,6 @@ export interface Selection {
 
 /** Above this many filters the server is asked for more, and what is too much is left out here. */
 const MAX_FILTERS = 64;
-
-const ANY_HOST = '*.*';
-const ANY_PATH = '*';
 
 /**
  * A host or a path is selected when one of its globs matches it (or none are given), and no exclude matches the path.
@@ -38,7 +35,7 @@ export function selectionOf(
   const isPath = paths.length === 0 ? (): boolean => true : anyPath(paths);
   const isExcluded = anyPath(exclude);
   return {
-    subjects: (topology) => filtersOf(topology, exactOf(hosts, isExactHost), exactOf(paths, isExactPath)),
+    subjects: (topology) => filtersOf(topology, hosts),
     matches: (host, file) => isHost(host) && isPath(file) && !isExcluded(file),
   };
 }
@@ -77,35 +74,9 @@ function anyPath(globs: readonly string[]): (file: string) => boolean {
   };
 }
 
-function isExactHost(glob: string): boolean {
-  return !hasWildcard(glob);
-}
-
-function isExactPath(glob: string): boolean {
-  return glob.includes('/') && !hasWildcard(glob);
-}
-
-/** The names themselves when all of the globs are some; undefined when any may match more. */
-function exactOf(globs: readonly string[], isExact: (glob: string) => boolean): string[] | undefined {
-  return globs.length > 0 && globs.every(isExact) ? [...new Set(globs)] : undefined;
-}
-
-function filtersOf(
-  { prefix }: Topology,
-  hosts: readonly string[] | undefined,
-  paths: readonly string[] | undefined,
-): string[] {
-  // In any partition: their number may have been another when a message was published.
-  const ofHosts = hosts?.map((host) => `*.${encodeToken(host)}`) ?? [ANY_HOST];
-  const ofPaths = paths?.map(encodeToken) ?? [ANY_PATH];
-  const candidates = [
-    [ofHosts, ofPaths],
-    [ofHosts, [ANY_PATH]],
-    [[ANY_HOST], ofPaths],
-  ] as const;
-  const [left, right] = candidates.find(([one, other]) => one.length * other.length <= MAX_FILTERS) ?? [
-    [ANY_HOST],
-    [ANY_PATH],
-  ];
-  return left.flatMap((host) => right.map((file) => `${prefix}.${host}.${file}.*`));
+/** In any partition: their number may have been another when a message was published. */
+function filtersOf({ prefix }: Topology, hosts: readonly string[]): string[] {
+  const names = new Set(hosts);
+  if (names.size === 0 || names.size > MAX_FILTERS || hosts.some(hasWildcard)) return [`${prefix}.*.*.*`];
+  return [...names].map((host) => hostFilter(prefix, host));
 }

@@ -14,20 +14,27 @@ const refused = new WeakMap<Link, Set<string>>();
 
 /** Null when there is none. Throws the server's errors, a permission violation too, and `unreachable`. */
 export async function lastMessageOf(link: Link, stream: string, subject: string): Promise<StoredMsg | null> {
+  const message = await messageAt(link, stream, { last_by_subj: subject });
+  return message === undefined ? await bySubject(link, stream, subject) : message;
+}
+
+/** From the stream's leader, null when there is none; undefined where this user may not ask it. Throws as lastMessageOf does. */
+export async function messageAt(
+  link: Link,
+  stream: string,
+  query: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj?: string },
+): Promise<StoredMsg | null | undefined> {
   const streams = refused.get(link) ?? new Set();
   refused.set(link, streams);
-  if (!streams.has(stream)) {
-    const api = `${link.js.apiPrefix}.STREAM.MSG.GET.${stream}`;
-    link.handled.add(api);
-    try {
-      const query = { last_by_subj: subject };
-      return await link.ask(async () => await link.jsm.streams.getMessage(stream, query));
-    } catch (error) {
-      if (permissionViolation(error) === undefined) throw error;
-      streams.add(stream);
-    }
+  if (streams.has(stream)) return undefined;
+  link.handled.add(`${link.js.apiPrefix}.STREAM.MSG.GET.${stream}`);
+  try {
+    return await link.ask(async () => await link.jsm.streams.getMessage(stream, query));
+  } catch (error) {
+    if (permissionViolation(error) === undefined) throw error;
+    streams.add(stream);
+    return undefined;
   }
-  return await bySubject(link, stream, subject);
 }
 
 async function bySubject(link: Link, stream: string, subject: string): Promise<StoredMsg | null> {

@@ -2,10 +2,7 @@
 // changes, never how it is stored. Every change makes a new record; compare-and-set decides whether it counts.
 // The rules are design §3 and §5.2–5.7.
 
-import { z } from 'zod';
-
-import { copyMap, recentOf } from './layered-map.ts';
-import { parseAs, parseJson, refuseNewer } from '../runtime/json.ts';
+import { copyMap } from './layered-map.ts';
 
 /** Who holds a file's bytes from an offset on: a term, or null for nobody that is known. */
 export type Holder = readonly [term: string | null, from: number];
@@ -25,6 +22,18 @@ export interface FileEntry {
   readonly final: number | null;
 }
 
+/** A generation that waits for missing bytes, though later ones of it were processed. */
+export interface Hole {
+  readonly path: string;
+  /** The stream sequence of the first message that was not written for that. */
+  readonly seq: number;
+  /** Where the furthest chunk ends that was not written. */
+  readonly end: number;
+}
+
+/** A record names no more of them: what is beyond is known to its owner only. */
+export const MAX_HOLES = 500;
+
 /** How far a stream was processed; `seq` counts only for the stream that was created then. */
 export interface StreamPosition {
   readonly created: string;
@@ -39,6 +48,8 @@ export interface PartitionRecord {
   /** Every term and merge, in order; trimmed to the last ones. */
   readonly terms: readonly string[];
   readonly stream: StreamPosition;
+  /** By fileKey: what was processed and not written. */
+  readonly holes: ReadonlyMap<string, Hole>;
   /** Where the files are that have not changed lately, oldest first; see store.ts. */
   readonly archives: readonly Archive[];
   /** By fileKey(host, file id). */
@@ -81,8 +92,6 @@ export interface FileChange {
   readonly gap: boolean;
 }
 
-export const RECORD_VERSION = 1;
-
 /** Terms beyond this many are forgotten; a directory never cuts bytes of a term that it no longer finds. */
 export const MAX_TERMS = 64;
 
@@ -103,6 +112,7 @@ export function emptyRecord(partitions: number): PartitionRecord {
     term: null,
     terms: [],
     stream: { created: '', seq: 0 },
+    holes: new Map(),
     archives: [],
     files: new Map(),
   };
@@ -141,15 +151,27 @@ export function takeRecord(
   },
 ): { record: PartitionRecord; relabels: Relabel[] } {
   const { files, relabels } = raise(previous.files, take.claims, take.term);
+  const stream = streamPosition(previous.stream, take.stream);
   const record: PartitionRecord = {
     ...previous,
     owner: take.owner,
     term: take.term,
     terms: addTerm(previous.terms, take.term),
-    stream: streamPosition(previous.stream, take.stream),
+    stream,
+    holes: holesLeft(previous.holes, stream, files),
     files,
   };
   return { record, relabels };
+}
+
+/** Those that the taker's ledger has not filled. Where the stream is read from its beginning they are met again. */
+function holesLeft(
+  holes: ReadonlyMap<string, Hole>,
+  { seq }: StreamPosition,
+  files: ReadonlyMap<string, FileEntry>,
+): Map<string, Hole> {
+  if (seq === 0) return new Map();
+  return new Map([...holes].filter(([file, { end }]) => (files.get(file)?.offset ?? 0) < end));
 }
 
 /**
@@ -241,7 +263,12 @@ function raise(
  */
 export function commitRecord(
   previous: PartitionRecord,
-  commit: { term: string; stream: StreamPosition; changes: ReadonlyMap<string, readonly FileChange[]> },
+  commit: {
+    term: string;
+    stream: StreamPosition;
+    changes: ReadonlyMap<string, readonly FileChange[]>;
+    holes: ReadonlyMap<string, Hole>;
+  },
 ): PartitionRecord {
   const files = copyMap(previous.files);
   const wholly: readonly Holder[] = [[commit.term, 0]];
@@ -250,7 +277,7 @@ export function commitRecord(
       const entry = changeEntry(files.get(file), change, commit.term, wholly);
       if (entry !== undefined) files.set(file, entry);
     }
-  return { ...previous, stream: commit.stream, files };
+  return { ...previous, stream: commit.stream, holes: commit.holes, files };
 }
 
 /** @param wholly the term from the first byte on: most files are held like this, and share it */
@@ -318,73 +345,4 @@ export function offsetsBefore(
 
 function addTerm(terms: readonly string[], term: string): string[] {
   return [...terms, term].slice(-MAX_TERMS);
-}
-
-const offset = z.int().min(0);
-const filesSchema = z.record(
-  z.string(),
-  z.object({
-    path: z.string(),
-    offset,
-    tail: z.string().nullable(),
-    held: z.array(z.tuple([z.string().nullable(), offset])),
-    after: z.string().nullable(),
-    final: offset.nullable(),
-  }),
-);
-const archiveSchema = z.object({ version: z.literal(RECORD_VERSION), files: filesSchema });
-const schema = z.object({
-  version: z.literal(RECORD_VERSION),
-  partitions: z.int().min(1).max(65_536),
-  owner: z.string().nullable(),
-  term: z.string().nullable(),
-  terms: z.array(z.string()),
-  stream: z.object({ created: z.string(), seq: offset }),
-  archives: z.array(z.object({ token: z.string().regex(/^[0-9a-f]{8,32}$/), files: offset })),
-  files: filesSchema,
-});
-
-/** The record as JSON, without what its archives hold. */
-export function encodeRecord(record: PartitionRecord): string {
-  const files = Object.fromEntries(recentOf(record.files));
-  return JSON.stringify({ version: RECORD_VERSION, ...record, files });
-}
-
-export function encodeArchive(files: ReadonlyMap<string, FileEntry>): string {
-  return JSON.stringify({ version: RECORD_VERSION, files: Object.fromEntries(files) });
-}
-
-/** Throws as decodeRecord does. */
-export function decodeArchive(text: string, what = 'an archive of a record'): Map<string, FileEntry> {
-  const value = parseJson(text);
-  refuseNewer(value, RECORD_VERSION, what);
-  return sharing(parseAs(archiveSchema, value).files);
-}
-
-/** Of thousands of entries most have the path, and are held as a whole by the term, that others have: kept once. */
-function sharing(files: Record<string, FileEntry>): Map<string, FileEntry> {
-  const paths = new Map<string, string>();
-  const holders = new Map<string, readonly Holder[]>();
-  const shared = new Map<string, FileEntry>();
-  for (const [file, entry] of Object.entries(files)) {
-    const path = firstOf(paths, entry.path, entry.path);
-    const held = firstOf(holders, JSON.stringify(entry.held), entry.held);
-    shared.set(file, { ...entry, path, held });
-  }
-  return shared;
-}
-
-/** What was given first under the key. */
-function firstOf<V>(given: Map<string, V>, key: string, value: V): V {
-  const first = given.get(key) ?? value;
-  given.set(key, first);
-  return first;
-}
-
-/** Reads a record, without what its archives hold. Throws `newer` for a later version (never rebuilt), `corrupt` for anything else that is off. */
-export function decodeRecord(text: string, what = 'the record'): PartitionRecord {
-  const value = parseJson(text);
-  refuseNewer(value, RECORD_VERSION, what);
-  const { files, partitions, owner, term, terms, stream, archives } = parseAs(schema, value);
-  return { partitions, owner, term, terms, stream, archives, files: new Map(Object.entries(files)) };
 }

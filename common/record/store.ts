@@ -10,15 +10,8 @@ import { LogferryError, messageOf } from '../runtime/errors.ts';
 import { LayeredMap, recentOf } from './layered-map.ts';
 import type { Logger } from '../runtime/log.ts';
 import { type Link, permissionViolation } from '../nats/connection.ts';
-import {
-  type Archive,
-  decodeArchive,
-  decodeRecord,
-  encodeArchive,
-  encodeRecord,
-  type FileEntry,
-  type PartitionRecord,
-} from './record.ts';
+import { decodeArchive, decodeRecord, encodeArchive, encodeRecord } from './encoding.ts';
+import { type Archive, type FileEntry, type PartitionRecord } from './record.ts';
 import { partitionOf, sourceOf } from '../wire/subjects.ts';
 import {
   archiveKey,

@@ -15,14 +15,12 @@ export interface ReadOptions {
   readonly stream: string;
   /** Stored subjects, with wildcards; none may match what another matches. */
   readonly subjects: readonly string[];
-  /** A stream sequence, a time of storing, what comes from now on, or the last message of each subject. */
-  readonly from: number | Date | 'new' | 'last of each';
+  /** A stream sequence, a time of storing, or what comes from now on. */
+  readonly from: number | Date | 'new';
   /** The last stream sequence of interest; undefined: for ever. */
   readonly until: number | undefined;
   /** Bytes that may be on their way or waiting here. */
   readonly bytes: number;
-  /** Without what the messages hold: `Nats-Msg-Size` says how much that is. */
-  readonly headersOnly?: boolean;
 }
 
 /** The server forgets a consumer that nobody pulls from. */
@@ -104,7 +102,6 @@ async function createConsumer(link: Link, options: ReadOptions, from: ReadOption
     inactive_threshold: CONSUMER_IDLE_MS * NANOS_PER_MS,
     num_replicas: 1,
     mem_storage: true,
-    ...(options.headersOnly === true ? { headers_only: true } : {}),
   };
   const made = await link.ask(async () => await link.jsm.consumers.add(options.stream, config));
   return { name: made.name, pending: made.num_pending };
@@ -112,7 +109,6 @@ async function createConsumer(link: Link, options: ReadOptions, from: ReadOption
 
 function startOf(from: ReadOptions['from']): Partial<ConsumerConfig> {
   if (from === 'new') return { deliver_policy: 'new' };
-  if (from === 'last of each') return { deliver_policy: 'last_per_subject' };
   if (from instanceof Date) return { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() };
   return { deliver_policy: 'by_start_sequence', opt_start_seq: from };
 }

@@ -16,15 +16,17 @@ import {
 import { LogferryError, messageOf, oneLine } from '../runtime/errors.ts';
 import { explain, type Link, permissionViolation } from '../nats/connection.ts';
 import { inReplicas, type StreamLikeness, type StreamMemory } from './memory.ts';
+import { topologyOf } from './shape.ts';
 import { formatBytes, formatDuration, NANOS_PER_MS } from '../text/units.ts';
 import {
   membersBucket,
   partitionsBucket,
-  partitionsOfTransform,
   publishedSubjects,
   subjectTransform,
   type Topology,
 } from '../wire/topology.ts';
+
+export { topologyOf };
 
 /** What `setup` may be asked for; what is undefined takes its default when created and is not compared. */
 export interface StreamWishes {
@@ -205,20 +207,6 @@ export async function streamInfo(link: Link, stream: string): Promise<StreamInfo
     if (isStreamMissing(error)) return undefined;
     throw error;
   }
-}
-
-/** What a stream's configuration says. Throws `conflict` when it is not one of logferry. */
-export function topologyOf(names: { stream: string; prefix: string }, config: StreamConfig): Topology {
-  const partitions = partitionsOfTransform(names.prefix, config.subject_transform?.dest ?? '');
-  const wanted = publishedSubjects(names.prefix);
-  if (partitions === undefined || config.subjects.length !== 1 || config.subjects[0] !== wanted)
-    throw new LogferryError(
-      'conflict',
-      `stream ${names.stream} exists with subjects ${JSON.stringify(config.subjects)}` +
-        `${partitions === undefined ? ' and without the subject transform of logferry' : ''}, expected ["${wanted}"]`,
-      'give another --stream (and --prefix), or delete that one',
-    );
-  return { ...names, partitions };
 }
 
 /** The number of partitions that the stream is being changed to; undefined when it is not. */

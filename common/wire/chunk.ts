@@ -1,4 +1,4 @@
-// What one message says: which bytes of which generation it holds, or which bytes are gone. Pure.
+// What a message says of one chunk: which bytes of which generation they are, or which bytes are gone. Pure.
 // Everything that is parsed here comes from the network and is hostile until it has passed.
 
 import { LogferryError } from '../runtime/errors.ts';
@@ -22,9 +22,6 @@ export interface DataChunk extends ChunkBase {
   readonly kind: 'data';
   /** See tailOf: what stands before `end`. */
   readonly tail: string;
-  readonly encoding: 'none' | 'zstd';
-  /** Of the payload as sent. */
-  readonly crc32: number;
 }
 
 export type EndReason = 'rotated' | 'truncated' | 'deleted';
@@ -43,120 +40,95 @@ export interface GapMarker extends ChunkBase {
 
 export type Chunk = DataChunk | EndMarker | GapMarker;
 
-export const HEADER = {
-  range: 'Logferry-Range',
-  begin: 'Logferry-Begin',
-  after: 'Logferry-After',
-  tail: 'Logferry-Tail',
-  crc32: 'Logferry-Crc32',
-  end: 'Logferry-End',
-  gap: 'Logferry-Gap',
-  encoding: 'Content-Encoding',
-} as const;
-
 /** Bytes before an offset that its tail covers. */
 export const TAIL_BYTES = 256;
 
-/** The most source bytes one chunk may claim: a receiver never makes room for more, whatever a header says. */
+/** The most source bytes one message may claim: a receiver never makes room for more, whatever a table says. */
 export const MAX_CHUNK_BYTES = 8 * 1024 * 1024;
 
 const END_REASONS: readonly string[] = ['rotated', 'truncated', 'deleted'] satisfies EndReason[];
-
-/** The headers of a message, in the order they are sent. */
-export function chunkHeaders(chunk: Chunk): [string, string][] {
-  const headers: [string, string][] = [];
-  if (chunk.kind === 'gap') headers.push([HEADER.gap, `${chunk.start}-${chunk.end} ${chunk.reason}`]);
-  else headers.push([HEADER.range, `${chunk.start}-${chunk.end}`]);
-  headers.push([HEADER.begin, String(chunk.begin)]);
-  if (chunk.after !== undefined) headers.push([HEADER.after, `${chunk.after.file} ${chunk.after.size}`]);
-  if (chunk.kind === 'end') headers.push([HEADER.end, chunk.reason]);
-  if (chunk.kind === 'data') {
-    headers.push([HEADER.tail, chunk.tail], [HEADER.crc32, chunk.crc32.toString(16).padStart(8, '0')]);
-    if (chunk.encoding === 'zstd') headers.push([HEADER.encoding, 'zstd']);
-  }
-  return headers;
-}
+const MOST_REASON = 200;
+/** A file id with a final size: the generation before. */
+const AFTER_FILE = /^[a-z0-9-]{1,80}$/;
+const TAIL = /^[0-9a-f]{12}$/;
 
 /**
- * Reads a message's headers; `get` answers '' or undefined for one that is not there.
- * Throws `corrupt`, naming the header, for anything that logferry would not have sent.
+ * A chunk as a table lists it: kind, path, file id, start, bytes of the range, begin, the tail (data) or a reason (the others),
+ * bytes of the payload that are its own (0 for those that it shares), then the generation before and its size, if any.
  */
-export function parseChunk(get: (name: string) => string | undefined, payloadBytes: number): Chunk {
-  const begin = parseOffset(HEADER.begin, get(HEADER.begin));
-  const after = parseAfter(get(HEADER.after));
-  const gap = get(HEADER.gap) ?? '';
-  if (gap !== '') {
-    const space = gap.indexOf(' ');
-    const [start, end] = parseRange(HEADER.gap, space < 0 ? gap : gap.slice(0, space));
-    if (payloadBytes > 0 || start === end) throw bad(HEADER.gap, gap, 'a range and no payload');
-    return {
-      kind: 'gap',
-      start,
-      end,
-      begin,
-      after,
-      reason: space < 0 ? '' : gap.slice(space + 1, space + 200),
-    };
+export type Row = readonly [
+  kind: 'd' | 'e' | 'g',
+  path: string,
+  file: string,
+  start: number,
+  length: number,
+  begin: number,
+  tailOrReason: string,
+  own: number,
+  afterFile?: string,
+  afterSize?: number,
+];
+
+export function rowOf(path: string, file: string, chunk: Chunk, own: number): Row {
+  const { start, end, begin, after } = chunk;
+  const kind = chunk.kind === 'data' ? 'd' : chunk.kind === 'end' ? 'e' : 'g';
+  const says = chunk.kind === 'data' ? chunk.tail : chunk.reason;
+  const row = [kind, path, file, start, end - start, begin, says, own] as const;
+  return after === undefined ? row : [...row, after.file, after.size];
+}
+
+/** Takes a row apart; path and file id are for the caller to check. Throws `corrupt`, naming the row. */
+export function chunkOf(row: unknown): { path: string; file: string; chunk: Chunk; own: number } {
+  if (!Array.isArray(row) || (row.length !== 8 && row.length !== 10)) throw badRow(row, '8 or 10 fields');
+  const [kind, path, file, start, length, begin, says, own, afterFile, afterSize] = row as unknown[];
+  if (typeof path !== 'string' || typeof file !== 'string' || typeof says !== 'string')
+    throw badRow(row, 'a path, a file id and a text');
+  if (!isOffset(start) || !isOffset(length) || !isOffset(start + length))
+    throw badRow(row, 'a range of bytes');
+  if (!isOffset(begin) || !isOffset(own)) throw badRow(row, 'offsets');
+  const end = start + length;
+  const base = { start, end, begin, after: afterOf(row, afterFile, afterSize) };
+  if (kind === 'd') {
+    if (length === 0 || length > MAX_CHUNK_BYTES) throw badRow(row, `1 to ${MAX_CHUNK_BYTES} bytes`);
+    if (!TAIL.test(says)) throw badRow(row, 'a tail of 12 hex digits');
+    return { path, file, own, chunk: { ...base, kind: 'data', tail: says } };
   }
-  const range = get(HEADER.range);
-  const [start, end] = parseRange(HEADER.range, range);
-  const reason = get(HEADER.end) ?? '';
-  if (reason !== '') {
-    if (!isEndReason(reason) || start !== end || payloadBytes > 0)
-      throw bad(HEADER.end, reason, `${END_REASONS.join(', ')}, an empty range and no payload`);
-    return { kind: 'end', start, end, begin, after, reason };
+  if (own !== 0) throw badRow(row, 'a marker without a payload');
+  if (kind === 'e') {
+    if (!isEndReason(says) || length > 0) throw badRow(row, `${END_REASONS.join(', ')} and an empty range`);
+    return { path, file, own, chunk: { ...base, kind: 'end', reason: says } };
   }
-  if (start === end || end - start > MAX_CHUNK_BYTES)
-    throw bad(HEADER.range, range, `1 to ${MAX_CHUNK_BYTES} bytes`);
-  const encoding = get(HEADER.encoding) ?? '';
-  if (encoding !== '' && encoding !== 'zstd') throw bad(HEADER.encoding, encoding, 'zstd');
-  if (encoding === '' && payloadBytes !== end - start)
-    throw bad(HEADER.range, range, `the ${payloadBytes} bytes of the payload`);
-  const crc = get(HEADER.crc32) ?? '';
-  if (!/^[0-9a-f]{8}$/.test(crc)) throw bad(HEADER.crc32, crc, '8 hex digits');
-  const tail = get(HEADER.tail) ?? '';
-  if (!/^[0-9a-f]{12}$/.test(tail)) throw bad(HEADER.tail, tail, '12 hex digits');
-  return {
-    kind: 'data',
-    start,
-    end,
-    begin,
-    after,
-    tail,
-    encoding: encoding === '' ? 'none' : 'zstd',
-    crc32: Number.parseInt(crc, 16),
-  };
+  if (kind !== 'g' || length === 0) throw badRow(row, 'data, an end or a gap');
+  return { path, file, own, chunk: { ...base, kind: 'gap', reason: says.slice(0, MOST_REASON) } };
 }
 
 function isEndReason(reason: string): reason is EndReason {
   return END_REASONS.includes(reason);
 }
 
-function parseRange(name: string, value: string | undefined): [number, number] {
-  const match = /^(\d{1,16})-(\d{1,16})$/.exec(value ?? '');
-  const start = Number(match?.[1]);
-  const end = Number(match?.[2]);
-  if (match === null || !Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start > end)
-    throw bad(name, value, '<start>-<end>');
-  return [start, end];
+function isOffset(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
 }
 
-function parseOffset(name: string, value: string | undefined): number {
-  const offset = /^\d{1,16}$/.test(value ?? '') ? Number(value) : Number.NaN;
-  if (!Number.isSafeInteger(offset)) throw bad(name, value, 'a byte offset');
-  return offset;
+function afterOf(row: unknown[], file: unknown, size: unknown): After | undefined {
+  if (row.length === 8) return undefined;
+  if (typeof file !== 'string' || !AFTER_FILE.test(file) || !isOffset(size))
+    throw badRow(row, 'the file id and the size of the generation before');
+  return { file, size };
 }
 
-function parseAfter(value: string | undefined): After | undefined {
-  if (value === undefined || value === '') return undefined;
-  const match = /^([a-z0-9-]{1,80}) (\d{1,16})$/.exec(value);
-  if (match?.[1] === undefined) throw bad(HEADER.after, value, '<file id> <size>');
-  return { file: match[1], size: parseOffset(HEADER.after, match[2]) };
+/** Says what a table has in place of what was expected. */
+export function badRow(row: unknown, expected: string): LogferryError {
+  return new LogferryError('corrupt', `the table of a message has ${shown(row)}, expected ${expected}`);
 }
 
-function bad(name: string, value: string | undefined, expected: string): LogferryError {
-  return new LogferryError(
-    'corrupt',
-    `header ${name} is ${JSON.stringify((value ?? '').slice(0, 100))}, expected ${expected}`,
-  );
+/** The beginning of it. What is nested in a field is left out: it may be nested deeper than there is room on the stack. */
+function shown(row: unknown): string {
+  if (!Array.isArray(row)) return field(row);
+  return `[${row.slice(0, 10).map(field).join(',')}]`.slice(0, 100);
+}
+
+function field(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100));
+  return typeof value === 'object' && value !== null ? '{…}' : String(value);
 }

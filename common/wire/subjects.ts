@@ -3,18 +3,23 @@
 
 import { LogferryError } from '../runtime/errors.ts';
 
-/** What a subject says: which host, which path there, which generation of it. */
+/** Which host, which path there, which generation of it. */
 export interface SourceName {
   readonly host: string;
   readonly path: string;
   readonly file: string;
 }
 
-/** nats-server refuses control lines over 4,096 bytes; the rest of the line needs some of them. */
-const MAX_SUBJECT_BYTES = 3_500;
+/** No path of Linux is longer, in bytes. */
+export const MAX_PATH_BYTES = 4_096;
 
-/** What a file id looks like; `/` and blanks would be ambiguous in keys and headers. */
-const FILE_ID = /^[a-z0-9-]{1,80}$/;
+/** What a file id looks like; `/` and blanks would be ambiguous in keys and tables. */
+export const FILE_ID = /^[a-z0-9-]{1,80}$/;
+
+/** A path as tables hold it. */
+export function isPath(path: string): boolean {
+  return path !== '' && path.isWellFormed() && Buffer.byteLength(path) <= MAX_PATH_BYTES;
+}
 
 /** What encodeURIComponent leaves alone although a subject, or another language's decoder, does not. */
 const LEFT_ALONE = /[.!~*'()]/g;
@@ -43,38 +48,48 @@ export function decodeToken(token: string): string | undefined {
   return name !== '' && encodeToken(name) === token ? name : undefined;
 }
 
-/** `<prefix>.<host>.<path>.<file id>`: what a shipper publishes to. Throws when the server would refuse its length. */
-export function publishSubject(prefix: string, source: SourceName): string {
-  const subject = `${prefix}.${encodeToken(source.host)}.${encodeToken(source.path)}.${encodeToken(source.file)}`;
-  if (subject.length > MAX_SUBJECT_BYTES)
-    throw new LogferryError(
-      'failed',
-      `${source.path}: the path is ${subject.length} bytes long as a subject, more than ${MAX_SUBJECT_BYTES}`,
-      'move the file to a shorter path',
-    );
-  return subject;
+/** A host's lanes: 0 to 7. */
+export const LANES = 8;
+
+/** `<prefix>.<host>.<lane>`: what a shipper publishes to. */
+export function publishSubject(prefix: string, host: string, lane: number): string {
+  return `${prefix}.${encodeToken(host)}.${lane}`;
 }
 
-/** `<prefix>.<partition>.<host>.<path>.<file id>`: as the stream stores it after the subject transform. */
-export function storedSubject(prefix: string, partitions: number, source: SourceName): string {
-  const partition = partitionOf(source.host, partitions);
-  return publishSubject(prefix, source).replace(`${prefix}.`, `${prefix}.${partition}.`);
+/** `<prefix>.<partition>.<host>.<lane>`: as the stream stores it after the subject transform. */
+export function storedSubject({ prefix, partitions }: Names, host: string, lane: number): string {
+  return `${prefix}.${partitionOf(host, partitions)}.${encodeToken(host)}.${lane}`;
 }
+
+/** All lanes of a host in its partition. */
+export function storedSubjects({ prefix, partitions }: Names, host: string): string {
+  return `${prefix}.${partitionOf(host, partitions)}.${encodeToken(host)}.*`;
+}
+
+/** All lanes of a host, however many partitions there were when it published. */
+export function hostFilter(prefix: string, host: string): string {
+  return `${prefix}.*.${encodeToken(host)}.*`;
+}
+
+interface Names {
+  readonly prefix: string;
+  readonly partitions: number;
+}
+
+/** As they are written here. */
+const PARTITION = /^(?:0|[1-9]\d{0,4})$/;
+const LANE = /^(?:0|[1-9]\d{0,2})$/;
 
 /** Takes a stored subject apart; undefined when it is not one of ours (a foreign client's). */
 export function parseStoredSubject(
   prefix: string,
   subject: string,
-): (SourceName & { partition: number }) | undefined {
+): { readonly partition: number; readonly host: string; readonly lane: number } | undefined {
   if (!subject.startsWith(`${prefix}.`)) return undefined;
-  const [partition, host, path, file, ...rest] = subject.slice(prefix.length + 1).split('.');
-  if (partition === undefined || host === undefined || path === undefined || file === undefined)
-    return undefined;
-  if (rest.length > 0 || !/^\d{1,5}$/.test(partition)) return undefined;
-  const names = { host: decodeToken(host), path: decodeToken(path), file: decodeToken(file) };
-  if (names.host === undefined || names.path === undefined) return undefined;
-  if (names.file === undefined || !FILE_ID.test(names.file)) return undefined;
-  return { partition: Number(partition), host: names.host, path: names.path, file: names.file };
+  const [partition = '', token = '', lane = '', ...rest] = subject.slice(prefix.length + 1).split('.');
+  if (rest.length > 0 || !PARTITION.test(partition) || !LANE.test(lane)) return undefined;
+  const host = decodeToken(token);
+  return host === undefined ? undefined : { partition: Number(partition), host, lane: Number(lane) };
 }
 
 /**

@@ -13,7 +13,7 @@ export const DEFAULT_STREAM = 'LOGS';
 
 /** The subjects that shippers publish to. */
 export function publishedSubjects(prefix: string): string {
-  return `${prefix}.*.*.*`;
+  return `${prefix}.*.*`;
 }
 
 /** The server-side mapping that gives every host its partition. */
@@ -21,7 +21,7 @@ export function subjectTransform(topology: Topology): { src: string; dest: strin
   const { prefix, partitions } = topology;
   return {
     src: publishedSubjects(prefix),
-    dest: `${prefix}.{{partition(${partitions},1)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}`,
+    dest: `${prefix}.{{partition(${partitions},1)}}.{{wildcard(1)}}.{{wildcard(2)}}`,
   };
 }
 
@@ -35,7 +35,7 @@ export function partitionsOfTransform(prefix: string, dest: string): number | un
 
 /** The stored subjects of one partition. */
 export function partitionFilter(topology: Topology, partition: number): string {
-  return `${topology.prefix}.${partition}.*.*.*`;
+  return `${topology.prefix}.${partition}.*.*`;
 }
 
 export function partitionsBucket(stream: string): string {

@@ -2,17 +2,17 @@
 // rotating-file-stream, and cuts itself back. Never decides what to write.
 
 import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 
 import { LogferryError, messageOf, systemCode } from '../../common/runtime/errors.ts';
-import { deleted, syncDirectory, unlinkIfThere } from '../../common/runtime/files.ts';
-import { type Access, directoryMode, fileMode, giveDirectory, giveFile } from './access.ts';
-import { activeName, compressedName, type Format, segmentName } from '../ledger/names.ts';
-import { inodeOf, isStill, isThere, statIfThere } from './segments.ts';
+import { deleted, syncDirectory } from '../../common/runtime/files.ts';
+import { type Access, fileMode, giveFile } from './access.ts';
+import { activeName, type Format } from '../ledger/names.ts';
+import { makeDirectories, removeIfThere, rotateAway, rotatedName } from './places.ts';
+import { inodeOf, isStill } from './segments.ts';
 
 const datasync = promisify(fdatasync);
 
@@ -52,6 +52,9 @@ interface OpenFile {
 /** After so many bytes the disk begins to write, so that a sync has little left to wait for. */
 const FLUSH_BYTES = 8 * 1024 * 1024;
 
+/** So much is written on the spot. */
+const SMALL_BYTES = 64 * 1024;
+
 /** Segments that were rotated away hold a descriptor each until they are synced. */
 const MOST_ROTATED = 8;
 
@@ -59,7 +62,8 @@ export class Destination {
   readonly destination: string;
   readonly #out: string;
   readonly #access: Access;
-  readonly #stream: RotatingFileStream;
+  readonly #rotate: RotateOptions;
+  #stream: RotatingFileStream;
   #current: OpenFile | undefined;
   /** Rotated away with bytes that are not settled. */
   #rotated: OpenFile[] = [];
@@ -79,9 +83,17 @@ export class Destination {
     this.#out = out;
     this.#access = rotate.access ?? {};
     this.destination = destination;
+    this.#rotate = rotate;
+    this.#stream = this.#startStream();
+  }
+
+  /** Opens the active file, or makes it a segment at once where it is as long as it may be. */
+  #startStream(): RotatingFileStream {
+    const rotate = this.#rotate;
+    const { destination } = this;
     const format = rotate.format ?? 'plain';
-    const active = path.join(out, activeName(destination, format));
-    this.#stream = createStream(
+    const active = path.join(this.#out, activeName(destination, format));
+    const stream = createStream(
       (time, index) =>
         time === null || time === undefined
           ? path.basename(active)
@@ -96,10 +108,10 @@ export class Destination {
           : { interval: rotate.interval, intervalBoundary: true, initialRotation: true }),
       },
     );
-    this.#stream.on('error', (error) => {
+    stream.on('error', (error) => {
       this.#failure = error;
     });
-    this.#stream.on('rotation', () => {
+    stream.on('rotation', () => {
       const away = this.#current;
       this.#current = undefined;
       // What is on disk counts: a write that rotates has not come back yet.
@@ -111,15 +123,16 @@ export class Destination {
         this.#away = away;
       } else closeFlushed(away);
     });
-    this.#stream.on('rotated', (name) => {
+    stream.on('rotated', (name) => {
       // The timer rotates a file that nothing was written to as well.
       if (this.#emptyAway) rmSync(name, { force: true });
       if (this.#away !== undefined) this.#away.name = name;
       rotate.onRotated?.();
     });
-    this.#stream.on('open', () => {
+    stream.on('open', () => {
       this.#opened(active);
     });
+    return stream;
   }
 
   /**
@@ -137,13 +150,7 @@ export class Destination {
     if (finished !== undefined) await rotateAway(out, destination, finished);
     const opened = new Destination(out, destination, rotate);
     try {
-      await new Promise<void>((resolve, reject) => {
-        opened.#stream.once('open', () => {
-          resolve();
-        });
-        opened.#stream.once('error', reject);
-      });
-      opened.#throwFailure();
+      await opened.#untilOpen();
     } catch (error) {
       await opened.close();
       throw error;
@@ -151,11 +158,26 @@ export class Destination {
     return opened;
   }
 
+  async #untilOpen(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#stream.once('open', () => {
+        resolve();
+      });
+      this.#stream.once('error', reject);
+    });
+    this.#throwFailure();
+  }
+
   #opened(active: string): void {
     try {
       const fd = openSync(active, 'r+');
       const stats = fstatSync(fd, { bigint: true });
       const size = Number(stats.size);
+      if (inodeOf(stats) === this.#current?.inode) {
+        // It was cut meanwhile, and did not become a segment.
+        closeSync(fd);
+        return;
+      }
       this.#current = { fd, inode: inodeOf(stats), name: active, size, flushed: size, flushing: undefined };
       this.#newEntries = true;
       giveFile(fd, this.#access);
@@ -218,6 +240,7 @@ export class Destination {
   async write(data: Uint8Array): Promise<Place> {
     this.#throwFailure();
     const before = this.#current;
+    if (before !== undefined && data.length <= SMALL_BYTES) return await this.#append(before, data);
     if (before !== undefined) this.#written.add(before);
     await new Promise<void>((resolve, reject) => {
       this.#stream.write(data, (error) => {
@@ -228,25 +251,42 @@ export class Destination {
     this.#throwFailure();
     for (const file of new Set([before, ...this.#rotated, this.#current])) {
       if (file === undefined) continue;
-      let { size } = fstatSync(file.fd);
       const from = file.size;
       this.#written.add(file);
-      if (size === from) continue;
-      // rotating-file-stream takes a short write for a whole one. The rest says why, or gets in after all.
-      while (size < from + data.length)
-        size += writeSync(file.fd, data, size - from, from + data.length - size, size);
-      file.size = size;
-      if (size !== from + data.length)
-        throw new LogferryError(
-          'failed',
-          `${this.destination}: ${size - from} of ${data.length} bytes were written`,
-        );
-      const place = { inode: file.inode, from, to: size };
-      if (size - file.flushed >= FLUSH_BYTES) this.#flush(file);
+      if (fstatSync(file.fd).size === from) continue;
+      const place = this.#complete(file, data);
       if (this.#rotated.length > MOST_ROTATED) await this.#syncRotated();
       return place;
     }
     throw new LogferryError('failed', `${this.destination}: none of ${data.length} bytes were written`);
+  }
+
+  /** On the spot: another thread would cost several times as much. rotating-file-stream does not know of it. */
+  async #append(file: OpenFile, data: Uint8Array): Promise<Place> {
+    this.#written.add(file);
+    const place = this.#complete(file, data);
+    if (place.to < (this.#rotate.sizeBytes ?? Number.POSITIVE_INFINITY)) return place;
+    await this.#end();
+    this.#stream = this.#startStream();
+    await this.#untilOpen();
+    if (this.#rotated.length > MOST_ROTATED) await this.#syncRotated();
+    return place;
+  }
+
+  /** Writes what is not there yet; a short write says why with the next one, or gets in after all. */
+  #complete(file: OpenFile, data: Uint8Array): Place {
+    const from = file.size;
+    let { size } = fstatSync(file.fd);
+    while (size < from + data.length)
+      size += writeSync(file.fd, data, size - from, from + data.length - size, size);
+    file.size = size;
+    if (size !== from + data.length)
+      throw new LogferryError(
+        'failed',
+        `${this.destination}: ${size - from} of ${data.length} bytes were written`,
+      );
+    if (size - file.flushed >= FLUSH_BYTES) this.#flush(file);
+    return { inode: file.inode, from, to: size };
   }
 
   /** The kernel says an error of the disk once for a descriptor: perhaps to the one that began earlier. */
@@ -360,62 +400,4 @@ function closeFlushed({ fd, flushing }: OpenFile): void {
     void flushing.finally(() => {
       closeSync(fd);
     });
-}
-
-/** What the active file is called from now on. */
-function rotatedName(destination: string, format: Format, index: number): string {
-  const name = segmentName(path.basename(destination), new Date(), index);
-  return format === 'plain' ? name : compressedName(name, format);
-}
-
-/** Makes an active file that nobody writes to a segment. The next sync makes that durable. */
-async function rotateAway(out: string, destination: string, format: Format): Promise<void> {
-  const active = path.join(out, activeName(destination, format));
-  const stats = await statIfThere(active);
-  if (stats?.isFile() !== true) return;
-  if (stats.size === 0n) {
-    await unlinkIfThere(active);
-    return;
-  }
-  const segment = (index: number): string =>
-    path.join(path.dirname(active), rotatedName(destination, format, index));
-  let index = 1;
-  while (await isThere(segment(index))) index += 1;
-  await rename(active, segment(index));
-}
-
-async function removeIfThere(file: string): Promise<void> {
-  await unlinkIfThere(file);
-  await syncDirectory(path.dirname(file));
-}
-
-/** Creates the directories of a destination and makes each new entry durable. */
-async function makeDirectories(out: string, directory: string, access: Access): Promise<void> {
-  // Mostly it is there: one look is enough.
-  if (await isThere(path.join(out, directory))) return;
-  let made = out;
-  for (const name of directory.split('/').filter((part) => part !== '' && part !== '.')) {
-    const parent = made;
-    made = path.join(made, name);
-    try {
-      await mkdir(made, directoryMode(access));
-    } catch (error) {
-      if (systemCode(error) === 'EEXIST') continue;
-      throw error;
-    }
-    await giveDirectory(made, access);
-    await syncDirectory(parent);
-  }
-}
-
-/** Whether an error says that a destination's plain place is taken by something of another kind, or is too deep. */
-export function isPlaceTaken(error: unknown): boolean {
-  const code = systemCode(error);
-  return (
-    code === 'ENOTDIR' ||
-    code === 'EISDIR' ||
-    code === 'EEXIST' ||
-    code === 'ENAMETOOLONG' ||
-    messageOf(error).includes('it is not a file')
-  );
 }

@@ -7,29 +7,36 @@ import type { Link } from '../../common/nats/connection.ts';
 import type { FileEntry } from '../../common/record/record.ts';
 import type { RecordStore } from '../../common/record/store.ts';
 import { untilAnswered } from '../../common/runtime/run.ts';
-import type { Selection } from '../../common/fleet/selection.ts';
+import { Turns } from '../../common/runtime/turns.ts';
 import { fileKey, partitionOf, type SourceName } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
-import type { Coverage } from './coverage.ts';
+import type { IsAsked } from './asked.ts';
+import { Coverage } from './coverage.ts';
 import type { Begin, Hole, ReplayState, Waiting } from './state.ts';
-import { scanGeneration, type StreamRange } from './stream-range.ts';
+import { scanHost, type StreamRange } from './stream-range.ts';
 import type { Resolution, Resolver, Unwritten } from '../term/writer.ts';
 
 /** More are only counted. */
 const MOST_HOLES = 1_000;
+/** Each scan has messages on their way and waiting. */
+const SCANS_AT_ONCE = 4;
+/** Of a generation that no message holds anything of. */
+const NOTHING = new Coverage();
 
 export interface GapOptions {
   readonly link: Link;
   readonly topology: Topology;
   readonly store: RecordStore;
-  readonly selection: Selection;
+  readonly isAsked: IsAsked;
   readonly range: StreamRange;
   readonly signal: AbortSignal;
 }
 
 export class Gaps implements Resolver {
   readonly #options: GapOptions;
-  readonly #coverages = new Map<string, Promise<Coverage>>();
+  /** By host, then by file id. */
+  readonly #coverages = new Map<string, Promise<ReadonlyMap<string, Coverage>>>();
+  readonly #turns = Array.from({ length: SCANS_AT_ONCE }, () => new Turns());
   readonly #records = new Map<number, Promise<ReadonlyMap<string, FileEntry>>>();
   readonly #damaged = new Set<number>();
   /** By fileKey: up to where messages of it were passed by. */
@@ -70,7 +77,7 @@ export class Gaps implements Resolver {
   damaged(source: SourceName, chunk: Chunk, seq: number): void {
     this.#damaged.add(seq);
     this.#wait(source, chunk.end);
-    this.#coverages.delete(fileKey(source.host, source.file));
+    this.#coverages.delete(source.host);
   }
 
   /** Generations that wait for bytes, but for those that are further now; and what is known of stream and records is old. */
@@ -128,12 +135,17 @@ export class Gaps implements Resolver {
   }
 
   async #coverageOf(host: string, file: string): Promise<Coverage> {
-    const key = fileKey(host, file);
-    const { link, topology, range, selection, signal } = this.#options;
-    const options = { range, selection, damaged: this.#damaged };
-    const known = this.#coverages.get(key) ?? scanGeneration(link, topology, { host, file }, options, signal);
-    this.#coverages.set(key, known);
-    return await known;
+    const known = this.#coverages.get(host) ?? this.#scan(host);
+    this.#coverages.set(host, known);
+    return (await known).get(file) ?? NOTHING;
+  }
+
+  async #scan(host: string): Promise<ReadonlyMap<string, Coverage>> {
+    const { link, topology, range, isAsked, signal } = this.#options;
+    const options = { range, isAsked, damaged: this.#damaged };
+    const scan = async (): Promise<ReadonlyMap<string, Coverage>> =>
+      await scanHost(link, topology, host, options, signal);
+    return (await this.#turns[partitionOf(host, SCANS_AT_ONCE)]?.take(scan)) ?? new Map<string, Coverage>();
   }
 
   /** The offset that receivers have recorded; 0 when they know nothing of it. */

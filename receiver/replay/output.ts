@@ -13,7 +13,13 @@ import {
   termOf,
 } from '../../common/record/record.ts';
 import { inParallel } from '../../common/runtime/run.ts';
-import { fileKey, parseStoredSubject, partitionOf, sourceOf } from '../../common/wire/subjects.ts';
+import {
+  fileKey,
+  parseStoredSubject,
+  partitionOf,
+  type SourceName,
+  sourceOf,
+} from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
 import { makeDurable } from '../term/commit.ts';
 import type { RotateOptions } from '../disk/destination.ts';
@@ -111,8 +117,11 @@ export class ReplayOutput {
     return this.#shelves.get(partition)?.record.files.get(fileKey(host, file))?.offset ?? 0;
   }
 
-  /** Writes what the deliveries bring, each partition's in order. Throws one clear line for what the disk says. */
-  async write(deliveries: readonly Delivery[]): Promise<void> {
+  /**
+   * Writes what the deliveries bring of the files that are wanted, each partition's in order. Throws one clear line for what
+   * the disk says.
+   */
+  async write(deliveries: readonly Delivery[], isWanted: (source: SourceName) => boolean): Promise<void> {
     const { prefix, partitions } = this.#options.topology;
     const byPartition = new Map<number, Delivery[]>();
     for (const delivery of deliveries) {
@@ -129,7 +138,7 @@ export class ReplayOutput {
     }
     await this.#onDisk(async () => {
       await inParallel(byPartition, byPartition.size, async ([partition, own]) => {
-        await (await this.#shelfOf(partition)).writer.process(own);
+        await (await this.#shelfOf(partition)).writer.process(own, undefined, isWanted);
       });
     });
   }
@@ -150,8 +159,9 @@ export class ReplayOutput {
         const group = writer.takeGroup();
         if (group.replies.length === 0) return;
         await makeDurable(ledgerFile, group);
+        const { changes, holes } = group;
         const stream = { created, seq: Math.max(group.seq, shelf.record.stream.seq) };
-        shelf.record = commitRecord(shelf.record, { term, stream, changes: group.changes });
+        shelf.record = commitRecord(shelf.record, { term, stream, changes, holes });
         writer.record = shelf.record;
         writer.forgetClosed();
       });

@@ -9,20 +9,20 @@ import type { Link } from '../../common/nats/connection.ts';
 import { untilAnswered } from '../../common/runtime/run.ts';
 import type { Selection } from '../../common/fleet/selection.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
-import { fileKey, parseStoredSubject } from '../../common/wire/subjects.ts';
+import { fileKey, hostFilter, type SourceName } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
 import type { Delivery } from '../../common/stream/pull.ts';
 import { readStream } from '../../common/stream/read.ts';
+import type { IsAsked } from './asked.ts';
 import type { Gaps } from './gaps.ts';
 import type { ReplayOptions, ReplayReport } from './options.ts';
 import type { ReplayOutput } from './output.ts';
 import { type ReplayState, saveState, type Waiting } from './state.ts';
-import { generationFilter } from './stream-range.ts';
 
 /** On their way, or waiting here. */
 const READ_BYTES = 3 * 1024 * 1024;
 const SAVE_EVERY_MS = 1_000;
-/** More generations are picked out of all that was asked for. */
+/** More hosts are picked out of all that was asked for. */
 const MOST_FILTERS = 64;
 
 /** What there is to do. */
@@ -46,7 +46,7 @@ export class Replay {
   readonly #missing: number;
   readonly #written: ReplayOutput;
   readonly #gaps: Gaps;
-  readonly #isSelected = new Map<string, boolean>();
+  readonly #isAsked: IsAsked;
   #state: ReplayState;
   #savedAt = performance.now();
   #done = 0;
@@ -54,14 +54,15 @@ export class Replay {
   constructor(
     link: Link,
     options: ReplayOptions,
-    selection: Selection,
+    asked: { readonly selection: Selection; readonly isAsked: IsAsked },
     { topology, state, total, least, missing }: Begun,
     written: ReplayOutput,
     gaps: Gaps,
   ) {
     this.#link = link;
     this.#options = options;
-    this.#selection = selection;
+    this.#selection = asked.selection;
+    this.#isAsked = asked.isAsked;
     this.#topology = topology;
     this.#state = state;
     this.#total = total;
@@ -75,6 +76,8 @@ export class Replay {
     const before = this.#written.totals().bytes;
     try {
       await this.#readAll(signal);
+      // What is read again was counted.
+      const { foreign } = this.#written.stats;
       const stuck = await this.#readWaiting(signal);
       this.#state = { ...this.#state, done: !signal.aborted };
       await this.#save();
@@ -90,7 +93,7 @@ export class Replay {
         ...notes,
         dropped: this.#state.dropped,
         stuck: left,
-        foreign: this.#written.stats.foreign,
+        foreign,
         before,
       };
     } catch (error) {
@@ -106,7 +109,7 @@ export class Replay {
     if (this.#total === 0) return;
     let at = from;
     for await (const deliveries of this.#read(this.#selection.subjects(this.#topology), at + 1, signal)) {
-      await this.#written.write(deliveries.filter(({ subject }) => this.#matches(subject)));
+      await this.#written.write(deliveries, this.#isAsked);
       at = deliveries.at(-1)?.seq ?? at;
       this.#done += deliveries.length;
       this.#progress();
@@ -145,16 +148,15 @@ export class Replay {
       if (waiting.length === 0 || this.#state.done || signal.aborted) return waiting;
       const before = this.#written.stats.bytes + this.#gaps.passed;
       const keys = new Set(waiting.map(({ host, file }) => fileKey(host, file)));
+      const hosts = new Set(waiting.map(({ host }) => host));
       const subjects =
-        waiting.length > MOST_FILTERS
+        hosts.size > MOST_FILTERS
           ? this.#selection.subjects(this.#topology)
-          : waiting.map(({ host, file }) => generationFilter(this.#topology, host, file));
-      const isWanted = (subject: string): boolean => {
-        const source = parseStoredSubject(this.#topology.prefix, subject);
-        return source !== undefined && keys.has(fileKey(source.host, source.file)) && this.#matches(subject);
-      };
+          : [...hosts].map((host) => hostFilter(this.#topology.prefix, host));
+      const isWanted = (source: SourceName): boolean =>
+        keys.has(fileKey(source.host, source.file)) && this.#isAsked(source);
       for await (const deliveries of this.#read(subjects, this.#state.first, signal)) {
-        await this.#written.write(deliveries.filter(({ subject }) => isWanted(subject)));
+        await this.#written.write(deliveries, isWanted);
         this.#progress();
         if (this.#written.isCommitDue) await this.#commit(undefined);
       }
@@ -167,18 +169,6 @@ export class Replay {
     const { stream } = this.#topology;
     const { last: until } = this.#state;
     return readStream(this.#link, { stream, subjects, from, until, bytes: READ_BYTES }, signal);
-  }
-
-  #matches(subject: string): boolean {
-    // The same for all generations of a path.
-    const key = subject.slice(0, subject.lastIndexOf('.'));
-    const known = this.#isSelected.get(key);
-    if (known !== undefined) return known;
-    const source = parseStoredSubject(this.#topology.prefix, subject);
-    // What is not logferry's is counted, and said, where it is to be written.
-    const matches = source === undefined || this.#selection.matches(source.host, source.path);
-    if (source !== undefined) this.#isSelected.set(key, matches);
-    return matches;
   }
 
   #progress(): void {

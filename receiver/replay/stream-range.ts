@@ -1,17 +1,16 @@
-// The part of a stream that is replayed: from which message to which, how many that are, and which bytes of one
-// generation are among them. Reads beside everybody else, and headers only.
+// The part of a stream that is replayed: from which message to which, how many that are, and which bytes of a host's
+// files are among them. Reads beside everybody else.
 
 import type { ConsumerConfig } from '@nats-io/jetstream';
 
-import { isUnanswered } from '../../common/nats/bucket.ts';
-import { parseChunk } from '../../common/wire/chunk.ts';
+import { bundleIn, type Listed } from '../../common/wire/bundle.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Link } from '../../common/nats/connection.ts';
-import { untilAnswered } from '../../common/runtime/run.ts';
-import type { Selection } from '../../common/fleet/selection.ts';
-import { encodeToken, parseStoredSubject } from '../../common/wire/subjects.ts';
+import { hostFilter } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
+import type { IsAsked } from './asked.ts';
 import { Coverage } from './coverage.ts';
+import type { Delivery } from '../../common/stream/pull.ts';
 import { readStream } from '../../common/stream/read.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
 
@@ -21,11 +20,9 @@ export interface StreamRange {
   readonly last: number;
 }
 
-/** Messages without their payloads. */
-const SCAN_BYTES = 1024 * 1024;
+/** On their way, or waiting here. */
+const SCAN_BYTES = 2 * 1024 * 1024;
 const ASK_IDLE_MS = 5_000;
-/** How many bytes a message has that came without them. */
-const SIZE_HEADER = 'Nats-Msg-Size';
 
 /** The sequence of the first message that was stored at this time or later; one above the last when there is none. */
 export async function sequenceAt(link: Link, topology: Topology, time: Date): Promise<number> {
@@ -79,60 +76,44 @@ async function lookBehind(
   });
 }
 
-/** The filter for a generation under whichever path it was published, and however many partitions there were then. */
-export function generationFilter({ prefix }: Topology, host: string, file: string): string {
-  return `${prefix}.*.${encodeToken(host)}.*.${encodeToken(file)}`;
-}
-
 /**
- * The bytes of a generation that messages in the range hold, or say to be gone for good. Throws the signal's reason
- * when that fires: what was seen so far says nothing.
+ * Which bytes of each generation of a host messages in the range hold, or say to be gone for good; by file id. Reads whole
+ * messages, for what they hold is listed in their payloads: so it is done once for all generations of a host. Throws the
+ * signal's reason when that fires: what was seen so far says nothing.
  *
  * @param damaged sequences of messages that hold nothing
  */
-export async function scanGeneration(
+export async function scanHost(
   link: Link,
-  topology: Topology,
-  generation: { readonly host: string; readonly file: string },
-  options: { range: StreamRange; selection: Selection; damaged: ReadonlySet<number> },
+  { stream, prefix }: Topology,
+  host: string,
+  options: { range: StreamRange; isAsked: IsAsked; damaged: ReadonlySet<number> },
   signal: AbortSignal,
-): Promise<Coverage> {
-  const { range, selection, damaged } = options;
-  const filter = generationFilter(topology, generation.host, generation.file);
-  const coverage = new Coverage();
-  const newest = async (): Promise<number> => {
-    const query = { last_by_subj: filter };
-    return (await link.jsm.streams.getMessage(topology.stream, query))?.seq ?? 0;
-  };
-  const last = await untilAnswered(async () => await link.ask(newest), isUnanswered, signal);
-  if (last === undefined || last < range.first) {
-    signal.throwIfAborted();
-    return coverage;
-  }
-  const reading = readStream(
-    link,
-    {
-      stream: topology.stream,
-      subjects: [filter],
-      from: range.first,
-      until: Math.min(last, range.last),
-      bytes: SCAN_BYTES,
-      headersOnly: true,
-    },
-    signal,
-  );
-  for await (const deliveries of reading)
-    for (const { subject, seq, header } of deliveries) {
-      const source = parseStoredSubject(topology.prefix, subject);
-      if (source === undefined || damaged.has(seq) || !selection.matches(source.host, source.path)) continue;
-      try {
-        const { kind, start, end } = parseChunk(header, Number(header(SIZE_HEADER)));
-        if (kind !== 'end') coverage.add(start, end);
-      } catch (error) {
-        // A foreign client's: it is said when it is to be written.
-        if (!(error instanceof LogferryError) || error.code !== 'corrupt') throw error;
+): Promise<ReadonlyMap<string, Coverage>> {
+  const { range, isAsked, damaged } = options;
+  const { first: from, last: until } = range;
+  const coverages = new Map<string, Coverage>();
+  const reading = { stream, subjects: [hostFilter(prefix, host)], from, until, bytes: SCAN_BYTES };
+  for await (const deliveries of readStream(link, reading, signal))
+    for (const delivery of deliveries) {
+      if (damaged.has(delivery.seq)) continue;
+      for (const { path, file, chunk } of listedIn(prefix, delivery)) {
+        if (chunk.kind === 'end' || !isAsked({ host, path })) continue;
+        const coverage = coverages.get(file) ?? new Coverage();
+        coverage.add(chunk.start, chunk.end);
+        coverages.set(file, coverage);
       }
     }
   signal.throwIfAborted();
-  return coverage;
+  return coverages;
+}
+
+/** The chunks that a message lists; none for a foreign client's: that is said when it is to be written. */
+function listedIn(prefix: string, delivery: Delivery): readonly Listed[] {
+  try {
+    return bundleIn(prefix, delivery).bundle.listed;
+  } catch (error) {
+    if (error instanceof LogferryError && error.code === 'corrupt') return [];
+    throw error;
+  }
 }

@@ -7,7 +7,6 @@ import type { ConsumerConfig } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../../common/nats/bucket.ts';
 import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
-import { headersOf } from '../../common/wire/headers.ts';
 import type { Logger, Throttle } from '../../common/runtime/log.ts';
 import type { Link } from '../../common/nats/connection.ts';
 import {
@@ -24,7 +23,7 @@ import {
 import type { Loop, Pulse } from '../../common/health/pulse.ts';
 import type { RecordStore, StoredRecord } from '../../common/record/store.ts';
 import { sleep } from '../../common/runtime/run.ts';
-import { type SourceName, storedSubject, partitionOf } from '../../common/wire/subjects.ts';
+import { encodeToken, fileKey, hostFilter, partitionOf } from '../../common/wire/subjects.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
 import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
@@ -33,15 +32,18 @@ import type { RotateOptions } from '../disk/destination.ts';
 import { type Generations, PartitionGenerations } from './generations.ts';
 import { claimsOf, reclaimStuck, relabelLines } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
+import type { Waiting } from './holes.ts';
+import type { Message } from './intake.ts';
 import type { LostBytes } from './lost.ts';
 import type { OpenDestinations } from '../disk/open-destinations.ts';
 import type { Output } from '../output/output.ts';
 import { Passing } from './passing.ts';
-import { type Delivery, Puller, type PullMemory } from '../../common/stream/pull.ts';
+import { Puller, type PullMemory } from '../../common/stream/pull.ts';
+import { readStream } from '../../common/stream/read.ts';
 import { isNoRoom } from '../output/room.ts';
 import type { RoomWatch } from '../output/room-watch.ts';
 import { cutHeldElsewhere } from '../disk/segments.ts';
-import { type Group, type ReceiverStats, Writer } from './writer.ts';
+import { type Group, type Passed, type ReceiverStats, Writer } from './writer.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
 
 /** Everything that a receiver's partitions share. */
@@ -71,8 +73,10 @@ export interface ReceiverContext {
   readonly restoreVanished: () => Promise<void>;
 }
 
-/** Under load a commit covers this much time, or this many bytes. */
+/** Under load a commit covers this much time, more where it takes long, or this many bytes. */
 const COMMIT_EVERY_MS = 1_000;
+const MOST_COMMIT_EVERY_MS = 5_000;
+const LOADED_COMMITS_COST = 20;
 const COMMIT_BYTES = 64 * 1024 * 1024;
 /** When nothing more comes, a commit need not wait. */
 const COMMIT_QUIET_MS = 20;
@@ -85,7 +89,8 @@ const MAX_ACK_PENDING = 20_000;
 /** The server forgets a consumer that nobody pulls from. */
 const CONSUMER_IDLE_MS = 300_000;
 const RETRY_MS = 300;
-const HOLES_AT_ONCE = 50;
+/** Of what is read again from the stream, so much is on its way or waiting here. */
+const AGAIN_BYTES = 2 * 1024 * 1024;
 /** A clean stop waits this long for answers; what they would have said is found again at the next start. */
 const STOP_MS = 5_000;
 const BACK_OFF_MS = [500, 1_000, 2_000, 5_000];
@@ -99,9 +104,7 @@ export class Partition {
   readonly #writer: Writer;
   #position: StreamPosition;
   #puller: Puller | undefined;
-  /** Subjects that this term has not looked at for holes; undefined before it began. */
-  #unchecked: string[] | undefined;
-  readonly #passing: Passing;
+  readonly #passing = new Passing();
   #consumer = '';
   #consumers = 0;
   #epoch = -1;
@@ -129,7 +132,6 @@ export class Partition {
     this.#term = term;
     this.#position = held.record.stream;
     const { output, topology, rotate, open, log, throttle, stats } = context;
-    this.#passing = new Passing(topology.prefix);
     const options = {
       out: output.out,
       prefix: topology.prefix,
@@ -141,7 +143,7 @@ export class Partition {
       stats,
       isOwn: (host: string) => partitionOf(host, topology.partitions) === partition,
       generations: new PartitionGenerations(context.generations, held.record.files.keys()),
-      earlier: (source: SourceName, seq: number) => this.#messagesOf(source, seq),
+      earlier: (host: string, from: number, before: number) => this.#messagesOf(host, from, before),
     };
     this.#writer = new Writer(options, held.record, term);
   }
@@ -201,7 +203,7 @@ export class Partition {
 
   /** Files that wait for missing bytes. */
   get waitingFiles(): number {
-    return this.#writer.waitingFiles;
+    return this.#writer.holes.count;
   }
 
   /** The stream sequence up to which everything is committed, and of which stream. */
@@ -304,82 +306,49 @@ export class Partition {
     const group = this.#writer.group;
     const idle = isEmpty(group);
     const deliveries = await puller.next(
-      idle && this.#unchecked?.length === 0 ? IDLE_WAIT_MS : COMMIT_QUIET_MS,
+      idle ? IDLE_WAIT_MS : COMMIT_QUIET_MS,
       this.#context.memory.share(this.partition, !idle),
       signal,
     );
     if (deliveries.length > 0)
-      await this.#writer.process(deliveries, (delivery) => {
+      await this.#writer.process(deliveries, (passed) => {
         going.beat();
-        this.#tellReceived(delivery);
+        this.#tellReceived(passed);
       });
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
-    if (deliveries.length === 0 && isEmpty(this.#writer.group)) await this.#findHoles();
-    for (const source of this.#writer.overdue(this.#context.giveUpAfterMs))
-      await this.#giveUp(source, going, signal);
+    for (const waiting of this.#writer.holes.overdue(this.#context.giveUpAfterMs))
+      await this.#giveUp(waiting, going, signal);
   }
 
   /** A shipper with a backlog sends no more of it than can be written soon (design §4.10). */
-  #tellReceived(delivery: Delivery): void {
-    const host = this.#passing.add(delivery);
-    if (host === undefined) return;
+  #tellReceived({ seq, host, bytes }: Passed): void {
+    if (host === undefined || !this.#passing.add(host, bytes)) return;
     const { link, topology } = this.#context;
-    const position: StreamPosition = { created: this.#position.created, seq: delivery.seq };
-    link.nc.publish(receivedSubject(topology.prefix, host), JSON.stringify(position));
-  }
-
-  /**
-   * Once a term, a few subjects at a time and only when nothing else is to do: files whose last message was processed
-   * but not written. An earlier term saw the hole; this one must know it too, to give it up one day.
-   */
-  async #findHoles(): Promise<void> {
-    const { link, topology } = this.#context;
-    if (this.#unchecked === undefined) {
-      const query = { subjects_filter: partitionFilter(topology, this.partition) };
-      const info = await link.ask(async () => await link.jsm.streams.info(topology.stream, query));
-      this.#unchecked = Object.keys(info.state.subjects ?? {});
-    }
-    for (const subject of this.#unchecked.splice(0, HOLES_AT_ONCE)) {
-      const query = { last_by_subj: subject };
-      const last = await link.ask(async () => await link.jsm.streams.getMessage(topology.stream, query));
-      if (last === null || last.seq > this.#position.seq) continue;
-      const headers = headersOf(last);
-      this.#writer.noteHole({
-        subject,
-        seq: last.seq,
-        header: (name) => headers?.get(name) ?? '',
-        data: last.data,
-      });
-    }
+    const position: StreamPosition = { created: this.#position.created, seq };
+    link.nc.publish(receivedSubject(topology.prefix, encodeToken(host)), JSON.stringify(position));
   }
 
   /** Its shipper is gone for good: what the stream still holds of it is written, with the gaps reported. */
-  async #giveUp(source: SourceName, going: Loop, signal: AbortSignal): Promise<void> {
-    const { log } = this.#context;
+  async #giveUp({ source, seq }: Waiting, going: Loop, signal: AbortSignal): Promise<void> {
+    const { link, topology, log } = this.#context;
     log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
-    this.#writer.stopWaiting(source);
-    for await (const message of this.#messagesOf(source, Number.POSITIVE_INFINITY)) {
+    this.#writer.holes.end(fileKey(source.host, source.file));
+    const info = await streamInfo(link, topology.stream);
+    for await (const message of this.#messagesOf(source.host, seq, (info?.state.last_seq ?? 0) + 1)) {
       if (signal.aborted) break;
       going.beat();
-      await this.#writer.rescue(message);
+      await this.#writer.rescue(message, source);
       if (this.#writer.group.bytes >= COMMIT_BYTES) await this.#commit();
     }
     await this.#commit();
   }
 
-  /** What the stream holds of a source now, before this sequence. Throws when there is no answer. */
-  async *#messagesOf(source: SourceName, before: number): AsyncGenerator<Omit<Delivery, 'reply'>> {
+  /** What the stream holds of a host now, from one sequence up to another. */
+  async *#messagesOf(host: string, from: number, before: number): AsyncGenerator<Message> {
     const { link, topology } = this.#context;
-    const subject = storedSubject(topology.prefix, topology.partitions, source);
-    for (let seq = 1; seq < before; seq += 1) {
-      // In a variable: the library's type does not know that the leader takes this too.
-      const query = { seq, next_by_subj: subject };
-      const message = await link.ask(async () => await link.jsm.streams.getMessage(topology.stream, query));
-      if (message === null || message.seq >= before) return;
-      seq = message.seq;
-      const headers = headersOf(message);
-      yield { subject, seq, header: (name) => headers?.get(name) ?? '', data: message.data };
-    }
+    const subjects = [hostFilter(topology.prefix, host)];
+    const reading = { stream: topology.stream, subjects, from, until: before - 1, bytes: AGAIN_BYTES };
+    for await (const messages of readStream(link, reading, this.#hardStop.signal)) yield* messages;
   }
 
   #commitIsDue(quiet: boolean): boolean {
@@ -390,7 +359,7 @@ export class Partition {
     return (
       (quiet && since >= this.#commitMs * QUIET_COMMITS_COST) ||
       group.bytes >= COMMIT_BYTES ||
-      since >= COMMIT_EVERY_MS
+      since >= Math.min(MOST_COMMIT_EVERY_MS, Math.max(COMMIT_EVERY_MS, this.#commitMs * LOADED_COMMITS_COST))
     );
   }
 
@@ -506,6 +475,7 @@ export class Partition {
       created: info.created,
       lastSeq: info.state.last_seq,
     });
+    if (this.#position.seq === 0) this.#writer.holes.readAgain();
     this.#consumers += 1;
     const name = `${partitionKey(this.partition)}-${this.#term.replace('.', '-')}-${this.#consumers}`;
     const config: Partial<ConsumerConfig> = {

@@ -4,18 +4,23 @@
 import path from 'node:path';
 
 import { isUnanswered } from '../../common/nats/bucket.ts';
-import { type Chunk, type DataChunk, HEADER, parseChunk } from '../../common/wire/chunk.ts';
+import type { Chunk, DataChunk } from '../../common/wire/chunk.ts';
 import { crc32, hex32 } from '../../common/wire/digest.ts';
-import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
-import type { Logger, Throttle } from '../../common/runtime/log.ts';
 import { linesIn } from '../../common/wire/lines.ts';
 import { chunkDone, giveBack } from '../../common/runtime/memory.ts';
-import { type FileChange, offsetsBefore, type PartitionRecord } from '../../common/record/record.ts';
-import { fileKey, parseStoredSubject, type SourceName } from '../../common/wire/subjects.ts';
+import {
+  type FileChange,
+  type Hole,
+  offsetsBefore,
+  type PartitionRecord,
+} from '../../common/record/record.ts';
+import { fileKey, type SourceName } from '../../common/wire/subjects.ts';
 import { accept, type Verdict } from './accept.ts';
-import { decode } from '../../common/wire/decode.ts';
-import { Destination, isPlaceTaken, type Place, type RotateOptions } from '../disk/destination.ts';
+import { Destination, type Place, type RotateOptions } from '../disk/destination.ts';
+import { isPlaceTaken } from '../disk/places.ts';
 import type { PartitionGenerations } from './generations.ts';
+import { Holes } from './holes.ts';
+import { type IntakeOptions, type Message, open, type Taken } from './intake.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
 import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from '../ledger/names.ts';
@@ -29,9 +34,6 @@ const JOIN_BYTES = 256 * 1024;
 
 /** Chunks that are decompressed ahead of the one being written. */
 const AHEAD = 2;
-
-/** Of files that wait for missing bytes, no more are remembered to be given up one day. */
-const MOST_WAITING = 100_000;
 
 /** What was written, or decided, since the last commit. */
 export interface Group {
@@ -47,6 +49,8 @@ export interface Group {
   readonly touched: Map<string, Set<string>>;
   /** By host: bytes that are gone for good. */
   readonly lost: Map<string, number>;
+  /** What waits for missing bytes when the group is handed over. */
+  holes: ReadonlyMap<string, Hole>;
   bytes: number;
 }
 
@@ -93,33 +97,24 @@ export interface Resolver {
   damaged(source: SourceName, chunk: Chunk, seq: number): void;
 }
 
-export interface WriterOptions {
+export interface WriterOptions extends IntakeOptions {
   readonly out: string;
-  readonly prefix: string;
   readonly ledgerFile: LedgerFile;
   readonly rotate: RotateOptions;
   readonly open: OpenDestinations;
-  readonly log: Logger;
-  readonly throttle: Throttle;
   readonly stats: ReceiverStats;
-  /**
-   * Whose messages these are; undefined for all. The stream keeps a message under the partition that its host was in
-   * when it was published: after a change of their number, others lie under this one.
-   */
-  readonly isOwn?: (host: string) => boolean;
   readonly resolver?: Resolver;
   /** Undefined: whoever asks for all of it gets it. */
   readonly generations?: PartitionGenerations;
-  /** What the stream still holds of a source before this sequence, in its order. Throws when there is no answer. */
-  readonly earlier?: (source: SourceName, seq: number) => AsyncIterable<Omit<Delivery, 'reply'>>;
+  /** What the stream still holds of a host from one sequence up to another, in its order. Throws when there is no answer. */
+  readonly earlier?: (host: string, from: number, before: number) => AsyncIterable<Message>;
 }
 
-/** A message that parsed; `data` settles to undefined when the payload is not what its header says. */
-interface Parsed {
-  readonly delivery: Delivery;
-  readonly source: SourceName;
-  readonly chunk: Chunk;
-  data: Promise<Uint8Array | undefined> | undefined;
+/** A message that was processed: of which host, and how many source bytes it holds; nothing where it is not one of ours. */
+export interface Passed {
+  readonly seq: number;
+  readonly host: string | undefined;
+  readonly bytes: number;
 }
 
 /** Bytes of one destination that wait to be joined into one write. */
@@ -140,17 +135,17 @@ export class Writer {
   /** Generations that this term has a ledger line for. */
   readonly #begun = new Set<string>();
   readonly #destinations = new Map<string, Destination>();
+  /** The same by host and path: what they are called costs more than to look here. */
+  readonly #byPath = new Map<string, Destination>();
   readonly #joined = new Map<string, Joined>();
-  /** Files that wait for missing bytes, by fileKey, and since when. */
-  readonly #waiting = new Map<string, { readonly source: SourceName; readonly since: number }>();
-  /** Files whose earlier messages were read again before a gap. */
-  readonly #searched = new Set<string>();
+  readonly #holes: Holes;
   #group: Group = emptyGroup();
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
     this.#options = options;
     this.#record = record;
     this.#term = term;
+    this.#holes = new Holes(record.holes);
   }
 
   get group(): Group {
@@ -169,61 +164,46 @@ export class Writer {
    * Processes deliveries in order and writes what they bring. Throws the disk's error: then call cutBack.
    *
    * @param onPassed called with each one as soon as it is processed; the last bytes of it may not be written yet
+   * @param isWanted which files are written; undefined for all
    */
   async process(
     deliveries: readonly Delivery[],
-    onPassed: (delivery: Delivery) => void = () => {},
+    onPassed: (passed: Passed) => void = () => {},
+    isWanted?: (source: SourceName) => boolean,
   ): Promise<void> {
-    const parsed = deliveries.map((delivery) => this.#parse(delivery));
-    let ahead = 0;
-    for (const [index, item] of parsed.entries()) {
-      for (; ahead < parsed.length && ahead <= index + AHEAD; ahead += 1) this.#startDecoding(parsed[ahead]);
-      const delivery = deliveries[index];
-      if (delivery !== undefined) {
-        this.#group.seq = Math.max(this.#group.seq, delivery.seq);
-        this.#group.replies.push(delivery.reply);
+    const messages = deliveries.map((delivery) => open(this.#options, delivery));
+    const all = messages.flatMap((message) => message?.chunks ?? []);
+    let [ahead, at] = [0, 0];
+    for (const [index, { seq, reply }] of deliveries.entries()) {
+      this.#group.seq = Math.max(this.#group.seq, seq);
+      this.#group.replies.push(reply);
+      const message = messages[index];
+      for (const item of message?.chunks ?? []) {
+        for (; ahead < all.length && ahead <= at + AHEAD; ahead += 1)
+          this.#startDecoding(all[ahead], isWanted);
+        if (isWanted?.(item.source) !== false) await this.#apply(item);
+        item.data = undefined;
+        at += 1;
       }
-      if (item !== undefined) await this.#apply(item);
-      if (delivery !== undefined) onPassed(delivery);
+      onPassed({ seq, host: message?.host, bytes: message?.bytes ?? 0 });
     }
     await this.#flushAll();
   }
 
-  /** Undefined for what is not to be written here; a foreign message that is read again was reported when it came. */
-  #parse(delivery: Delivery, again = false): Parsed | undefined {
-    const source = parseStoredSubject(this.#options.prefix, delivery.subject);
-    try {
-      if (source === undefined) throw new LogferryError('corrupt', 'the subject is not one of logferry');
-      if (this.#options.isOwn?.(source.host) === false) return undefined;
-      const chunk = parseChunk(delivery.header, delivery.data.length);
-      return { delivery, source, chunk, data: undefined };
-    } catch (error) {
-      if (again) return undefined;
-      this.#options.stats.foreign += 1;
-      this.#options.throttle.run('foreign', (held) => {
-        this.#options.log.warn(
-          { subject: delivery.subject.slice(0, 200), seq: delivery.seq, repeated: held },
-          `skipped a message that logferry did not write: ${messageOf(error)}`,
-        );
-      });
-      return undefined;
-    }
-  }
-
   /** Decompresses ahead, but only what will be needed: a duplicate costs nothing. */
-  #startDecoding(item: Parsed | undefined): void {
-    if (item === undefined || item.chunk.kind !== 'data') return;
-    const { chunk, delivery, source } = item;
+  #startDecoding(item: Taken | undefined, isWanted?: (source: SourceName) => boolean): void {
+    if (item === undefined || item.chunk.kind !== 'data' || isWanted?.(item.source) === false) return;
+    const { chunk, bundle, index, source } = item;
     if (chunk.end <= (this.#offsetOf(fileKey(source.host, source.file))?.offset ?? 0)) return;
-    item.data = decode(chunk, delivery.data);
+    item.data = bundle.bytesOf(index);
   }
 
   #offsetOf(file: string): { offset: number; after: string | null } | undefined {
     return this.#pending.get(file) ?? this.#record.files.get(file);
   }
 
-  async #apply(item: Parsed): Promise<void> {
-    const { source, delivery } = item;
+  async #apply(item: Taken): Promise<void> {
+    const { source, seq } = item;
     const { stats, log, resolver } = this.#options;
     const file = fileKey(source.host, source.file);
     let { chunk } = item;
@@ -237,14 +217,14 @@ export class Writer {
       return;
     switch (verdict.kind) {
       case 'duplicate':
-        this.stopWaiting(source);
+        this.#holes.end(file);
         stats.duplicates += 1;
         return;
       case 'missing':
-        this.#missing(source, chunk, known);
+        this.#missing(item, chunk, known);
         return;
       case 'end':
-        this.stopWaiting(source);
+        this.#holes.end(file);
         await this.#flushSource(source);
         this.#change(file, {
           start: chunk.end,
@@ -258,9 +238,9 @@ export class Writer {
         return;
       case 'gap': {
         const why = chunk.kind === 'gap' ? chunk.reason : '';
-        if (!(await this.#rescueBefore(source, delivery.seq, why))) {
+        if (!(await this.#rescueBefore(source, seq, why))) {
           // Its shipper sees that it was not counted, and sends it again.
-          this.#missing(source, chunk, known);
+          this.#missing(item, chunk, known);
           return;
         }
         ({ known, verdict } = this.#judge(source, chunk));
@@ -269,19 +249,19 @@ export class Writer {
       }
       case 'write': {
         if (chunk.kind !== 'data') throw new Error('BUG: only data is written');
-        const data = await (item.data ?? decode(chunk, delivery.data));
+        const data = await (item.data ?? item.bundle.bytesOf(item.index));
         if (data === undefined) {
           this.#options.throttle.run('damaged', (held) => {
             log.warn(
-              { subject: delivery.subject, seq: delivery.seq, repeated: held },
-              'a chunk does not match its checksum; waiting for it to be sent again',
+              { ...source, seq, repeated: held },
+              'a message does not match its checksum; waiting for it to be sent again',
             );
           });
-          resolver?.damaged(source, chunk, delivery.seq);
-          this.#missing(source, chunk, known);
+          resolver?.damaged(source, chunk, seq);
+          this.#missing(item, chunk, known);
           return;
         }
-        await this.#join(source, file, chunk, verdict.from, data, delivery.data);
+        await this.#join(source, file, chunk, verdict.from, data, item.bundle.frameOf(item.index));
       }
     }
   }
@@ -367,52 +347,35 @@ export class Writer {
     );
     await this.#flushSource(source);
     this.#group.lost.set(host, (this.#group.lost.get(host) ?? 0) + end - start);
-    this.#waiting.delete(file);
+    this.#holes.end(file);
     this.#pending.set(file, { offset: end, after });
     this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
     this.#touch({ host, path, file: file.slice(file.lastIndexOf('/') + 1) });
   }
 
-  /** Whatever comes of giving it up: it is not given up again for the same hole. */
-  stopWaiting(source: SourceName): void {
-    this.#waiting.delete(fileKey(source.host, source.file));
-  }
-
-  /** A processed message that was not written: its file waits for what is before it. */
-  noteHole(message: Omit<Delivery, 'reply'>): void {
-    const item = this.#parse({ ...message, reply: '' }, true);
-    if (item === undefined) return;
-    const file = fileKey(item.source.host, item.source.file);
-    const offset = this.#offsetOf(file)?.offset ?? item.chunk.begin;
-    if (item.chunk.end > offset) this.#wait(file, item.source);
-  }
-
-  #wait(file: string, source: SourceName): void {
-    if (!this.#waiting.has(file) && this.#waiting.size < MOST_WAITING)
-      this.#waiting.set(file, { source, since: performance.now() });
-  }
-
-  /** Files that wait for missing bytes. */
-  get waitingFiles(): number {
-    return this.#waiting.size;
-  }
-
-  /** Sources whose next bytes have been missing for so long. */
-  overdue(ms: number): SourceName[] {
-    const before = performance.now() - ms;
-    return [...this.#waiting.values()].filter(({ since }) => since <= before).map(({ source }) => source);
+  get holes(): Holes {
+    return this.#holes;
   }
 
   /**
-   * Writes a message of a source that was given up, read again from the stream: what is missing before it counts as
-   * lost (design §5.4). A message that has nothing new changes nothing.
+   * Writes what a message, read again from the stream, holds of a source that was given up: what is missing before it counts
+   * as lost (design §5.4). What has nothing new changes nothing.
    */
   async rescue(
-    message: Omit<Delivery, 'reply'>,
+    message: Message,
+    source: SourceName,
+    kinds: readonly Chunk['kind'][] = ['data', 'end', 'gap'],
     reason = 'waited in vain for them to be sent again',
   ): Promise<void> {
-    const item = this.#parse({ ...message, reply: '' }, true);
-    if (item === undefined) return;
+    for (const item of open(this.#options, message, true)?.chunks ?? []) {
+      const { file, host } = item.source;
+      if (file !== source.file || host !== source.host || !kinds.includes(item.chunk.kind)) continue;
+      await this.#rescueChunk(item, reason);
+    }
+    await this.#flushAll();
+  }
+
+  async #rescueChunk(item: Taken, reason: string): Promise<void> {
     const { chunk, source } = item;
     const { after } = chunk;
     const before = after === undefined ? undefined : fileKey(source.host, after.file);
@@ -426,7 +389,6 @@ export class Writer {
     const offset = this.#offsetOf(file)?.offset ?? chunk.begin;
     if (chunk.start > offset) await this.#gap(source, file, offset, chunk.start, after?.file ?? null, reason);
     await this.#apply(item);
-    await this.#flushAll();
   }
 
   /**
@@ -435,25 +397,22 @@ export class Writer {
    */
   async #rescueBefore(source: SourceName, seq: number, reason: string): Promise<boolean> {
     const { earlier } = this.#options;
-    const file = fileKey(source.host, source.file);
-    // Looked once, there is more only when something was left unwritten since: many gaps cost no more than one.
-    if (earlier === undefined || (this.#searched.has(file) && !this.#waiting.has(file))) return true;
-    this.#searched.add(file);
+    const waiting = this.#holes.of(source);
+    if (earlier === undefined || waiting === undefined) return true;
     try {
-      for await (const message of earlier(source, seq))
-        if (message.header(HEADER.range) !== '' && message.data.length > 0)
-          await this.rescue(message, reason);
-      return true;
+      for await (const message of earlier(source.host, waiting.seq, seq))
+        await this.rescue(message, source, ['data'], reason);
     } catch (error) {
-      this.#searched.delete(file);
       if (!isUnanswered(error)) throw error;
       return false;
     }
+    // Looked through up to here: many gaps cost no more than one.
+    this.#holes.looked(waiting, seq);
+    return true;
   }
 
-  #missing(source: SourceName, chunk: Chunk, known: number | undefined): void {
-    const file = fileKey(source.host, source.file);
-    this.#wait(file, source);
+  #missing({ source, seq }: Taken, chunk: Chunk, known: number | undefined): void {
+    this.#holes.met(source, seq, chunk.end);
     this.#options.stats.missing += 1;
     this.#touch(source);
     this.#options.log.debug(
@@ -488,7 +447,7 @@ export class Writer {
     chunk: DataChunk,
     from: number,
     data: Uint8Array,
-    payload: Uint8Array,
+    frame: Uint8Array | undefined,
   ): Promise<void> {
     const key = JSON.stringify([source.host, source.path]);
     let joined = this.#joined.get(key);
@@ -501,12 +460,12 @@ export class Writer {
       tail: chunk.tail,
       after: chunk.after,
       data: isWhole ? data : data.subarray(from - chunk.start),
-      decoded: chunk.encoding === 'zstd' ? data : undefined,
-      payload: isWhole && chunk.encoding === 'zstd' ? payload : undefined,
+      decoded: frame === undefined ? undefined : data,
+      payload: isWhole ? frame : undefined,
     });
     joined.bytes += chunk.end - from;
     this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
-    this.#waiting.delete(file);
+    this.#holes.end(file);
     if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
   }
 
@@ -520,9 +479,10 @@ export class Writer {
     if (joined === undefined) return;
     this.#joined.delete(key);
     const stored = this.#format === 'plain' ? storedPlain(joined.pieces) : await storedFrames(joined.pieces);
-    let destination = await this.#open(source);
+    let destination = this.#byPath.get(key) ?? (await this.#open(source));
     // Another partition may have made room while this one was opened; from here to the write nobody else runs.
     while (destination.isRetired) destination = await this.#open(source);
+    this.#byPath.set(key, destination);
     this.#group.destinations.add(destination);
     const [first] = stored;
     const isOne = stored.length === 1 && first !== undefined;
@@ -656,11 +616,13 @@ export class Writer {
   takeGroup(): Group {
     const group = this.#group;
     this.#group = emptyGroup();
+    group.holes = this.#holes.known;
     return group;
   }
 
   /** After a commit: the ledger lists all that was written, so of destinations that are closed nothing is kept. */
   forgetClosed(): void {
+    for (const [key, { isClosed }] of this.#byPath) if (isClosed) this.#byPath.delete(key);
     for (const [name, destination] of this.#destinations)
       if (destination.isClosed) {
         this.#options.ledgerFile.unlisted.delete(name);
@@ -677,6 +639,7 @@ export class Writer {
     this.#pending.clear();
     this.#begun.clear();
     this.#destinations.clear();
+    this.#byPath.clear();
     this.#counted.clear();
     this.#options.generations?.recount(this.#record.files.keys());
     this.#group = emptyGroup();
@@ -702,6 +665,7 @@ export class Writer {
     for (const destination of this.#destinations.keys())
       this.#options.ledgerFile.unlisted.delete(destination);
     this.#destinations.clear();
+    this.#byPath.clear();
   }
 }
 
@@ -715,6 +679,7 @@ function emptyGroup(): Group {
     destinations: new Set(),
     touched: new Map(),
     lost: new Map(),
+    holes: new Map(),
     bytes: 0,
   };
 }

@@ -6,7 +6,7 @@ import { SHIPPER_SERVICE, type ShipperStatus, STATUS_ENDPOINT } from '../../comm
 import { type Endpoint, serve } from '../../common/nats/service.ts';
 import { endpointSubject } from '../../common/wire/topology.ts';
 import { packageVersion } from '../../common/runtime/version.ts';
-import type { Host } from '../lane/host.ts';
+import type { Host } from '../host/host.ts';
 
 /** Asked by several at once, it is computed once. */
 const FRESH_MS = 200;

@@ -1,6 +1,7 @@
 // The memory that chunks take from being read until the stream has them: bounded over all files. Large ones are read
 // into a few buffers that are used again and again, because fresh ones cost page faults.
 
+import { SHARED_BYTES } from '../../common/wire/bundle.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { Budget } from '../../common/runtime/run.ts';
 
@@ -12,12 +13,10 @@ export interface Slot {
   packed(): void;
   /** The chunk is gone, and nobody reads from the buffer. */
   release(): void;
-  /** The chunk is gone, but somebody may still read from the buffer. */
-  abandon(): void;
 }
 
-/** A chunk up to this size is read and compressed on the spot: asking another thread costs more than doing it. */
-export const SMALL_BYTES = 64 * 1024;
+/** A chunk up to this size is read on the spot: asking another thread costs more than doing it. */
+export const SMALL_BYTES = SHARED_BYTES;
 
 export class Buffers {
   /** The most source bytes a chunk may hold. */
@@ -40,7 +39,7 @@ export class Buffers {
    */
   async take(bytes: number, isSmall: boolean): Promise<Slot> {
     const giveRoom = await this.#room.take(bytes);
-    if (isSmall) return { buffer: this.#small, packed: () => {}, release: giveRoom, abandon: giveRoom };
+    if (isSmall) return { buffer: this.#small, packed: () => {}, release: giveRoom };
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.chunkBytes + TAIL_BYTES);
     let isMine = true;
     const giveBuffer = (): void => {
@@ -54,7 +53,6 @@ export class Buffers {
         giveBuffer();
         giveRoom();
       },
-      abandon: giveRoom,
     };
   }
 }

@@ -4,7 +4,8 @@ import type { EndReason } from '../../common/wire/chunk.ts';
 import type { FileSystems } from '../files/file-systems.ts';
 import type { KnownFiles } from '../files/known-files.ts';
 import type { OpenFiles } from '../files/open-files.ts';
-import type { GenerationState, State } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
+import type { State } from '../files/state.ts';
 import type { Buffers } from './buffers.ts';
 import type { Packers } from './packers.ts';
 

@@ -7,7 +7,8 @@ import type { Content } from '../files/examine.ts';
 import { standsBefore } from '../files/fingerprint.ts';
 import { isSameFile } from '../files/identity.ts';
 import type { OpenFile } from '../files/open-files.ts';
-import type { GenerationState, State } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
+import type { State } from '../files/state.ts';
 import type { CursorContext, CursorFile, CursorReader } from './context.ts';
 import { Moves } from './moves.ts';
 import { type Piece, Tailer, type TailerOptions } from './tailer.ts';
@@ -75,7 +76,6 @@ export class Cursor implements OpenFile {
     return piece;
   }
 
-  /** The last piece was a full one: there is more. */
   get isBacklog(): boolean {
     return this.#tailer.isBacklog;
   }
@@ -101,12 +101,10 @@ export class Cursor implements OpenFile {
     await this.#tailer.refresh();
   }
 
-  /** How long the file has not grown. */
   get quietMs(): number {
     return this.#tailer.quietMs;
   }
 
-  /** Whether it was written to lately. */
   get isRecent(): boolean {
     return this.isOpen && this.quietMs < RECENT_MS;
   }
@@ -136,10 +134,15 @@ export class Cursor implements OpenFile {
     return !this.isOpen && (!this.isTaken || !this.#isEndKnown);
   }
 
+  /** The same, not written to since, and open on a disk that answers at once; false where it is not known. */
+  get isUntouched(): boolean {
+    return this.isTaken && this.#tailer.isAsItWas(this.#position);
+  }
+
   /** Whether all of it was taken, and it was not written to since: one question instead of several. */
   async isAsItWas(): Promise<boolean> {
     await this.#tailer.refresh();
-    return this.isTaken && this.#tailer.isAsItWas(this.#position);
+    return this.isUntouched;
   }
 
   /** It has nothing more, and was written to since it was looked into: perhaps by who began it again. */
@@ -169,7 +172,6 @@ export class Cursor implements OpenFile {
     return await standsBefore(handle, this.#position, this.#tail);
   }
 
-  /** What is known of its bytes. */
   get content(): Content {
     const { head, sums } = this.#entry;
     return { head, sums, position: this.#position, tail: this.#tail };
@@ -292,7 +294,6 @@ export class Cursor implements OpenFile {
     return this.#moves.restedAt;
   }
 
-  /** For good. */
   async close(): Promise<void> {
     await this.#moves.close();
   }

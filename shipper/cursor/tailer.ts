@@ -1,20 +1,17 @@
 // Reads one generation forward: one descriptor, whole lines, compressed chunks, a few ahead. Notices when the file is
 // no longer the one that was read. Never publishes, and never decides where to go on.
 
-import { zstdCompressSync } from 'node:zlib';
-
 import { type FileHandle, fstatSync } from '../files/disk.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
-import { crc32, tailOf } from '../../common/wire/digest.ts';
+import { tailOf } from '../../common/wire/digest.ts';
 import { tolerateDead } from '../../common/runtime/errors.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { linesIn } from '../../common/wire/lines.ts';
-import { ZSTD_LEVEL } from '../../common/wire/zstd.ts';
 import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
 import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import { withBytes } from '../files/sums.ts';
 import { firstBytes, readFullyNow, standsBefore, withBytesUpTo } from '../files/fingerprint.ts';
 import { type Touch, Touches } from './touches.ts';
@@ -38,9 +35,8 @@ export interface Piece {
   readonly end: number;
   /** See tailOf, at `end`. */
   readonly tail: string;
-  readonly encoding: 'none' | 'zstd';
+  /** The bytes, or one zstd frame of them. */
   readonly payload: Uint8Array;
-  readonly crc32: number;
   /** How many lines end in it; 0 where they are not counted. */
   readonly lines: number;
   /** Right before it was read, in milliseconds since 1970. */
@@ -53,8 +49,6 @@ export interface Piece {
 const PARTIAL_LINE_MS = 3_000;
 /** Pieces that are read and compressed ahead of the one that is sent. */
 const PIECES_AHEAD = 2;
-/** zlib takes no smaller one. */
-const LEAST_STEP = 64;
 
 export class Tailer {
   readonly #options: TailerOptions;
@@ -298,21 +292,12 @@ export class Tailer {
       this.#readOn();
       const bytes = data.subarray(0, cut);
       const lines = this.#options.countsLines ? linesIn(bytes) : 0;
-      const packed = isSmall ? this.#packNow(bytes) : await this.#packSoon(bytes);
+      // Small ones are compressed together.
+      const packed = isSmall ? undefined : await this.#pack(bytes);
       if (packed !== undefined) slot.packed();
       const payload = packed ?? (isSmall ? Buffer.from(bytes) : bytes);
       sent = true;
-      return {
-        start,
-        end: start + cut,
-        tail,
-        encoding: packed === undefined ? 'none' : 'zstd',
-        payload,
-        crc32: crc32(payload),
-        lines,
-        readAt,
-        slot,
-      };
+      return { start, end: start + cut, tail, payload, lines, readAt, slot };
     } finally {
       if (!sent) slot.release();
     }
@@ -328,17 +313,8 @@ export class Tailer {
   }
 
   /** Compressed, or undefined when that saves nothing. */
-  async #packSoon(data: Uint8Array): Promise<Uint8Array | undefined> {
+  async #pack(data: Uint8Array): Promise<Uint8Array | undefined> {
     const packed = await this.#options.packers?.pack(data);
     return packed !== undefined && packed.length < data.length ? packed : undefined;
-  }
-
-  #packNow(data: Uint8Array): Uint8Array | undefined {
-    if (this.#options.packers === undefined) return undefined;
-    const packed = zstdCompressSync(data, {
-      params: ZSTD_LEVEL,
-      chunkSize: Math.max(LEAST_STEP, data.length),
-    });
-    return packed.length < data.length ? packed : undefined;
   }
 }

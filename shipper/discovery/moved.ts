@@ -6,7 +6,7 @@ import path from 'node:path';
 import { readdir } from '../files/disk.ts';
 import { type Found, inspect } from '../files/discover.ts';
 import { type FileStamp, isRotationOf, keyOf } from '../files/identity.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import { namesIn } from '../../common/runtime/files.ts';
 
 /** A directory that may not be listed cannot say where a file went. */

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { formatDuration } from '../../common/text/units.ts';
 import { type Found, msOf, now } from '../files/discover.ts';
 import { baseOf, fileIdOf, headOf } from '../files/identity.ts';
-import { type GenerationState, newGeneration } from '../files/state.ts';
+import { type GenerationState, newGeneration } from '../files/generation-state.ts';
 import { firstBytes } from '../files/fingerprint.ts';
 import { openStill } from '../files/candidate.ts';
 

@@ -1,5 +1,5 @@
-// What a shipper must not forget: which file is which generation. Offsets are not here: the stream and the records
-// know those, and nothing else is believed. A state that does not parse is set aside, and nothing is shipped twice.
+// What a shipper must not forget: which file is which generation, and how far each is in which stream. What is committed only
+// the records say. A state that does not parse is set aside, and nothing is written twice.
 
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -21,61 +21,17 @@ import { sleep } from '../../common/runtime/run.ts';
 import { parseAs, parseJson, refuseNewer } from '../../common/runtime/json.ts';
 import { learnBirths } from './births.ts';
 import { now } from './discover.ts';
-import { type FileStamp, NO_HEAD } from './identity.ts';
-import { NO_SUMS, type Sums } from './sums.ts';
+import { type GenerationState, generationSchema, offset } from './generation-state.ts';
 
 const VERSION = 1;
 const SAVE_EVERY_MS = 1_000;
+/** How far the stream is known; see sentUpTo. */
+const SAVE_SENT_MS = 5_000;
 /** Of tens of thousands of files it takes long: then most of the time is left for something else. */
 const REST = 5;
 const LEAST_REST_MS = 50;
 const MOST_REST_MS = 2_000;
 
-const offset = z.int().min(0);
-const generationSchema = z.object({
-  file: z.string(),
-  ino: z.string(),
-  birth: z.string(),
-  /** See FileStamp: not kept, for it may be another one after a restart. */
-  device: z
-    .string()
-    .default('')
-    .transform(() => ''),
-  /** When it was last seen at the path, in nanoseconds since 1970. */
-  seen: z.string().default('0'),
-  /** The directory that the path led to, where that is another than it says; null where it is the same. */
-  directory: z.string().nullable().default(null),
-  /** When it was found, in nanoseconds since 1970: a copy that was made later is its own, or of a later one. */
-  since: z.string(),
-  /** The file that has its bytes now: a copy of the truncated one, or a compressed one. */
-  copy: z
-    .object({
-      ino: z.string(),
-      birth: z.string(),
-      device: z
-        .string()
-        .default('')
-        .transform(() => ''),
-    })
-    .nullable()
-    .default(null),
-  /** What stood beside it while it was at the path, see Beside; null when nobody has looked. */
-  beside: z
-    .object({ strangers: z.boolean(), latest: z.record(z.string(), z.record(z.string(), z.string())) })
-    .nullable()
-    .default(null),
-  head: z.object({ length: offset, hash: z.string() }),
-  /** What is known of its bytes, see Sums. */
-  sums: z.object({ from: offset, marks: z.array(z.tuple([offset, offset])) }).default({ from: 0, marks: [] }),
-  begin: offset,
-  after: z.object({ file: z.string(), size: offset }).nullable(),
-  /** The size last seen: what was lost can be named when the file is gone. */
-  size: offset,
-  /** Nothing follows: rotated, truncated or deleted, and read to its end. */
-  closed: z.enum(['rotated', 'truncated', 'deleted']).nullable(),
-  /** Everything up to its final size was committed. */
-  done: z.boolean(),
-});
 const schema = z.object({
   version: z.literal(VERSION),
   /** Names this state directory: the holder of a host name. */
@@ -85,25 +41,10 @@ const schema = z.object({
   begun: z.boolean().default(true),
   /** When it was saved, in nanoseconds since 1970: what came later nobody has seen. */
   saved: z.string().default('0'),
+  /** All messages up to this sequence of the stream that was created then are in the positions of the generations. */
+  sent: z.object({ created: z.string(), seq: offset }).default({ created: '', seq: 0 }),
   sources: z.record(z.string(), z.array(generationSchema)),
 });
-
-/** One generation as it is kept. */
-export type GenerationState = Omit<z.infer<typeof generationSchema>, 'sums'> & { sums: Sums };
-
-/** Of which nothing is known yet but the file. */
-export function newGeneration(
-  file: string,
-  { ino, birth, device }: FileStamp,
-  begin: number,
-  size: number,
-): GenerationState {
-  return {
-    ...{ file, ino, birth, device, begin, size },
-    ...{ since: '0', seen: '0', directory: null, copy: null, beside: null, after: null },
-    ...{ head: NO_HEAD, sums: NO_SUMS, closed: null, done: false },
-  };
-}
 
 export class State {
   /** Names this state directory: the holder of a host name. */
@@ -117,6 +58,7 @@ export class State {
   readonly #log: Logger;
   /** When an earlier run saved it last, in nanoseconds since 1970; 0 for none. */
   readonly savedAt: bigint;
+  #sent: { readonly created: string; readonly seq: number };
   #begun: boolean;
   /** File ids of an earlier run. */
   readonly #kept = new Set<string>();
@@ -125,6 +67,7 @@ export class State {
   /** Everybody who asks while one is being written waits for the same next one. */
   #queued: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #later: NodeJS.Timeout | undefined;
   #restMs = 0;
 
   private constructor(file: string, host: string, lock: Lock, log: Logger, kept: Kept | undefined) {
@@ -134,6 +77,7 @@ export class State {
     this.#lock = lock;
     this.#log = log;
     this.#begun = kept?.begun ?? false;
+    this.#sent = kept?.sent ?? { created: '', seq: 0 };
     this.savedAt = BigInt(kept?.saved ?? 0);
     this.directory = kept?.directory ?? randomBytes(8).toString('hex');
     this.sources = kept?.sources ?? new Map();
@@ -143,6 +87,33 @@ export class State {
   /** Nothing was kept from an earlier run: the stream is asked what is known. Until the first look at the globs is done. */
   get fresh(): boolean {
     return !this.#begun;
+  }
+
+  /** Whether the positions are of this stream, as far as it reaches. */
+  isSentOf(created: string, lastSeq: number): boolean {
+    return this.#sent.created === created && this.#sent.seq <= lastSeq;
+  }
+
+  /** The stream is another one, or has lost its last messages: what was known of them counts no more. */
+  resetSent(created: string, lastSeq: number): void {
+    const isSame = this.#sent.created === created;
+    for (const entry of [...this.sources.values()].flat())
+      if (!isSame || (entry.sent?.seq ?? 0) > lastSeq) entry.sent = null;
+    if (!this.isSentOf(created, lastSeq)) this.#sent = { created: '', seq: 0 };
+  }
+
+  /** See the schema. */
+  get sent(): { readonly created: string; readonly seq: number } {
+    return this.#sent;
+  }
+
+  /** The generations know of all messages up to this one. Saved within some seconds: a start reads what came since. */
+  sentUpTo(seq: number, created = this.#sent.created): void {
+    this.#sent = { created, seq };
+    this.#later ??= setTimeout(() => {
+      this.#later = undefined;
+      this.touch();
+    }, SAVE_SENT_MS);
   }
 
   /** A generation that has come since the start, so that nobody has heard of it. */
@@ -238,6 +209,7 @@ export class State {
         host: this.#host,
         begun: this.#begun,
         saved: String(now()),
+        sent: this.#sent,
         sources,
       });
       this.#restMs = (performance.now() - began) * REST;
@@ -250,6 +222,7 @@ export class State {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
+    clearTimeout(this.#later);
     await this.save();
     await this.#lock.release();
   }
@@ -259,6 +232,7 @@ interface Kept {
   readonly directory: string;
   readonly begun: boolean;
   readonly saved: string;
+  readonly sent: { readonly created: string; readonly seq: number };
   readonly sources: Map<string, GenerationState[]>;
 }
 
@@ -275,6 +249,7 @@ async function load(file: string, host: string, log: Logger): Promise<Kept | und
       directory: kept.directory,
       begun: kept.begun,
       saved: kept.saved,
+      sent: kept.sent,
       sources: new Map(Object.entries(kept.sources)),
     };
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import type { FileHandle } from '../files/disk.ts';
 import type { Found } from '../files/discover.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import type { Generation } from './generation.ts';
 
 /** What is shipped as one path. */

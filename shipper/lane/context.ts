@@ -7,11 +7,17 @@ import type { HeldFiles } from '../files/held-files.ts';
 import type { Listings } from '../files/listings.ts';
 import type { ShipperCounts } from '../report/counts.ts';
 import type { Backlog } from './backlog.ts';
-import type { Host } from './host.ts';
+import type { Host } from '../host/host.ts';
+import type { Lanes } from './lanes.ts';
+import type { Looks } from './looks.ts';
+import type { Trails } from '../host/trails.ts';
 
 /** What all generations of a shipper share. */
 export interface ShipperContext extends CursorContext {
   readonly host: Host;
+  readonly lanes: Lanes;
+  readonly looks: Looks;
+  readonly trails: Trails;
   readonly log: Logger;
   readonly throttle: Throttle;
   readonly counts: ShipperCounts;

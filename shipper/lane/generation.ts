@@ -3,6 +3,7 @@
 
 import type { FileHandle } from '../files/disk.ts';
 import { isDeadHandle, messageOf } from '../../common/runtime/errors.ts';
+import type { StreamPosition } from '../../common/record/record.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import type { EndReason } from '../../common/wire/chunk.ts';
 import type { CursorReader } from '../cursor/context.ts';
@@ -10,12 +11,14 @@ import { Cursor } from '../cursor/cursor.ts';
 import type { Piece } from '../cursor/tailer.ts';
 import type { Elsewhere } from '../files/candidate.ts';
 import { NO_HEAD } from '../files/identity.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import type { FileProgress } from '../report/reading.ts';
 import type { FileSums } from '../report/status.ts';
 import type { ShipperContext } from './context.ts';
-import type { HostView } from './host.ts';
+import type { HostView } from '../host/host.ts';
 import { Mending } from './mending.ts';
+import { HEADER_ROOM } from './lanes.ts';
+import type { Looked } from './looks.ts';
 import { fillOrSkip } from './missing.ts';
 import { Publisher } from './publisher.ts';
 import type { Published } from './repair.ts';
@@ -35,18 +38,15 @@ export interface GenerationOwner {
   readonly mayBegin: (generation: Generation, readAt: number) => Promise<boolean>;
 }
 
-/** Subject, headers and protocol of one message beside its payload. */
-const HEADER_ROOM = 2_048;
 const RETRY_MS = 250;
 /** Between two looks at a file that is being written: what comes meanwhile makes the next chunk larger. */
 const PACE_MS = 6;
 /** A file that was written a moment ago is looked at again within milliseconds, an idle one hardly ever. */
-const SHORTEST_LOOK_MS = PACE_MS;
 const LONGEST_LOOK_MS = 10_000;
 const SOON_MS = 100;
 const QUIET_SHARE = 4;
 
-export class Generation implements CursorReader {
+export class Generation implements CursorReader, Looked {
   readonly source: string;
   readonly entry: GenerationState;
   readonly cursor: Cursor;
@@ -74,7 +74,7 @@ export class Generation implements CursorReader {
     const { buffers, host, counts } = context;
     const room = HEADER_ROOM + source.length * 3;
     this.cursor = new Cursor(context, { path: owner.path, name: source, entry }, handle, this, {
-      maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.link.maxPayload() - room)),
+      maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.lanes.maxPayload() - room)),
       countsLines: counts.publishedLines !== undefined,
     });
     this.#publisher = new Publisher(context, source, entry, this.cursor, this.#bell);
@@ -110,12 +110,10 @@ export class Generation implements CursorReader {
     files.add(this.entry.size, this.cursor.position, committed.offset, lagMs, this.hasError, this);
   }
 
-  /** It is known where to go on. */
   get hasBegun(): boolean {
     return this.#publisher.hasResumed;
   }
 
-  /** Nothing of it is in the stream. */
   get isFresh(): boolean {
     return this.#publisher.isFresh;
   }
@@ -173,9 +171,10 @@ export class Generation implements CursorReader {
     return this.#publisher.snapshot();
   }
 
-  /** A commit notice. */
-  noticed(offset: number): void {
+  /** See Mending. */
+  noticed(offset: number, stream: StreamPosition): boolean {
     this.#publisher.noticed(offset);
+    return this.#mending.noticed(offset, stream);
   }
 
   /** The record and the stream were read after `snapshot`; a repair is made between two messages. */
@@ -190,7 +189,7 @@ export class Generation implements CursorReader {
 
   /** The bytes of its last message, where the stream has them. Throws when there is no answer. */
   async lastBytes(): Promise<{ readonly start: number; readonly bytes: Uint8Array } | undefined> {
-    return await this.#context.host.lastBytes(this.source, this.entry.file);
+    return await this.#publisher.lastBytes();
   }
 
   /** It is written to after all: what was said of its end counts no more. */
@@ -214,7 +213,7 @@ export class Generation implements CursorReader {
         await this.#mending.apply(signal);
         if (cursor.isBacklog && (await this.#context.holdBacklog(signal))) continue;
         if (!this.#context.isHeld() && (await this.#step(signal))) {
-          if (!cursor.isBacklog) await pause(began + PACE_MS - performance.now());
+          if (!cursor.isBacklog) await this.#wait(began + PACE_MS - performance.now(), signal);
           continue;
         }
         if (this.#waits) return;
@@ -227,8 +226,15 @@ export class Generation implements CursorReader {
         if (isDeadHandle(error)) this.#owner.onReplaced();
         continue;
       }
-      await this.#bell.wait(this.#lookAgainMs(), signal);
+      await this.#wait(this.lookAgainMs, signal);
     }
+  }
+
+  /** Until it is woken, which is when it has news after so long at the earliest, or the signal fires. */
+  async #wait(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms < Number.POSITIVE_INFINITY) this.#context.looks.add(this, ms);
+    await this.#bell.wait(Number.POSITIVE_INFINITY, signal);
+    this.#context.looks.remove(this);
   }
 
   #failed(why: string): void {
@@ -240,9 +246,14 @@ export class Generation implements CursorReader {
     });
   }
 
-  #lookAgainMs(): number {
+  get hasNews(): boolean {
+    if (this.#closing !== undefined && !this.#publisher.hasEnded) return true;
+    return this.cursor.isWanted || !this.cursor.isUntouched;
+  }
+
+  get lookAgainMs(): number {
     if (!this.cursor.isPolled && this.cursor.isTaken) return Number.POSITIVE_INFINITY;
-    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, this.cursor.quietMs / QUIET_SHARE));
+    return Math.min(LONGEST_LOOK_MS, Math.max(PACE_MS, this.cursor.quietMs / QUIET_SHARE));
   }
 
   /** One message, or false when there is nothing to say now. */
@@ -286,12 +297,4 @@ export class Generation implements CursorReader {
     this.#waits = true;
     return false;
   }
-}
-
-/** A few milliseconds, without asking whether anything ends: that would cost more. */
-async function pause(ms: number): Promise<void> {
-  if (ms > 0)
-    await new Promise((resolve) => {
-      setTimeout(resolve, ms);
-    });
 }

@@ -3,11 +3,12 @@
 
 import type { Bell } from '../../common/runtime/run.ts';
 import type { ShipperContext } from './context.ts';
-import { type HostView, observedOf } from './host.ts';
+import type { StreamPosition } from '../../common/record/record.ts';
+import type { HostView } from '../host/host.ts';
 import type { Publisher } from './publisher.ts';
 import {
-  afterCentralLook,
   afterLook,
+  type Observed,
   committedOffset,
   decideRepair,
   type Published,
@@ -17,7 +18,7 @@ import {
 
 interface Decided {
   readonly decision: Repair;
-  readonly expected: number;
+  readonly lastSeq: number;
   readonly view: HostView;
 }
 
@@ -37,6 +38,15 @@ export class Mending {
     this.#bell = bell;
   }
 
+  /** A commit notice: whether it shows that bytes are missing, which record and stream then tell for certain. */
+  noticed(offset: number, { created, seq }: StreamPosition): boolean {
+    const earlier = this.#earlier;
+    if (earlier !== undefined && offset < earlier.position)
+      return created === earlier.created && seq >= earlier.lastSeq;
+    this.#earlier = this.#publisher.snapshot();
+    return false;
+  }
+
   /** The record and the stream were read after `snapshot`. */
   observed(snapshot: Published, view: HostView): void {
     const publisher = this.#publisher;
@@ -49,7 +59,7 @@ export class Mending {
     if (isSettled || decision.kind !== 'none')
       this.#earlier = decision.kind === 'none' ? snapshot : undefined;
     if (decision.kind === 'none') return;
-    this.#decided = { decision, expected: snapshot.lastSeq, view };
+    this.#decided = { decision, lastSeq: snapshot.lastSeq, view };
     this.#bell.ring();
   }
 
@@ -58,38 +68,29 @@ export class Mending {
     const decided = this.#decided;
     if (decided === undefined || signal.aborted) return;
     this.#decided = undefined;
-    const { expected, view } = decided;
-    const isAsDecided = (): boolean => this.#publisher.expected === expected;
+    const { lastSeq, view } = decided;
+    const isAsDecided = (): boolean => this.#publisher.lastSeq === lastSeq;
     let { decision } = decided;
     if (decision.kind === 'look') {
       if (!isAsDecided()) return;
-      decision = await this.#look(view, decision.because);
+      decision = await this.#look(view);
     }
     if (decision.kind === 'forget') this.#publisher.forget(view.created);
     if (decision.kind !== 'rewind') return;
     if (!this.#rewinds.isDue(decision.to, performance.now())) return;
     this.#say(decision.to, decision.reason);
     this.#earlier = undefined;
-    await this.#publisher.rewind(decision.to, isAsDecided() ? decision.expected : undefined, view);
+    await this.#publisher.rewind(decision.to, decision.isLost && isAsDecided(), view);
   }
 
   /** Whether its last message is where it should be. */
-  async #look(view: HostView, because: 'stream-shorter' | 'stalled'): Promise<Repair> {
-    const { source, entry } = this.#publisher;
-    const last = await this.#context.host.lastMessage(source, entry.file);
-    const observed = observedOf(view, entry.file);
-    let decision = afterLook(this.#publisher.snapshot(), observed, because, last.seq);
-    if (decision.kind === 'none' && view.isAtRest) decision = await this.#lookAtCentral(view);
-    if (decision.kind === 'none') this.#publisher.isStillThere();
+  async #look(view: HostView): Promise<Repair> {
+    const publisher = this.#publisher;
+    const isThere = await this.#context.host.lanes.isThere(publisher.lastSeq);
+    const observed = observedOf(view, publisher.entry.file);
+    const decision = afterLook(publisher.snapshot(), observed, isThere, view.isAtRest);
+    if (decision.kind === 'none') publisher.isStillThere();
     return decision;
-  }
-
-  async #lookAtCentral(view: HostView): Promise<Repair> {
-    const { source, entry } = this.#publisher;
-    const last = await this.#context.host.lastCentralMessage(source, entry.file);
-    if (last === undefined) return { kind: 'none' };
-    const observed = observedOf(view, entry.file);
-    return afterCentralLook(this.#publisher.snapshot(), observed, { isAtRest: view.isAtRest, ...last });
   }
 
   #say(to: number, reason: string): void {
@@ -103,4 +104,13 @@ export class Mending {
     counts.repairs += 1;
     counts.repairedBytes += Math.max(0, from - to);
   }
+}
+
+/** What decideRepair needs of a view, for one file. */
+function observedOf(view: HostView, file: string): Observed {
+  return {
+    offset: view.entry(file)?.offset,
+    processed: view.processed,
+    stream: { created: view.created, lastSeq: view.extent.lastSeq },
+  };
 }

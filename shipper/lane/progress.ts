@@ -1,4 +1,4 @@
-// What was published and is not committed yet, and whether to hold back. Pure.
+// What was published and is not committed yet. Pure.
 
 /** Marks beyond this many are joined two by two. */
 const MAX_MARKS = 2_000;
@@ -47,34 +47,4 @@ export class Uncommitted {
   get oldest(): number | undefined {
     return this.#marks[0]?.seq;
   }
-}
-
-/** The stream's extent and limits as they were read. */
-export interface StreamExtent {
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly bytes: number;
-  /** -1 for none. */
-  readonly maxBytes: number;
-  readonly messages: number;
-  /** -1 for none. */
-  readonly maxMessages: number;
-}
-
-/** A stream this full drops its oldest messages soon. */
-const FULL = 0.9;
-/** Within this share of its length from its beginning, a message is about to be dropped. */
-const ABOUT_TO_DROP = 0.1;
-
-/**
- * Whether to stop publishing: the stream is nearly full, and what it would drop next is mine and not committed. What
- * was dropped already does not count (it is repaired), nor does age: publishing less would not help.
- */
-export function shouldHoldBack(extent: StreamExtent, oldestUncommitted: number | undefined): boolean {
-  if (oldestUncommitted === undefined || oldestUncommitted < extent.firstSeq) return false;
-  const full =
-    (extent.maxBytes > 0 && extent.bytes >= extent.maxBytes * FULL) ||
-    (extent.maxMessages > 0 && extent.messages >= extent.maxMessages * FULL);
-  const length = extent.lastSeq - extent.firstSeq + 1;
-  return full && oldestUncommitted - extent.firstSeq < length * ABOUT_TO_DROP;
 }

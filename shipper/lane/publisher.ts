@@ -1,23 +1,20 @@
-// One generation's subject in the stream: each message fenced by the last sequence, what the stream holds after any doubt,
-// where to go on. Never reads the file, and never decides what is published next.
+// What the stream has of one generation: where to go on, what is acknowledged, what is committed. Never reads the file, and
+// never decides what is published next.
 
-import { headers } from '@nats-io/transport-node';
-
-import { isUnanswered, isWrongSequence } from '../../common/nats/bucket.ts';
-import { LogferryError, messageOf } from '../../common/runtime/errors.ts';
+import { isUnanswered } from '../../common/nats/bucket.ts';
+import { LogferryError } from '../../common/runtime/errors.ts';
 import { chunkDone } from '../../common/runtime/memory.ts';
 import { type Bell, untilAnswered } from '../../common/runtime/run.ts';
-import { type Chunk, chunkHeaders, type EndReason } from '../../common/wire/chunk.ts';
-import { publishSubject } from '../../common/wire/subjects.ts';
+import type { Chunk, EndReason } from '../../common/wire/chunk.ts';
 import type { Cursor } from '../cursor/cursor.ts';
 import type { Piece } from '../cursor/tailer.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import { Committed } from './committed.ts';
 import type { ShipperContext } from './context.ts';
-import type { HostView } from './host.ts';
+import type { HostView } from '../host/host.ts';
 import type { Published } from './repair.ts';
+import { follow } from '../host/trails.ts';
 
-const PUBLISH_TIMEOUT_MS = 5_000;
 /** A file that has grown within this time is being written to. */
 const LIVE_MS = 1_000;
 
@@ -30,16 +27,13 @@ export class Publisher {
   error: string | undefined;
   readonly #context: ShipperContext;
   readonly #bell: Bell;
-  #subject: string | undefined;
-  /** The subject's last sequence, which the next message must follow. */
-  #expected = 0;
+  /** The stream sequence of its last message, 0 for none. */
+  #lastSeq = 0;
   #storedAt: number | undefined;
   /** The creation of the stream that this is about. */
   #created = '';
   #ended = false;
   #publishedAt = performance.now();
-  /** Of the piece that is being published. */
-  #lines = 0;
 
   /** @param bell rung when something that it waits for is known */
   constructor(context: ShipperContext, source: string, entry: GenerationState, cursor: Cursor, bell: Bell) {
@@ -50,8 +44,9 @@ export class Publisher {
     this.#bell = bell;
   }
 
-  get expected(): number {
-    return this.#expected;
+  /** The stream sequence of its last message, 0 for none. */
+  get lastSeq(): number {
+    return this.#lastSeq;
   }
 
   /** It is known what the stream holds. */
@@ -71,7 +66,7 @@ export class Publisher {
 
   /** Nothing of it is in the stream. */
   get isFresh(): boolean {
-    return this.cursor.position === this.entry.begin && this.#expected === 0;
+    return this.cursor.position === this.entry.begin && this.#lastSeq === 0;
   }
 
   /** What is known now; a decision about it may come later. */
@@ -79,7 +74,7 @@ export class Publisher {
     return {
       position: this.cursor.position,
       ended: this.#ended,
-      lastSeq: this.#expected,
+      lastSeq: this.#lastSeq,
       created: this.#created,
       begin: this.entry.begin,
       quietMs: performance.now() - this.#publishedAt,
@@ -89,8 +84,7 @@ export class Publisher {
   // --- where to go on -------------------------------------------------------------------------------------------
 
   /**
-   * Design §4.6: the end of the subject's last message, else the record's offset, else where shipping began. Says
-   * whether the file before that offset is the one that was shipped. Throws the signal's reason when it fires before
+   * Design §4.6: behind what the state and the lanes hold, else the record's offset, else where shipping began. Says whether the file before that offset is the one that was shipped. Throws the signal's reason when it fires before
    * there is an answer: nothing is known then.
    */
   async resume(signal: AbortSignal): Promise<boolean> {
@@ -101,59 +95,43 @@ export class Publisher {
   }
 
   async #resumeFrom(view: HostView): Promise<boolean> {
-    const { file } = this.entry;
-    const { seq, chunk, storedAt } = await this.#context.host.lastMessage(this.source, file);
+    const { trails, state, log } = this.#context;
+    const { entry } = this;
+    const { file } = entry;
+    const trail = await trails.of(view, file);
     // Only what has just come is known to be new to everybody.
-    if (chunk === undefined && !view.isRecordKnown && !this.#context.state.isNew(file))
+    if (trail === undefined && entry.sent === null && !view.isRecordKnown && !state.isNew(file))
       throw new LogferryError('unreachable', 'where to go on is known on the central side only');
-    this.#storedAt = storedAt;
+    this.#storedAt = trail?.storedAt;
     const known = view.entry(file);
-    if (chunk !== undefined && known === undefined) this.entry.begin = chunk.begin;
-    this.entry.after ??= chunk?.after ?? null;
-    this.committed.begin(known?.offset ?? this.entry.begin);
-    await this.#goOnAfter(view, seq, chunk, known);
-    const { position } = this.cursor;
-    const committed = this.committed.offset;
-    if (seq > 0 && committed < position) this.committed.found(position, seq, performance.now());
-    this.#context.log.debug({ path: this.source, file, position, committed, seq }, 'resumed');
+    if (trail !== undefined && known === undefined && entry.sent === null) entry.begin = trail.begin;
+    entry.after ??= trail?.after ?? null;
+    const committed = known?.offset ?? entry.begin;
+    this.committed.begin(committed);
+    const sent = follow(trail, entry, view);
+    const { position, ended, tail, seq } = sent;
+    entry.sent = seq > 0 ? sent : null;
+    [this.#created, this.#lastSeq, this.#ended] = [view.created, seq, ended];
+    await this.cursor.seek(position, tail);
+    if (committed < position) this.committed.found(position, seq, performance.now());
+    log.debug({ path: this.source, file, position, committed, seq }, 'resumed');
     return await this.cursor.matches();
   }
 
-  /** Takes the position from the subject's last message, or from the record where there is none. */
-  async #goOnAfter(
-    view: HostView,
-    seq: number,
-    chunk: Chunk | undefined,
-    known: { offset: number; tail: string | null } | undefined,
-  ): Promise<void> {
-    this.#created = view.created;
-    this.#expected = seq;
-    this.#ended = chunk?.kind === 'end';
-    const position = chunk?.end ?? this.committed.offset;
-    const recorded = known?.offset === position ? known.tail : null;
-    await this.cursor.seek(position, chunk?.kind === 'data' ? chunk.tail : recorded);
-  }
-
-  /** After any doubt: what the stream holds decides. */
-  async #look(): Promise<void> {
-    const { host } = this.#context;
+  /** The last bytes of it that the stream is known to have; undefined when it does not say. Throws when there is no answer. */
+  async lastBytes(): Promise<{ readonly start: number; readonly bytes: Uint8Array } | undefined> {
+    const { host, trails } = this.#context;
+    const { entry } = this;
     const view = await host.needView();
-    const { seq, chunk } = await host.lastMessage(this.source, this.entry.file);
-    if (seq === this.#expected && view.created === this.#created) await this.cursor.readAgain();
-    else if (chunk === undefined) await this.#resumeFrom(view);
-    else {
-      // Its acknowledgement was lost.
-      this.#countTo(chunk.kind, chunk.end);
-      await this.#goOnAfter(view, seq, chunk, view.entry(this.entry.file));
-    }
+    const { dataSeq } = follow(await trails.of(view, entry.file), entry, view);
+    return await host.lanes.bytesIn(dataSeq, entry.file);
   }
 
   // --- publishing -----------------------------------------------------------------------------------------------
 
   async piece(piece: Piece, signal: AbortSignal): Promise<void> {
-    const { start, end, tail, encoding, crc32 } = piece;
-    const chunk: Chunk = { kind: 'data', ...this.#common(start, end), tail, encoding, crc32 };
-    await this.#publish(chunk, piece, signal);
+    const { start, end, tail } = piece;
+    await this.#publish({ kind: 'data', ...this.#common(start, end), tail }, piece, signal);
   }
 
   /** Nothing follows. */
@@ -165,6 +143,7 @@ export class Publisher {
   /** These bytes do not exist any more. */
   async gap(start: number, end: number, reason: string, signal: AbortSignal): Promise<void> {
     await this.#publish({ kind: 'gap', ...this.#common(start, end), reason }, undefined, signal);
+    if (this.cursor.position === end) await this.cursor.seek(end, undefined);
   }
 
   #common(start: number, end: number): Pick<Chunk, 'start' | 'end' | 'begin' | 'after'> {
@@ -172,53 +151,44 @@ export class Publisher {
     return { start, end, begin, after: after ?? undefined };
   }
 
-  /** Fenced by the subject's last sequence: the stream takes every chunk exactly once (design §4.5). */
+  /** Until the stream has it; when the signal fires before anybody knows, nothing has changed. */
   async #publish(chunk: Chunk, piece: Piece | undefined, signal: AbortSignal): Promise<void> {
-    const { host, counts } = this.#context;
-    if (piece !== undefined) this.#lines = piece.lines;
-    await this.#context.pace(piece === undefined ? 0 : chunk.end - chunk.start, signal);
-    if (signal.aborted) {
-      piece?.slot.release();
-      return;
-    }
+    const { lanes, counts } = this.#context;
     const { source: path, entry } = this;
-    this.#subject ??= publishSubject(host.topology.prefix, { host: host.name, path, file: entry.file });
-    const subject = this.#subject;
-    const messageHeaders = headers();
-    for (const [name, value] of chunkHeaders(chunk)) messageHeaders.set(name, value);
-    const expect = { lastSubjectSequence: this.#expected };
-    const options = { headers: messageHeaders, expect, timeout: PUBLISH_TIMEOUT_MS };
-    const payload = piece?.payload ?? EMPTY;
+    const sent = { path, file: entry.file, chunk, payload: piece?.payload ?? EMPTY };
+    await this.#context.pace(piece === undefined ? 0 : chunk.end - chunk.start, signal);
     counts.inFlight += 1;
     try {
-      const { seq } = await host.link.ask(async () => await host.link.js.publish(subject, payload, options));
-      piece?.slot.release();
-      await this.#acknowledged(chunk, seq);
+      if (signal.aborted) return;
+      await lanes.send(sent, signal, (seq) => {
+        this.#acknowledged(chunk, seq, piece?.lines ?? 0);
+      });
     } catch (error) {
-      // The payload may still be on its way: its buffer is not used again.
-      piece?.slot.abandon();
-      if (!isWrongSequence(error) && !isUnanswered(error)) throw error;
-      this.#context.log.debug({ path, why: messageOf(error) }, 'publish refused or unanswered; looking');
-      if (isWrongSequence(error)) counts.refused += 1;
-      else counts.unanswered += 1;
-      await untilAnswered(async () => await this.#look(), isUnanswered, signal);
+      if (!signal.aborted) throw error;
     } finally {
+      piece?.slot.release();
       counts.inFlight -= 1;
     }
   }
 
-  async #acknowledged(chunk: Chunk, seq: number): Promise<void> {
+  #acknowledged(chunk: Chunk, seq: number, lines: number): void {
     const { state, counts } = this.#context;
     chunkDone(chunk.end - chunk.start);
-    this.#expected = seq;
-    this.#countTo(chunk.kind, chunk.end);
-    this.cursor.taken(chunk.end, chunk.kind === 'data' ? chunk.tail : undefined);
+    this.#lastSeq = seq;
+    this.#countTo(chunk, lines);
+    const tail = chunk.kind === 'data' ? chunk.tail : undefined;
+    this.cursor.taken(chunk.end, tail);
     this.#ended = chunk.kind === 'end';
+    const { sent } = this.entry;
+    this.entry.sent = {
+      ...{ position: chunk.end, seq, ended: this.#ended },
+      tail: tail ?? (chunk.kind === 'end' ? (sent?.tail ?? null) : null),
+      dataSeq: chunk.kind === 'data' ? seq : (sent?.dataSeq ?? 0),
+    };
     this.#publishedAt = performance.now();
     this.#tellBacklog(chunk);
     this.committed.published(chunk.end, seq, this.entry.size > chunk.end, this.#publishedAt);
     this.error = undefined;
-    if (chunk.kind === 'gap') await this.cursor.seek(chunk.end, undefined);
     if (chunk.kind === 'end') {
       counts.ended[chunk.reason] += 1;
       state.touch();
@@ -226,17 +196,17 @@ export class Publisher {
   }
 
   /** What the stream has beyond the position, before that is moved there. */
-  #countTo(kind: Chunk['kind'], end: number): void {
+  #countTo({ kind, end }: Chunk, lines: number): void {
     if (kind !== 'data' || end <= this.cursor.position) return;
     const { counts } = this.#context;
     counts.publishedBytes += end - this.cursor.position;
     counts.publishedChunks += 1;
-    if (counts.publishedLines !== undefined) counts.publishedLines += this.#lines;
+    if (counts.publishedLines !== undefined) counts.publishedLines += lines;
   }
 
   #tellBacklog({ start, end }: Chunk): void {
     const { backlog } = this.#context;
-    if (this.cursor.isBacklog) backlog.backlogPublished(this.#created, this.#expected, end - start);
+    if (this.cursor.isBacklog) backlog.backlogPublished(this.#created, this.#lastSeq, end - start);
     else if (this.cursor.quietMs < LIVE_MS) backlog.livePublished(this.#publishedAt);
   }
 
@@ -261,12 +231,14 @@ export class Publisher {
   /** What was remembered of the old stream counts no more. */
   forget(created: string): void {
     this.#created = created;
-    this.#expected = 0;
+    this.#lastSeq = 0;
+    this.entry.sent = null;
   }
 
-  /** Goes back to an offset to publish again from there; `expected` where the last sequence is another than thought. */
-  async rewind(to: number, expected: number | undefined, view: HostView): Promise<void> {
-    if (expected !== undefined) this.#expected = expected;
+  /** Goes back to an offset to publish again from there; `isLost` where the stream does not have its last message any more. */
+  async rewind(to: number, isLost: boolean, view: HostView): Promise<void> {
+    if (isLost) this.#lastSeq = 0;
+    this.entry.sent = null;
     this.#created = view.created;
     const position = Math.min(this.cursor.position, to);
     this.#ended = false;

@@ -28,12 +28,12 @@ export interface Observed {
 
 export type Repair =
   | { readonly kind: 'none' }
-  /** Ship again from `to`. `expected` is the last subject sequence to publish with, when it is known without asking. */
-  | { readonly kind: 'rewind'; readonly to: number; readonly expected?: number; readonly reason: string }
+  /** Ship again from `to`. `isLost`: the message that was the last one is not in the stream any more. */
+  | { readonly kind: 'rewind'; readonly to: number; readonly isLost: boolean; readonly reason: string }
   /** Nothing to ship, but what was remembered of the old stream counts no more. */
   | { readonly kind: 'forget' }
-  /** Read the subject's last message, then ask afterLook. */
-  | { readonly kind: 'look'; readonly because: 'stream-shorter' | 'stalled' };
+  /** Look whether the stream still has the last message, then ask afterLook. */
+  | { readonly kind: 'look' };
 
 /** Uncommitted for this long without a sign: look whether the stream still has the message (design §4.7). */
 export const STALLED_MS = 5_000;
@@ -53,9 +53,10 @@ export function decideRepair(state: Published, observed: Observed, earlier = sta
   const { stream, processed } = observed;
   if (stream.created !== state.created) {
     if (committed >= state.position && state.ended) return { kind: 'forget' };
-    return { kind: 'rewind', to: committed, expected: 0, reason: 'the stream was recreated' };
+    return { kind: 'rewind', to: committed, isLost: true, reason: 'the stream was recreated' };
   }
-  if (state.lastSeq > 0 && stream.lastSeq < state.lastSeq) return { kind: 'look', because: 'stream-shorter' };
+  if (stream.lastSeq < state.lastSeq)
+    return { kind: 'rewind', to: committed, isLost: true, reason: 'the stream lost its last messages' };
   if (committed >= state.position) return { kind: 'none' };
   for (const { created, lastSeq, position } of [state, earlier])
     if (
@@ -64,45 +65,28 @@ export function decideRepair(state: Published, observed: Observed, earlier = sta
       processed.seq >= lastSeq &&
       committed < position
     )
-      return { kind: 'rewind', to: committed, reason: 'bytes were missing at the receiver' };
-  return state.quietMs >= STALLED_MS ? { kind: 'look', because: 'stalled' } : { kind: 'none' };
-}
-
-/** The subject's last message was read: `seq` is 0 when there is none. */
-export function afterLook(
-  state: Published,
-  observed: Observed,
-  because: 'stream-shorter' | 'stalled',
-  seq: number,
-): Repair {
-  const to = committedOffset(state, observed);
-  if (because === 'stream-shorter')
-    return { kind: 'rewind', to, expected: seq, reason: 'the stream lost its last messages' };
-  if (seq === 0 || seq < state.lastSeq)
-    return { kind: 'rewind', to, expected: seq, reason: 'the stream no longer has the last message' };
-  return { kind: 'none' };
-}
-
-/** The central stream's last message of a subject, as a shipper at an edge sees it. */
-export interface CentralLook {
-  /** Everything that the local stream holds was forwarded, and what came of this host was processed. */
-  readonly isAtRest: boolean;
-  /** Its sequence in the local stream, undefined when there is none, or when it did not come through one. */
-  readonly origin: number | undefined;
-  /** Where its range ends, undefined for none that parses. */
-  readonly end: number | undefined;
+      return { kind: 'rewind', to: committed, isLost: false, reason: 'bytes were missing at the receiver' };
+  return state.quietMs >= STALLED_MS ? { kind: 'look' } : { kind: 'none' };
 }
 
 /**
- * At an edge, when the local stream still has the last message. When all of it was forwarded and the central stream
- * shows another message as the last one, mine was lost on the way or behind it. A later one of that number is from
- * before the local stream was rolled back: what has its number now is not forwarded.
+ * It was looked for.
+ *
+ * @param isThere the stream still has the last message
+ * @param isAtRest at an edge: everything that the local stream holds was forwarded, and what came of this host was processed
  */
-export function afterCentralLook(state: Published, observed: Observed, central: CentralLook): Repair {
+export function afterLook(state: Published, observed: Observed, isThere: boolean, isAtRest: boolean): Repair {
   const to = committedOffset(state, observed);
-  const isThere = central.origin === state.lastSeq && central.end === state.position;
-  if (isThere || !central.isAtRest || to >= state.position) return { kind: 'none' };
-  return { kind: 'rewind', to, reason: 'the central stream does not have the last message' };
+  if (!isThere)
+    return { kind: 'rewind', to, isLost: true, reason: 'the stream no longer has the last message' };
+  if (isAtRest)
+    return {
+      kind: 'rewind',
+      to,
+      isLost: false,
+      reason: 'it was lost on the way to the central side, or there',
+    };
+  return { kind: 'none' };
 }
 
 /** So often it is shipped again from one place at once. */

@@ -18,7 +18,7 @@ export interface ShipperCounts {
   /** Times that it could not tell what became of a file, and what it said last. */
   untold: number;
   lastUntold: string | undefined;
-  /** Publishes that were not acknowledged in time, and those that the subject's last sequence was against. */
+  /** Publishes that were not acknowledged in time, and those that the lane's last sequence was against. */
   unanswered: number;
   refused: number;
   /** Everything else that was tried again: files that cannot be read, refusals of the server. */

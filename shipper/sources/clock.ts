@@ -2,7 +2,7 @@
 // be born before what is known.
 
 import { nanosOf } from '../files/discover.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 
 export class Clock {
   /** The last look, by the clock and by one that nobody sets. Before the first, what is kept may be ahead of the clock. */

@@ -4,7 +4,7 @@
 import { type FileHandle, readlinkSync } from '../files/disk.ts';
 import { type Found, lookNow } from '../files/discover.ts';
 import { isSameFile, keyOf } from '../files/identity.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 
 export class Finished {
   /** Null for a file that has no name here any more. */

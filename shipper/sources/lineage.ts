@@ -7,7 +7,7 @@ import type { After } from '../../common/wire/chunk.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';
 import { baseOf, type FileStamp, isSameFile, splitFileId } from '../files/identity.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import type { Finished } from './finished.ts';
 
 /** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */

@@ -4,7 +4,7 @@
 import { directoryOf, type Found, nanosOf } from '../files/discover.ts';
 import type { Candidate } from '../files/candidate.ts';
 import { fileIdOf, NO_HEAD } from '../files/identity.ts';
-import { type GenerationState, newGeneration } from '../files/state.ts';
+import { type GenerationState, newGeneration } from '../files/generation-state.ts';
 import { endOfSums } from '../files/sums.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';

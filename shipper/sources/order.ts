@@ -4,7 +4,7 @@
 import type { Between, Candidate, Window } from '../files/candidate.ts';
 import { nanosOf } from '../files/discover.ts';
 import { isSameFile } from '../files/identity.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import { Bell, sleep } from '../../common/runtime/run.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import type { Generation } from '../lane/generation.ts';

@@ -7,7 +7,7 @@ import { isBeginningOf } from '../files/contents.ts';
 import type { FileHandle } from '../files/disk.ts';
 import { isSameFile } from '../files/identity.ts';
 import { type Found, now } from '../files/discover.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import { endOfSums } from '../files/sums.ts';
 import { openQuietly } from '../files/surroundings.ts';
 import { packingOf } from '../files/unpack.ts';

@@ -22,7 +22,7 @@ import {
 } from '../files/identity.ts';
 import type { Lineage } from './lineage.ts';
 import type { Beside } from '../files/rotation-times.ts';
-import type { GenerationState } from '../files/state.ts';
+import type { GenerationState } from '../files/generation-state.ts';
 import { bytesOf, holds } from '../files/contents.ts';
 import { Surroundings } from '../files/surroundings.ts';
 import { Unseen } from './between.ts';
@@ -159,12 +159,12 @@ export class Search {
 
   /** An older state was put back: stream and record know generations that came after its newest one. */
   async #laterShipped(): Promise<Shipped[]> {
-    const { host, nameOf } = this.#context;
+    const { host, trails, nameOf } = this.#context;
     const newest = this.#lineage.entries.at(-1);
     if (newest === undefined) return [];
     const name = nameOf(this.#path);
     const view = await host.needView();
-    const known = await host.knownGenerations(view);
+    const known = await trails.known(view);
     const shipped: Shipped[] = [];
     for (const [base, { number, path }] of known) {
       const file = fileIdOf(base, number);
@@ -172,11 +172,11 @@ export class Search {
       const isLater = BigInt(stampOf(file)?.birth ?? 0) + BIRTH_LATE_NS >= BigInt(newest.since);
       if (!isLater && base !== splitFileId(newest.file)?.base) continue;
       if (this.#lineage.entries.some((entry) => entry.file === file)) continue;
-      const { chunk } = await host.lastMessage(name, file);
+      const last = (await trails.of(view, file))?.last;
       const entry = view.entry(file);
-      const offset = chunk?.end ?? entry?.offset ?? 0;
+      const offset = last?.end ?? entry?.offset ?? 0;
       const recorded = entry?.offset === offset ? (entry.tail ?? undefined) : undefined;
-      if (offset > 0) shipped.push({ base, offset, tail: chunk?.kind === 'data' ? chunk.tail : recorded });
+      if (offset > 0) shipped.push({ base, offset, tail: last?.tail ?? recorded });
     }
     return shipped;
   }

@@ -20,7 +20,7 @@ import { Order } from './order.ts';
 import { Reopening } from './reopening.ts';
 import type { Beside } from '../files/rotation-times.ts';
 import { type Known, Search } from './search.ts';
-import { type GenerationState } from '../files/state.ts';
+import { type GenerationState } from '../files/generation-state.ts';
 import type { Kept } from '../lane/any-source.ts';
 import { type Candidate, candidateOf, type Elsewhere, openStill, statOf } from '../files/candidate.ts';
 

@@ -7,7 +7,7 @@ import { foundOf } from '../files/discover.ts';
 import type { ShipperContext } from '../lane/context.ts';
 import { Generation, type GenerationOwner } from '../lane/generation.ts';
 import type { Segment, Spool } from './spool.ts';
-import { type GenerationState, newGeneration } from '../files/state.ts';
+import { type GenerationState, newGeneration } from '../files/generation-state.ts';
 import type { AnySource, Kept } from '../lane/any-source.ts';
 import { type Elsewhere, openIfThere } from '../files/candidate.ts';
 

@@ -5,16 +5,16 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 
-import { HEADER } from '../../common/wire/chunk.ts';
 import { sleep, until } from '../../common/runtime/run.ts';
-import { parseStoredSubject, partitionOf } from '../../common/wire/subjects.ts';
-import { subjectTransform } from '../../common/wire/topology.ts';
+import { storedSubjects } from '../../common/wire/subjects.ts';
+import { publishedSubjects, subjectTransform } from '../../common/wire/topology.ts';
 import { assertLost, assertNoErrors, lostIn, newest, stateOf, STREAM } from '../support/broker.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
 import { assertIdentical } from '../support/compare.ts';
 import { baseSeed, random } from '../support/seed.ts';
 import { central } from '../support/central-files.ts';
+import { storedFrom } from '../support/chunks.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
@@ -23,7 +23,7 @@ import { PARTITIONS } from '../support/tuned.ts';
 /** What `logferry setup` makes, with other limits. */
 const MADE = {
   name: STREAM,
-  subjects: ['logs.*.*.*'],
+  subjects: [publishedSubjects('logs')],
   subject_transform: subjectTransform({ stream: STREAM, prefix: 'logs', partitions: PARTITIONS }),
   storage: 'file' as const,
   retention: 'limits' as const,
@@ -119,10 +119,9 @@ test(
         const last = await settled(world);
         assert.ok(last - first >= 6, 'too few messages');
         const middle = first + 2 + Math.floor(rand() * (last - first - 2));
-        const host = `logs.${partitionOf(world.host, PARTITIONS)}.${world.host}`;
-        const subjects = Object.keys(
-          (await jsm.streams.info(STREAM, { subjects_filter: `${host}.>` })).state.subjects ?? {},
-        );
+        const lanes = storedSubjects({ prefix: 'logs', partitions: PARTITIONS }, world.host);
+        const { state } = await jsm.streams.info(STREAM, { subjects_filter: lanes });
+        const subjects = Object.keys(state.subjects ?? {});
         const filter = subjects[Math.floor(rand() * subjects.length)] ?? '';
         const options = {
           seq: { seq: middle },
@@ -202,12 +201,10 @@ for (const [limit, config] of [
 
 /** Where the bytes of a file begin that the stream still holds; its size when it holds none. */
 async function firstByte(world: World, file: Written, last: number, size: number): Promise<number> {
-  const { jsm } = await world.connection();
   const { first_seq = 0 } = (await stateOf(world, STREAM)) ?? {};
-  for (let seq = first_seq; seq <= last; seq += 1) {
-    const message = await jsm.streams.getMessage(STREAM, { seq });
-    const source = message === null ? undefined : parseStoredSubject('logs', message.subject);
-    if (source?.path === file.file) return Number(message?.header.get(HEADER.range).split('-')[0]);
+  for await (const { listed } of storedFrom(world, first_seq, last)) {
+    const first = listed.find(({ path }) => path === file.file);
+    if (first !== undefined) return first.chunk.start;
   }
   return size;
 }

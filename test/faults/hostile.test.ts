@@ -11,14 +11,19 @@ import { crc32, zstdCompressSync } from 'node:zlib';
 
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 
+import { BUNDLE_HEADER, MAX_CHUNKS, packBundle } from '../../common/wire/bundle.ts';
+import type { After } from '../../common/wire/chunk.ts';
 import { tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
-import { encodeToken, partitionOf, publishSubject } from '../../common/wire/subjects.ts';
+import { parseStoredSubject, partitionOf, publishSubject } from '../../common/wire/subjects.ts';
 import { destinationOf, flatDestinationOf } from '../../receiver/ledger/names.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, messages, stops, warns } from '../support/said.ts';
 import { assertIdentical } from '../support/compare.ts';
 import { central } from '../support/central-files.ts';
+import { storedFrom } from '../support/chunks.ts';
+import { GARBAGE as GARBAGE_BY_NAME, ROW, TEXT } from '../support/garbage.ts';
+import { made, madePacked, type MadeUp, rows } from '../support/made-up.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
 import { PARTITIONS } from '../support/tuned.ts';
@@ -26,63 +31,80 @@ import { partitionKey } from '../../common/wire/topology.ts';
 
 type Fields = Readonly<Record<string, string>>;
 
-/** What a shipper would have sent for these bytes as the beginning of a file. */
-function honest(payload: Uint8Array): Fields {
-  return {
-    'Logferry-Range': `0-${payload.length}`,
-    'Logferry-Begin': '0',
-    'Logferry-Tail': tailOf(payload),
-    'Logferry-Crc32': crc32(payload).toString(16).padStart(8, '0'),
-  };
+/** What a message says of its one chunk. */
+interface Said {
+  readonly path?: string;
+  readonly file?: string;
+  readonly begin?: number;
+  readonly after?: After;
 }
 
-const TEXT = Buffer.from('a foreign line\n');
+/** What a shipper would have sent for these bytes as the beginning of a file. */
+function honest(
+  data: Uint8Array,
+  { path: name = '/foreign', file = 'f-0', begin = 0, after }: Said = {},
+): Message {
+  const chunk = { kind: 'data', start: 0, end: data.length, begin, after, tail: tailOf(data) } as const;
+  const { header, payload } = packBundle('0123abcd.1', [{ path: name, file, chunk, payload: data }], true);
+  return [{ [BUNDLE_HEADER]: header }, payload];
+}
+
+/** Of made-up parts. */
+function asMessage({ header, payload }: MadeUp): Message {
+  return [{ [BUNDLE_HEADER]: header }, payload];
+}
+
 const BOMB = zstdCompressSync(Buffer.alloc(64 * 1024 ** 2));
-const HUGE = '9007199254740991';
+const HUGE = Number.MAX_SAFE_INTEGER;
+const NO_FIELDS: Message = [{}, TEXT];
 
 type Message = readonly [fields: Fields, payload: Uint8Array];
 
-/** One message for each of these values of a header, the rest of it being right. */
-function varied(header: string, values: readonly string[]): Message[] {
-  return values.map((value) => [{ ...honest(TEXT), [header]: value }, TEXT]);
-}
+/** The client, or the server, trims a header's value and takes no line break in it. */
+const UNSENDABLE = /^\s|\s$|[\r\n]/;
 
 /** What does not parse. */
 const GARBAGE: readonly Message[] = [
-  [{}, TEXT],
+  NO_FIELDS,
   [{}, new Uint8Array()],
   [{ a: 'b' }, TEXT],
-  ...varied('Logferry-Range', ['', 'x', '0-x', '-1-5', '5-1', '1e1-2e1', '0x0-0xf', '0-0', `0-${HUGE}`]),
-  ...varied('Logferry-Range', [`${HUGE}-${HUGE}`, '0-99999999999999999999', 'x'.repeat(1_000_000)]),
-  ...varied('Logferry-Begin', ['', '-1', 'x', `${HUGE}0`]),
-  ...varied('Logferry-Crc32', ['', 'xyz', '0000000000', 'deadbeef\u00e9']),
-  ...varied('Logferry-Tail', ['', '../../../../etc']),
-  ...varied('Logferry-After', ['../../x 5', `y ${HUGE}0`]),
-  ...varied('Logferry-End', ['exploded', 'rotated']),
-  ...varied('Logferry-Gap', [`0-${HUGE} all gone`, '5-5 nothing']),
-  ...varied('Content-Encoding', ['br']),
+  ...[...GARBAGE_BY_NAME.values()].filter(({ header }) => !UNSENDABLE.test(header)).map(asMessage),
+  // A marker whose message is not as it was sent: no bytes could show it.
+  asMessage(made(rows(['e', '/foreign', 'f-0', 0, 0, 0, 'rotated', 0]), { says: { crc32: '00000000' } })),
+  asMessage(made(rows(['g', '/foreign', 'f-0', 0, 15, 0, 'gone', 0]), { says: { crc32: '00000000' } })),
+  asMessage(made(rows(['g', '/foreign', 'f-0', 0, HUGE, 0, 'all gone', 15]), { own: TEXT })),
+  // As one file's messages were, before they held many.
+  [
+    {
+      ...{ 'Logferry-Range': '0-15', 'Logferry-Begin': '0', 'Logferry-Tail': tailOf(TEXT) },
+      'Logferry-Crc32': crc32(TEXT).toString(16).padStart(8, '0'),
+    },
+    TEXT,
+  ],
 ];
+
+/** A row of so many bytes, the first of them its own, or shared. */
+function row(bytes: number, own = 0): unknown[] {
+  return (ROW as readonly unknown[]).with(4, bytes).with(7, own);
+}
 
 /** What parses, and is not what it says. */
 const DAMAGED: readonly Message[] = [
-  ...varied('Logferry-Crc32', ['00000000']),
-  ...varied('Logferry-After', [`y ${HUGE}`]),
-  ...varied('Content-Encoding', ['zstd']),
-  [{ ...honest(BOMB), 'Content-Encoding': 'zstd' }, BOMB],
-  [{ ...honest(BOMB), 'Logferry-Range': `0-${8 * 1024 ** 2}`, 'Content-Encoding': 'zstd' }, BOMB],
+  asMessage(made(rows(ROW), { shared: TEXT, says: { crc32: '00000000' } })),
+  honest(TEXT, { after: { file: 'y', size: HUGE } }),
+  asMessage(made(rows(row(16, 15)), { own: TEXT })),
+  asMessage(made(rows(row(16)), { shared: TEXT, says: { bytes: 16 } })),
+  asMessage(made(rows(row(8 * 1024 ** 2, BOMB.length)), { own: BOMB })),
+  asMessage(made(rows(row(8 * 1024 ** 2)), { shared: BOMB, says: { bytes: 8 * 1024 ** 2 } })),
+  asMessage(made(rows(row(8 * 1024 ** 2)), { says: { bytes: 8 * 1024 ** 2 } })),
+  asMessage(made(rows(row(BOMB.length + 1, BOMB.length)), { own: BOMB })),
 ];
 
 /** Subjects that no shipper writes. */
 const SUBJECTS = [
-  'x.y.Z',
-  'web1.x.Y',
-  'web1.x.%2e%2E',
-  'web%31.x.y',
-  '%FF.x.y',
-  '%.%.%',
-  'web1.%2fx.y',
-  'é.ü.y',
-  `web1.${'x'.repeat(3_000)}.Y`,
+  ...['web1.Z', 'web1.x', 'web1.-1', 'web1.1e1', 'web1.1000', 'web1.%2e%2E', 'web1.٣'],
+  ...['web%31.0', '%FF.0', '%.%', '%2fweb1.0', 'é.0', 'web~1.0'],
+  `web1.${'x'.repeat(3_000)}`,
 ];
 
 /** Header blocks that are none: the server takes them as they are. */
@@ -97,6 +119,8 @@ const BLOCKS = [
   'HTTP/1.1 200 OK\r\n\r\n',
   '\r\n\r\n\r\n',
   '\u0000\u00ff\u00fe',
+  `NATS/1.0\r\n${BUNDLE_HEADER}: 1 0123abcd.7\r\n 2 2 15 15 00000000\r\n\r\n`,
+  `NATS/1.0\r\n${BUNDLE_HEADER}:\r\n${BUNDLE_HEADER}: 1 0123abcd.7 0 0 15 15 00000000\r\n\r\n`,
   `NATS/1.0\r\n${Array.from({ length: 100_000 }, (_, index) => `${index.toString(36)}:\r\n`).join('')}\r\n`,
 ];
 
@@ -129,6 +153,27 @@ async function publish(world: World, subject: string, fields: Fields, payload: U
   await nc.flush();
 }
 
+/** Beginnings of files that nobody has, so many in one message. */
+function madeUpIds(first: number, count: number): Message {
+  const sent = Array.from({ length: count }, (_, index) => ({
+    ...{ path: 'app', file: `f${first + index}`, payload: TEXT },
+    chunk: {
+      kind: 'data',
+      ...{ start: 0, end: TEXT.length, begin: 0, after: undefined, tail: tailOf(TEXT) },
+    } as const,
+  }));
+  const { header, payload } = packBundle('0123abcd.1', sent, true);
+  return [{ [BUNDLE_HEADER]: header }, payload];
+}
+
+/** One path in as many rows as a message may have: bytes again and again, ends, gaps. */
+function crowd(kind: string): Message {
+  const [length, says] = kind === 'd' ? [1, tailOf(TEXT)] : kind === 'e' ? [0, 'deleted'] : [1, 'gone'];
+  const one = [kind, '/crowd', 'c-0', kind === 'e' ? 1 : 0, length, 0, says, 0];
+  const table = rows(...Array.from({ length: MAX_CHUNKS }, () => one));
+  return asMessage(madePacked(table, { shared: Buffer.alloc(kind === 'd' ? MAX_CHUNKS : 0) }));
+}
+
 /** Another host in the same partition. */
 function hostBeside(host: string): string {
   const names = Array.from({ length: 10_000 }, (_, number) => `evil${number}`);
@@ -144,14 +189,15 @@ async function assertArrived(world: World, file: Written): Promise<void> {
   assert.deepEqual(await read(), await file.truth());
 }
 
-/** The file id that the stream's newest message of the file names. */
-async function fileIdOf(world: World, file: Written): Promise<string> {
-  const { jsm } = await world.connection();
-  const { state } = await jsm.streams.info('LOGS', { subjects_filter: 'logs.*.*.*.*' });
-  const token = publishSubject('logs', { host: world.host, path: file.file, file: 'x' }).split('.')[2];
-  const subject = Object.keys(state.subjects ?? {}).find((name) => name.split('.')[3] === token);
-  assert.ok(subject !== undefined);
-  return subject.split('.')[4] ?? '';
+/** The file id that the stream's newest message of the file names, and the subject that it is published to. */
+async function newestOf(world: World, file: Written): Promise<{ id: string; subject: string }> {
+  let newest: { id: string; subject: string } | undefined;
+  for await (const { host, listed, subject } of storedFrom(world, 1)) {
+    const { lane = 0 } = parseStoredSubject('logs', subject) ?? {};
+    for (const each of listed)
+      if (each.path === file.file) newest = { id: each.file, subject: publishSubject('logs', host, lane) };
+  }
+  return newest ?? assert.fail('nothing of the file is stored');
 }
 
 /** How many messages the stream holds, once it takes no more. */
@@ -181,15 +227,18 @@ describe('foreign messages', { concurrency: 2 }, () => {
       await assertIdentical(world, [file]);
       const attack = async (): Promise<void> => {
         for (const [fields, payload] of [...GARBAGE, ...DAMAGED])
-          await publish(world, `logs.${world.host}.x.y`, fields, payload);
-        for (const subject of SUBJECTS) await publish(world, `logs.${subject}`, honest(TEXT), TEXT);
-        await publishRaw(world.server.port, `logs.${world.host}.x.y`, BLOCKS);
+          await publish(world, publishSubject('logs', world.host, 7), fields, payload);
+        for (const subject of SUBJECTS) await publish(world, `logs.${subject}`, ...honest(TEXT));
+        await publishRaw(world.server.port, publishSubject('logs', world.host, 7), BLOCKS);
       };
       await attack();
       file.line();
       await assertIdentical(world, [file]);
       // Which partition is the first to meet one is not known.
-      await warns(receiver, /^skipped a message that logferry did not write: (header Logferry-|the subject)/);
+      await warns(
+        receiver,
+        /^skipped a message that logferry did not write: (header Logferry-Bundle|the table|the subject)/,
+      );
       await stops(shipper);
       await stops(receiver);
       assert.equal(await ended(world.receive(['--once'])), 0);
@@ -208,32 +257,44 @@ describe('foreign messages', { concurrency: 2 }, () => {
     });
   });
 
-  test("garbage on a real file's subject stops neither the file nor the partition", async () => {
+  test("garbage in a real file's lane stops neither the file nor the partition", async () => {
     await World.run('foreign-subject', async (world) => {
       const file = new Written(world, 'a.log');
       file.line();
       const receiver = world.receive();
       let shipper = world.ship();
       await assertIdentical(world, [file]);
-      const subject = publishSubject('logs', {
-        host: world.host,
-        path: file.file,
-        file: await fileIdOf(world, file),
-      });
+      const { id, subject } = await newestOf(world, file);
       const attack = async (): Promise<void> => {
-        for (const [fields, payload] of GARBAGE.slice(0, 3)) await publish(world, subject, fields, payload);
-        // It parses and claims what comes next, but its payload is not what it says.
-        for (const more of [50, 5_000_000]) {
-          const range = `${file.bytes}-${file.bytes + more}`;
-          const claim = { ...honest(TEXT), 'Logferry-Range': range, 'Content-Encoding': 'zstd' };
-          await publish(world, subject, { ...claim, 'Logferry-Crc32': '00000000' }, TEXT);
+        for (const message of GARBAGE.slice(0, 3)) await publish(world, subject, ...message);
+        // They parse and claim what comes next, but their payload is not what they say.
+        for (const more of [50, 5_000_000])
+          for (const says of [{}, { crc32: '00000000' }]) {
+            const next = ['d', file.file, id, file.bytes, more, 0, tailOf(TEXT)];
+            await publish(
+              world,
+              subject,
+              ...asMessage(made(rows([...next, TEXT.length]), { own: TEXT, says })),
+            );
+            const shared = { shared: TEXT, says: { ...says, bytes: more } };
+            await publish(world, subject, ...asMessage(made(rows([...next, 0]), shared)));
+          }
+        // An end, and a gap, of which the checksum says that they are none.
+        for (const [kind, length, reason] of [
+          ['e', 0, 'rotated'],
+          ['g', 50, 'gone'],
+        ] as const) {
+          const marker = made(rows([kind, file.file, id, file.bytes, length, 0, reason, 0]), {
+            says: { crc32: '00000000' },
+          });
+          await publish(world, subject, ...asMessage(marker));
         }
         await publishRaw(world.server.port, subject, BLOCKS);
       };
       await attack();
       for (let index = 0; index < 5; index += 1) {
         file.line();
-        await publish(world, subject, {}, TEXT);
+        await publish(world, subject, ...NO_FIELDS);
       }
       await assertIdentical(world, [file]);
       await attack();
@@ -288,12 +349,8 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const before = new Set(await filesBelow(world.dir));
       for (const [index, [host, source]] of names.entries()) {
         const payload = Buffer.from(`${index} ${JSON.stringify([host, source])}\n`.slice(0, 200));
-        await publish(
-          world,
-          `logs.${[host, source, `f${index}`].map(encodeToken).join('.')}`,
-          honest(payload),
-          payload,
-        );
+        const message = honest(payload, { path: source, file: `f${index}` });
+        await publish(world, publishSubject('logs', host, index % 8), ...message);
       }
       const where = ([host, source]: readonly [string, string]): string[] =>
         [destinationOf(host, source), flatDestinationOf(host, source)].map((name) => path.join(deep, name));
@@ -330,9 +387,16 @@ describe('foreign messages', { concurrency: 2 }, () => {
       for (let count = 0; count < 3_000; count += 1) file.line(1_000);
       const shipper = world.ship(['--compression', 'none']);
       const { streams } = await world.jsm();
-      await until(async () => (await streams.info('LOGS').catch(() => undefined))?.state.messages === 3, {
-        timeoutMs: WAIT_MS,
-      });
+      const isStored = async (): Promise<boolean> => {
+        if ((await streams.info('LOGS').catch(() => undefined)) === undefined) return false;
+        let end = 0;
+        for await (const { listed } of storedFrom(world, 1))
+          for (const { chunk } of listed) end = Math.max(end, chunk.end);
+        return end === file.bytes;
+      };
+      assert.ok(await until(isStored, { timeoutMs: WAIT_MS }), 'it is not stored');
+      const { state } = await streams.info('LOGS');
+      assert.ok(state.bytes / state.messages > 65_536, 'the messages are small');
       await world.server.kill();
       await world.restartServer('max_payload: 65536');
       const receiver = world.receive();
@@ -353,8 +417,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       const shipper = world.ship();
       await assertIdentical(world, [file]);
       const { nc, jsm } = await world.connection();
-      const id = await fileIdOf(world, file);
-      const own = publishSubject('logs', { host: world.host, path: file.file, file: id });
+      const { subject: own } = await newestOf(world, file);
       const record = `$KV.LOGS_partitions.${partitionKey(partitionOf(world.host, PARTITIONS))}`;
       const targets = [own, record, '$KV.LOGS_members.receiver.r1', '$KV.LOGS_members.shipper.web1'];
       const isIntact = async (): Promise<boolean> => {
@@ -364,7 +427,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
       // As a host that may only publish as itself: it names where it wants the acknowledgement.
       for (let round = 0; round < 5; round += 1) {
         file.line();
-        for (const target of targets) nc.publish('logs.web2.x.y', TEXT, { reply: target });
+        for (const target of targets) nc.publish(publishSubject('logs', 'web2', 0), TEXT, { reply: target });
         await nc.flush();
         assert.ok(await until(isIntact, { timeoutMs: WAIT_MS }), 'the record stays overwritten');
         file.line();
@@ -395,19 +458,25 @@ describe('foreign messages', { concurrency: 2 }, () => {
       // In the same partition: what it cannot do as itself it tries with names, ranges and ends.
       const evil = hostBeside(world.host);
       for (let number = 0; number < 1_000; number += 1) {
-        const subject = `logs.${evil}.${encodeToken(`/${'d/'.repeat(number % 50)}${number}`)}.f${number}`;
-        const kinds: readonly Fields[] = [
-          honest(TEXT),
-          { ...honest(TEXT), 'Logferry-Begin': HUGE },
-          { ...honest(TEXT), 'Logferry-After': `f${number} 0` },
-          { ...honest(TEXT), 'Logferry-After': `f${(number + 1) % 1_000} 15` },
+        const subject = publishSubject('logs', evil, number % 8);
+        const [name, id] = [`/${'d/'.repeat(number % 50)}${number}`, `f${number}`];
+        const kinds: readonly Said[] = [
+          {},
+          { begin: HUGE },
+          { after: { file: id, size: 0 } },
+          { after: { file: `f${(number + 1) % 1_000}`, size: 15 } },
         ];
-        const fields = kinds[number % kinds.length];
-        if (fields !== undefined) await publish(world, subject, fields, TEXT);
-        const end = { 'Logferry-Range': '15-15', 'Logferry-Begin': '0', 'Logferry-End': 'rotated' };
-        await publish(world, subject, { ...end, 'Logferry-Crc32': '00000000' }, new Uint8Array());
+        await publish(
+          world,
+          subject,
+          ...honest(TEXT, { ...kinds[number % kinds.length], path: name, file: id }),
+        );
+        await publish(world, subject, ...asMessage(made(rows(['e', name, id, 15, 0, 0, 'rotated', 0]))));
         if (number % 100 === 0) file.line();
       }
+      // As many as one message may name.
+      for (const kind of ['d', 'e', 'g'])
+        await publish(world, publishSubject('logs', evil, 0), ...crowd(kind));
       file.line();
       await assertArrived(world, file);
       await stops(shipper);
@@ -430,13 +499,9 @@ describe('foreign messages', { concurrency: 2 }, () => {
         const shipper = world.ship();
         await assertIdentical(world, [file]);
         const evil = hostBeside(world.host);
-        const { nc } = await world.connection();
-        const fields = headersOf(honest(TEXT));
-        for (let number = 0; number < 80_000; number += 1) {
-          nc.publish(`logs.${evil}.app.f${number}`, TEXT, { headers: fields });
-          if (number % 1_000 === 0) await nc.flush();
-        }
-        await nc.flush();
+        const subject = publishSubject('logs', evil, 0);
+        for (let number = 0; number < 80_000; number += 1_000)
+          await publish(world, subject, ...madeUpIds(number, 1_000));
         const refused = new RegExp(`^${evil}: files that are new are not written: \\d+ generations are all`);
         await warns(receiver, refused, TEST_MS);
         file.line();
@@ -448,7 +513,7 @@ describe('foreign messages', { concurrency: 2 }, () => {
         file.rotate();
         file.line();
         await assertArrived(world, file);
-        nc.publish(`logs.${evil}.app.another`, TEXT, { headers: fields });
+        await publish(world, subject, ...madeUpIds(80_000, 1));
         await warns(receiver, refused);
         await stops(shipper);
         await stops(receiver);

@@ -12,6 +12,7 @@ import { ledgerPath, ledgersIn, loadLedger } from '../../receiver/ledger/ledger-
 import { regroupLedgers } from '../../receiver/repartition/regroup.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ended, fails, logs, stops, warns } from '../support/said.ts';
+import { generation, publish, publishEnd, setUp } from '../support/chunks.ts';
 import { assertShared } from '../support/compare.ts';
 import { baseSeed, random } from '../support/seed.ts';
 import type { Daemon } from '../support/daemon.ts';
@@ -304,6 +305,44 @@ describe('another number of partitions', { concurrency: 2 }, () => {
         file.line();
         await assertShared([file], [world.out]);
         await stops(receiver);
+      });
+    },
+  );
+
+  test(
+    'bytes that came before their turn are not committed, whatever was processed',
+    { timeout: TEST_MS },
+    async () => {
+      await World.run('repartition-holes', async (world) => {
+        await setUp(world);
+        const one = generation('web1', 'aaa-0', 300);
+        const other = generation('web2', 'bbb-0', 300);
+        await publish(world, one, 200, 300);
+        await publish(world, other, 0, 300);
+        const receive = async (): Promise<void> => {
+          const receiver = world.receive(['--once']);
+          assert.equal(await ended(receiver), 0, receiver.stderr);
+        };
+        await receive();
+        await fails(
+          repartition(world, 8),
+          /^logferry: 300 B in stream LOGS are not committed: "web1" "\/var\/log\/app\.log": run logferry receive --once/,
+        );
+        assert.equal(await partitionsNow(world), PARTITIONS);
+        await publish(world, one, 0, 300);
+        await publishEnd(world, other);
+        await fails(
+          repartition(world, 8),
+          /^logferry: 300 B in stream LOGS are not committed: "web\d" .*, "web\d" /,
+        );
+        await receive();
+        const changed = repartition(world, 8);
+        assert.equal(await ended(changed), 0, changed.stderr);
+        // What was published under the other number is known to be committed.
+        await publish(world, generation('web1', 'ccc-0', 50), 0, 50);
+        await fails(repartition(world, 4), /^logferry: 50 B in stream LOGS are not committed: "web1" /);
+        await receive();
+        assert.equal(await ended(repartition(world, 4)), 0);
       });
     },
   );

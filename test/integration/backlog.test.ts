@@ -6,13 +6,12 @@ import { statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 
-import { HEADER } from '../../common/wire/chunk.ts';
 import { until } from '../../common/runtime/run.ts';
-import { parseStoredSubject } from '../../common/wire/subjects.ts';
 import { Passing } from '../../receiver/term/passing.ts';
 import { Backlog } from '../../shipper/lane/backlog.ts';
 import { WAIT_MS } from '../support/timeouts.ts';
 import { central, centralFiles } from '../support/central-files.ts';
+import { storedFrom } from '../support/chunks.ts';
 import { random } from '../support/seed.ts';
 import { World } from '../support/world.ts';
 import { Writer, Written } from '../support/log-files.ts';
@@ -71,24 +70,24 @@ describe('how far a backlog may run ahead', () => {
   });
 });
 
-test('hosts are told after half a mebibyte of source bytes, whatever a message claims', () => {
-  const passing = new Passing('my.logs');
-  const add = (host: string, range: string): string | undefined =>
-    passing.add({ subject: `my.logs.7.${host}.p.f`, header: (name) => (name === HEADER.range ? range : '') });
-  assert.equal(add('a', '0-300000'), undefined);
-  assert.equal(add('b', '0-600000'), 'b');
-  assert.equal(add('b', '600000-700000'), undefined);
-  assert.equal(add('a', '300000-600000'), 'a');
-  for (const range of ['', 'x', '9-1', '0-', '-5', 'NaN-Infinity', '1-1e999'])
-    assert.equal(add('c', range), undefined);
+test('hosts are told after half a mebibyte of source bytes, each for itself', () => {
+  const passing = new Passing();
+  assert.equal(passing.add('a', 300_000), false);
+  assert.equal(passing.add('b', 600_000), true);
+  assert.equal(passing.add('b', 100_000), false);
+  assert.equal(passing.add('a', 300_000), true);
+  assert.equal(passing.add('a', 0), false);
+  // Anybody may publish as a host: so many are not remembered.
+  for (let number = 0; number < 20_000; number += 1) assert.equal(passing.add(`evil${number}`, 1), false);
+  assert.equal(passing.add('b', 450_000), false);
 });
 
 /** A shipper that hears nothing of its receiver goes on with the backlog later (design 4.10). */
 const HELD_MS = 1_500;
 
 /**
- * How many of the messages behind `last_seq` are of that file, the first so many only, and meanwhile of any other while
- * the backlog has to stand still.
+ * How many of the chunks behind `last_seq` are of that file, the first so many only, and meanwhile of any other while the
+ * backlog has to stand still.
  */
 async function countBehind(
   world: World,
@@ -96,15 +95,14 @@ async function countBehind(
   file: string,
   most: number,
 ): Promise<{ of: number; others: number }> {
-  const jsm = await world.jsm();
-  const { state } = await jsm.streams.info('LOGS');
   let [of, others] = [0, 0];
   const end = Date.parse(from.last_ts) + HELD_MS;
-  for (let next = from.last_seq + 1; next <= state.last_seq && of < most; next += 1) {
-    const message = await jsm.streams.getMessage('LOGS', { seq: next });
-    if (parseStoredSubject('logs', message?.subject ?? '')?.path === file) of += 1;
-    else if (Date.parse(message?.timestamp ?? '') < end) others += 1;
-  }
+  for await (const { at, listed } of storedFrom(world, from.last_seq + 1))
+    for (const { path: name } of listed) {
+      if (of >= most) return { of, others };
+      if (name === file) of += 1;
+      else if (at < end) others += 1;
+    }
   return { of, others };
 }
 
@@ -157,15 +155,15 @@ test('no receiver at all: everything gets into the stream', async () => {
     const live = new Written(world, 'live.log');
     const writer = new Writer([live], random(2), { rotate: 'none', perTick: 4 });
     world.ship();
-    const jsm = await world.jsm();
+    const { streams } = await world.jsm();
+    let [next, end] = [1, 0];
     const ends = async (): Promise<boolean> => {
-      const info = await jsm.streams.info('LOGS', { subjects_filter: '>' }).catch(() => undefined);
-      const subject = Object.keys(info?.state.subjects ?? {}).find(
-        (each) => parseStoredSubject('logs', each)?.path === old.file,
-      );
-      if (subject === undefined) return false;
-      const last = await jsm.streams.getMessage('LOGS', { last_by_subj: subject });
-      return last?.header.get(HEADER.range).endsWith(`-${old.bytes}`) === true;
+      if ((await streams.info('LOGS').catch(() => undefined)) === undefined) return false;
+      for await (const { seq, listed } of storedFrom(world, next)) {
+        for (const { path: name, chunk } of listed) if (name === old.file) end = Math.max(end, chunk.end);
+        next = seq + 1;
+      }
+      return end === old.bytes;
     };
     assert.ok(await until(ends, { timeoutMs: WAIT_MS, everyMs: 100 }), 'the backlog waits for nobody');
     await writer.stop();

@@ -6,10 +6,11 @@ import { randomFillSync } from 'node:crypto';
 import { open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
-import { constants, crc32, zstdCompressSync } from 'node:zlib';
+import { constants, zstdCompressSync } from 'node:zlib';
 
 import { headers } from '@nats-io/transport-node';
 
+import { BUNDLE_HEADER } from '../../common/wire/bundle.ts';
 import { tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
 import { publishSubject } from '../../common/wire/subjects.ts';
@@ -18,6 +19,7 @@ import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { ended, stops } from '../support/said.ts';
 import { assertIdentical, assertShared } from '../support/compare.ts';
 import { central, centralFiles, unzstd } from '../support/central-files.ts';
+import { made, rows } from '../support/made-up.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
 
@@ -76,7 +78,6 @@ test('one format after the other, killed and stopped in between', { timeout: TES
 interface Sent {
   readonly name: string;
   readonly payload: Buffer;
-  readonly encoding: 'none' | 'zstd';
 }
 
 /** A chunk in forms that a shipper would not send, and which hold it all the same. */
@@ -88,21 +89,13 @@ function oddForms(data: Buffer): Sent[] {
   const noSize = zstdCompressSync(data, { params: { [constants.ZSTD_c_contentSizeFlag]: 0 } });
   const halves = [data.subarray(0, half), data.subarray(half)].map((part) => zstdCompressSync(part));
   return [
-    { name: 'as it should be', payload: frame, encoding: 'zstd' },
-    { name: 'not compressed', payload: data, encoding: 'none' },
-    { name: 'with a checksum', payload: checksum, encoding: 'zstd' },
-    { name: 'of no said size', payload: noSize, encoding: 'zstd' },
-    {
-      name: 'with something behind it',
-      payload: Buffer.concat([frame, Buffer.from('more')]),
-      encoding: 'zstd',
-    },
-    { name: 'with another frame behind it', payload: Buffer.concat([frame, ...halves]), encoding: 'zstd' },
-    {
-      name: 'with a skippable frame behind it',
-      payload: Buffer.concat([frame, skippable]),
-      encoding: 'zstd',
-    },
+    { name: 'as it should be', payload: frame },
+    { name: 'not compressed', payload: data },
+    { name: 'with a checksum', payload: checksum },
+    { name: 'of no said size', payload: noSize },
+    { name: 'with something behind it', payload: Buffer.concat([frame, Buffer.from('more')]) },
+    { name: 'with another frame behind it', payload: Buffer.concat([frame, ...halves]) },
+    { name: 'with a skippable frame behind it', payload: Buffer.concat([frame, skippable]) },
   ];
 }
 
@@ -114,15 +107,14 @@ function damagedForms(data: Buffer): Sent[] {
   reserved[7]! |= 0x06;
   const half = data.subarray(0, data.length >> 1);
   return [
-    { name: 'a block of no known type', payload: reserved, encoding: 'zstd' },
-    { name: 'half of a frame', payload: frame.subarray(0, frame.length >> 1), encoding: 'zstd' },
-    { name: 'no frame', payload: data, encoding: 'zstd' },
-    { name: 'a frame of less', payload: zstdCompressSync(half), encoding: 'zstd' },
-    { name: 'a frame of more', payload: zstdCompressSync(Buffer.concat([data, half])), encoding: 'zstd' },
+    { name: 'a block of no known type', payload: reserved },
+    { name: 'half of a frame', payload: frame.subarray(0, frame.length >> 1) },
+    { name: 'no frame', payload: data.subarray(1) },
+    { name: 'a frame of less', payload: zstdCompressSync(half) },
+    { name: 'a frame of more', payload: zstdCompressSync(Buffer.concat([data, half])) },
     {
       name: 'first a frame of less',
       payload: Buffer.concat([half, half].map((part) => zstdCompressSync(part))),
-      encoding: 'zstd',
     },
   ];
 }
@@ -140,37 +132,38 @@ test('whatever is sent, the file is whole frames of what was accepted', { timeou
       { timeoutMs: WAIT_MS },
     );
     const source = '/var/log/hostile.log';
-    const subject = publishSubject('logs', { host: world.host, path: source, file: 'f0' });
+    const subject = publishSubject('logs', world.host, 0);
     let expected = Buffer.alloc(0);
-    const publish = async (data: Buffer, { payload, encoding }: Sent): Promise<void> => {
+    const publish = async (data: Buffer, { payload }: Sent, isOwn: boolean): Promise<void> => {
+      const tail = tailOf(Buffer.concat([expected, data]));
+      const row = ['d', source, 'f0', expected.length, data.length, 0, tail, isOwn ? payload.length : 0];
+      const parts = isOwn ? { own: payload } : { shared: payload, says: { bytes: data.length } };
+      const message = made(rows(row), parts);
       const sent = headers();
-      sent.set('Logferry-Range', `${expected.length}-${expected.length + data.length}`);
-      sent.set('Logferry-Begin', '0');
-      sent.set('Logferry-Tail', tailOf(Buffer.concat([expected, data])));
-      sent.set('Logferry-Crc32', crc32(payload).toString(16).padStart(8, '0'));
-      if (encoding === 'zstd') sent.set('Content-Encoding', 'zstd');
-      nc.publish(subject, payload, { headers: sent });
+      sent.set(BUNDLE_HEADER, message.header);
+      nc.publish(subject, message.payload, { headers: sent });
       await nc.flush();
     };
     const arrived = async (): Promise<boolean> => {
       const got = await central(world.out, world.host, source);
       return got.equals(expected);
     };
-    // Alone, and as small ones of which several come at once; large enough to be kept as they come, and not.
+    // Alone, and as small ones of which several come at once; large enough to be kept as they come, and not; with bytes of
+    // their own, and as what small chunks share.
     for (const size of [300, 70_000])
       for (const isAlone of [true, false])
-        for (let form = 0; form < oddForms(Buffer.alloc(size)).length; form += 1) {
-          const data = Buffer.from(`${size} ${form} ${isAlone} a line\n`.repeat(size / 10)).subarray(0, size);
-          for (const damaged of damagedForms(data)) await publish(data, damaged);
-          if (isAlone) assert.ok(await until(arrived, { timeoutMs: WAIT_MS }), `before ${form} of ${size}`);
-          await publish(data, oddForms(data)[form]!);
-          expected = Buffer.concat([expected, data]);
-          if (isAlone)
-            assert.ok(
-              await until(arrived, { timeoutMs: WAIT_MS }),
-              `${oddForms(data)[form]!.name} of ${size}`,
-            );
-        }
+        for (const isOwn of [true, false])
+          for (let form = 0; form < oddForms(Buffer.alloc(size)).length; form += 1) {
+            const line = `${size} ${form} ${isAlone} ${isOwn} a line\n`;
+            const data = Buffer.from(line.repeat(size / 10)).subarray(0, size);
+            for (const damaged of damagedForms(data)) await publish(data, damaged, isOwn);
+            const odd = oddForms(data)[form]!;
+            const what = `${odd.name}, ${size} bytes, ${isOwn ? 'its own' : 'shared'}`;
+            if (isAlone) assert.ok(await until(arrived, { timeoutMs: WAIT_MS }), `before ${what}`);
+            await publish(data, odd, isOwn);
+            expected = Buffer.concat([expected, data]);
+            if (isAlone) assert.ok(await until(arrived, { timeoutMs: WAIT_MS }), what);
+          }
     assert.ok(await until(arrived, { timeoutMs: WAIT_MS }));
     await stops(receiver);
     const cat = world.start('cat', ['cat', world.host, source, '--out', world.out]);

@@ -1,4 +1,4 @@
-// The last lines of each file: found however far back, among however many, and never at any price.
+// The last lines of each file that has written lately: found among however many others, and never at any price.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ import { World } from '../support/world.ts';
 import { PARTITIONS } from '../support/tuned.ts';
 
 test(
-  'the last lines are found however far back they are, and beside many other files',
+  'the last lines of files that are asked for are found far back, and beside many other files',
   { timeout: TEST_MS },
   async () => {
     await World.run('tail-back', async (world) => {
@@ -51,6 +51,29 @@ test(
   },
 );
 
+test('a file that has not written for long is shown only to who asks for it', async () => {
+  await World.run('tail-lately', async (world) => {
+    await setUp(world);
+    const old = new Publisher(world, 'web1', '/old.log');
+    await old.data(0, 'old\n');
+    const busy = new Publisher(world, 'web2', '/busy.log');
+    for (let chunk = 0; chunk < 40; chunk += 1)
+      await busy.data(chunk * 100_001, `${noise(chunk, 100_000)}\n`);
+    // Fewer lines than are wanted, but all that it ever had: no reason to look further.
+    const young = new Publisher(world, 'web3', '/young.log');
+    await young.data(0, 'young\n');
+    const lines = async (...args: readonly string[]): Promise<string[]> =>
+      (await printed(world, '-n', '3', ...args)).split('\n').map((line) => line.slice(0, 12));
+    assert.deepEqual(await lines(), [...Array(3).fill('web2 /busy.l'), 'web3 /young.', '']);
+    for (const asked of [
+      ['--path', '/old.log'],
+      ['--host', 'web1'],
+    ])
+      assert.deepEqual(await lines(...asked), ['web1 /old.lo', '']);
+    assert.deepEqual(await lines('--host', 'web1', '--host', 'web3'), ['web1 /old.lo', 'web3 /young.', '']);
+  });
+});
+
 test('no more is read than is allowed: what was found is shown, and how many files lack lines is known', async () => {
   await World.run('tail-bound', async (world) => {
     await setUp(world);
@@ -70,19 +93,19 @@ test('no more is read than is allowed: what was found is shown, and how many fil
     });
     const info = await streamInfo(link, 'LOGS');
     assert.ok(info !== undefined);
-    const back = async (lines: number, mostBytes: number): Promise<string[]> => {
+    const back = async (lines: number, mostBytes: number, host = 'web1'): Promise<string[]> => {
       const found = await readBack(
         link,
         {
           ...{ topology: { stream: 'LOGS', prefix: 'logs', partitions: PARTITIONS }, prefix: 'logs' },
-          ...{ selection: selectionOf([], ['/quiet.log'], []), log: silentLogger(), since: undefined },
+          ...{ selection: selectionOf([host], ['/quiet.log'], []), log: silentLogger(), since: undefined },
           ...{ state: info.state, isEnd: true, readBytes: 1024 * 1024, lines, mostBytes },
         },
         new AbortController().signal,
       );
       assert.ok(found !== undefined && !found.isCut);
       const first = found.blocks.map(({ bytes }) => Buffer.from(bytes).toString('latin1', 0, 1));
-      return [...first, `${found.unfinished} unfinished`];
+      return [...first, found.isUnseen ? 'unseen' : `${found.unfinished} unfinished`];
     };
     assert.deepEqual(await back(2, 100_000_000), ['2', '3', '0 unfinished']);
     assert.deepEqual(await back(9, 100_000_000), ['0', '1', '2', '3', '0 unfinished']);
@@ -90,6 +113,11 @@ test('no more is read than is allowed: what was found is shown, and how many fil
     const bounded = await back(9, 100_000);
     assert.equal(bounded.at(-1), '1 unfinished');
     assert.ok(!bounded.includes('0') && bounded.includes('3'), bounded.join());
+    // Among the messages of all hosts, and of a host that has no such file.
+    assert.deepEqual(await back(2, 100_000_000, '*'), ['2', '3', '0 unfinished']);
+    assert.deepEqual(await back(2, 100_000, '*'), ['unseen']);
+    assert.deepEqual(await back(2, 100_000, 'web2'), ['unseen']);
+    assert.deepEqual(await back(2, 100_000_000, 'web2'), ['0 unfinished']);
   });
 });
 

@@ -157,7 +157,7 @@ test('-n 0 is what comes from now on; what is repeated is not printed again, and
     await file.gap(13, 20, 'the source\u001B file is gone');
     await file.data(20, 'after\n');
     await file.foreign();
-    await file.data(26, 'damaged\n', { crc32: 1 });
+    await file.data(26, 'damaged\n', { isDamaged: true });
     await file.data(34, 'behind\nunfinished');
     await file.data(26, 'repaired\n'.slice(1));
     await file.end(51);

@@ -1,7 +1,8 @@
 // The bucket of the model's broker: records with revisions, compare-and-set, reads that may be old, and the loss of
 // what was acknowledged. Every record goes through its real encoding.
 
-import { decodeRecord, encodeRecord, type PartitionRecord } from '../../common/record/record.ts';
+import { decodeRecord, encodeRecord } from '../../common/record/encoding.ts';
+import { type PartitionRecord } from '../../common/record/record.ts';
 import type { Random } from './random.ts';
 
 export interface Found {

@@ -5,7 +5,7 @@ import { startReceiver } from './receiver.ts';
 import type { Fault } from './scenarios.ts';
 import type { Machine } from './scheduler.ts';
 import { startShipper } from './shipper.ts';
-import { sourceFiles, type World } from './world.ts';
+import { sourceFiles, type Shipper, type World } from './world.ts';
 
 /** One fault after the other, until the quiet time. */
 export function startFaults(world: World): void {
@@ -42,6 +42,7 @@ const HAPPENS: Record<Fault, (world: World) => void> = {
   },
   crashShipper: (world) => {
     const shipper = world.random.pick(world.shippers);
+    if (!shipper.dead) damageState(world, shipper);
     crash(world, shipper, () => startShipper(world, shipper), 200);
   },
   pauseReceiver: ({ random, scheduler, receivers, trace }) => {
@@ -95,6 +96,14 @@ const HAPPENS: Record<Fault, (world: World) => void> = {
     if (closed.length > 0) world.random.pick(closed).isGone = true;
   },
 };
+
+/** Of the state on disk, a crash may leave an older one, or nothing. */
+function damageState({ random, scenario, trace }: World, shipper: Shipper): void {
+  if (random.chance(scenario.lostStates)) shipper.saved = undefined;
+  else if (shipper.earlier.length > 0 && random.chance(scenario.olderStates))
+    shipper.saved = random.pick(shipper.earlier);
+  trace(`${shipper.name} has saved what there was up to ${shipper.saved?.seq ?? 'nothing'}`);
+}
 
 function crash(world: World, machine: Machine, restart: () => void, longest: number): void {
   if (machine.dead) return;

@@ -98,7 +98,19 @@ function grow(world: World, file: SourceFile, until: number): void {
       file.generations.at(-1)!.isClosed = true;
       addGeneration(file, 0);
     } while (random.chance(scenario.emptyGenerations));
+  if (random.chance(scenario.lateWrites)) writeLate(world, file);
   scheduler.in(random.integer(5, 90), () => grow(world, file, until));
+}
+
+/** A generation that was rotated away is written to again, when a later one has bytes. */
+function writeLate({ random, trace }: World, { path, generations }: SourceFile): void {
+  const last = generations.findLastIndex(({ size, begin }) => size > begin);
+  const rotated = generations.slice(0, Math.max(0, last)).filter(({ isGone }) => !isGone);
+  if (rotated.length === 0) return;
+  const generation = random.pick(rotated);
+  if (generation.hasEnded) generation.lateFrom ??= generation.size;
+  generation.size += random.integer(1, 12);
+  trace(`${path} ${generation.name.file} is written to again, up to ${generation.size}`);
 }
 
 function newWorld(seed: number, scenario: Scenario, trace: (text: string) => void): World {
@@ -128,11 +140,15 @@ function hostsOf({ hosts, partitions }: Scenario): string[] {
 }
 
 function newShipper(host: string, index: number, scenario: Scenario, random: Random): Shipper {
-  const file: SourceFile = { host, partition: index % scenario.partitions, path: '/f0', generations: [] };
-  const begins = scenario.begin > 0 && random.chance(0.8);
-  addGeneration(file, begins ? random.integer(1, scenario.begin) : 0);
+  const files = Array.from({ length: scenario.files }, (_, number): SourceFile => {
+    const path = `/f${number}`;
+    const file: SourceFile = { host, partition: index % scenario.partitions, path, generations: [] };
+    const begins = scenario.begin > 0 && random.chance(0.8);
+    addGeneration(file, begins ? random.integer(1, scenario.begin) : 0);
+    return file;
+  });
   const machine = { name: `shipper ${host}`, life: 0, dead: false, pausedUntil: 0 };
-  return { ...machine, isAtEdge: index < scenario.edgeHosts, files: [file] };
+  return { ...machine, isAtEdge: index < scenario.edgeHosts, files, saved: undefined, earlier: [] };
 }
 
 function newReceiver(name: string): Receiver {

@@ -26,6 +26,9 @@ export type Fault =
 
 export interface Scenario {
   readonly hosts: number;
+  /** Log files of each host. */
+  readonly files: number;
+  readonly lanes: number;
   /** So many of them ship to the stream of a leaf, which is forwarded into the central one. */
   readonly edgeHosts: number;
   readonly partitions: number;
@@ -45,6 +48,13 @@ export interface Scenario {
   /** How often a source file is rotated when it grows, and how often the next generation stays empty. */
   readonly sourceRotations: number;
   readonly emptyGenerations: number;
+  /** How often a rotated generation is written to again when the file grows. */
+  readonly lateWrites: number;
+  /** A shipper saves its positions once within so many ticks. */
+  readonly savesWithin: number;
+  /** How often a crash leaves nothing of what was saved, and how often otherwise something older. */
+  readonly lostStates: number;
+  readonly olderStates: number;
   /** Where the first generation's shipping begins, at most. */
   readonly begin: number;
   /** Two directories may list the same bytes: the bucket was rolled back or lost. The joins drop them. */
@@ -53,6 +63,8 @@ export interface Scenario {
 
 const basic: Scenario = {
   hosts: 2,
+  files: 1,
+  lanes: 2,
   edgeHosts: 0,
   partitions: 1,
   receivers: 2,
@@ -65,6 +77,10 @@ const basic: Scenario = {
   longGroups: 0,
   sourceRotations: 0.06,
   emptyGenerations: 0,
+  lateWrites: 0,
+  savesWithin: 60,
+  lostStates: 0.4,
+  olderStates: 0.2,
   begin: 0,
   mayOverlap: false,
 };
@@ -75,6 +91,8 @@ const bucket: readonly Fault[] = ['rollBackBucket', 'wipeBucket'];
 const both: readonly Fault[] = ['rollBackBoth', 'wipeBoth'];
 const leaf: readonly Fault[] = ['cutLink', 'rollBackLeaf', 'wipeLeaf', 'loseAtLeaf', 'dropOldestAtLeaf'];
 const atEdge = { hosts: 3, edgeHosts: 2 };
+const saving = { files: 2, savesWithin: 250, lostStates: 0.15, olderStates: 0.4 };
+const late = { lateRequests: 0.03, sourceRotations: 0.25, emptyGenerations: 0.1, lateWrites: 0.2 };
 const large = { hosts: 4, partitions: 2, receivers: 3 };
 
 const all: Scenario = {
@@ -195,6 +213,44 @@ export const SCENARIOS = {
     sourceRotations: 0.2,
     faults: [...all.faults, ...leaf, 'cutLink'],
   },
+  bundles: {
+    ...all,
+    hosts: 2,
+    partitions: 1,
+    receivers: 2,
+    files: 4,
+    lanes: 3,
+    sourceRotations: 0.1,
+    emptyGenerations: 0.05,
+  },
+  bundlesAtEdge: {
+    ...basic,
+    hosts: 2,
+    edgeHosts: 1,
+    files: 3,
+    lanes: 3,
+    lateRequests: 0.03,
+    sourceRotations: 0.1,
+    faults: [...basic.faults, ...stream, ...leaf, 'cutLink'],
+  },
+  savedPositions: {
+    ...basic,
+    ...saving,
+    lateRequests: 0.03,
+    sourceRotations: 0.1,
+    faults: ['crashShipper', 'crashShipper', 'crashShipper', 'rollBackStream', 'rollBackStream', ...stream],
+  },
+  savedPositionsAtEdge: {
+    ...basic,
+    ...atEdge,
+    ...saving,
+    lateRequests: 0.03,
+    sourceRotations: 0.1,
+    faults: ['crashShipper', 'crashShipper', 'crashShipper', 'rollBackLeaf', 'rollBackStream', ...leaf],
+  },
+  latewriter: { ...basic, ...late, faults: [...basic.faults, 'crashShipper'] },
+  latewriterAndAll: { ...all, ...late, files: 2 },
+  latewriterAtEdge: { ...basic, ...atEdge, ...late, faults: [...basic.faults, ...leaf, ...stream] },
   all,
   allFrames: { ...all, formats: ['zstd', 'zstd', 'plain'] },
   allGone: { ...all, faults: [...all.faults, 'loseSource'], sourceRotations: 0.2, emptyGenerations: 0.1 },

@@ -13,6 +13,12 @@ export interface Generation {
   isClosed: boolean;
   /** Deleted, and no descriptor is open any more: its bytes can never be read again. */
   isGone: boolean;
+  /** An end marker of it was made. */
+  hasEnded: boolean;
+  /** Where the last end marker stands that the shipper knows to be in the stream. */
+  endedAt: number | undefined;
+  /** What is behind was written after that, and may come after later generations. */
+  lateFrom: number | undefined;
 }
 
 /** A path on a host, with its generations in order. */
@@ -26,7 +32,15 @@ export interface SourceFile {
 export function addGeneration(file: SourceFile, begin: number): void {
   const index = file.path.slice(1);
   const name = { host: file.host, path: file.path, file: `${index}-${file.generations.length}` };
-  file.generations.push({ name, begin, size: begin, isClosed: false, isGone: false });
+  const now = {
+    size: begin,
+    isClosed: false,
+    isGone: false,
+    hasEnded: false,
+    endedAt: undefined,
+    lateFrom: undefined,
+  };
+  file.generations.push({ name, begin, ...now });
 }
 
 /** The number of a generation, from its file id. */

@@ -19,7 +19,7 @@ import { activeFile, sizeOf } from './directory.ts';
 import { appendLines } from './ledger-on-disk.ts';
 import { isPlannedFor } from './membership.ts';
 import { ask, breath, insist, nap, type Process } from './scheduler.ts';
-import type { Message, Pulled } from './stream.ts';
+import type { Pulled, Sent } from './stream.ts';
 import type { Receiver, World } from './world.ts';
 
 /** What was written and not yet committed. */
@@ -87,7 +87,11 @@ export function* ownPartition(term: Term): Process {
       continue;
     }
     if (random.chance(0.12) && !(yield* heartbeat(owned))) return;
-    for (const message of pulled.messages) yield* process(owned, message);
+    for (const { seq, chunks } of pulled.messages) {
+      for (const sent of chunks) yield* process(owned, sent);
+      owned.seq = Math.max(owned.seq, seq);
+      owned.group.seqs.push(seq);
+    }
     const isFull = pulled.messages.length > 0 && !random.chance(world.scenario.longGroups);
     if (owned.group.seqs.length === 0) yield* nap(random.integer(3, 12));
     else if ((isFull || pulled.messages.length === 0) && !(yield* commit(owned))) return;
@@ -181,14 +185,12 @@ function* release(owned: Owned): Process {
   world.trace(`${receiver.name} releases ${key}: ${JSON.stringify(answer)}`);
 }
 
-function* process(owned: Owned, { seq, source, chunk }: Message): Process {
+function* process(owned: Owned, { source, chunk }: Sent): Process {
   const { world, written, group } = owned;
   const file = fileKey(source.host, source.file);
   const offset = written.get(file)?.offset;
   const before = chunk.after && written.get(fileKey(source.host, chunk.after.file));
   const verdict = accept(chunk, offset, before?.offset);
-  owned.seq = Math.max(owned.seq, seq);
-  group.seqs.push(seq);
   const after = chunk.after?.file ?? null;
   const change = { path: source.path, tail: null, after, final: null, gap: false };
   const add = (more: Pick<FileChange, 'start' | 'end'> & Partial<FileChange>): void => {
@@ -216,8 +218,8 @@ function joined(changes: readonly FileChange[], next: FileChange): FileChange[] 
 }
 
 interface Write {
-  readonly source: Message['source'];
-  readonly chunk: Extract<Message['chunk'], { kind: 'data' }>;
+  readonly source: Sent['source'];
+  readonly chunk: Extract<Sent['chunk'], { kind: 'data' }>;
   readonly file: string;
   readonly from: number;
 }
@@ -272,7 +274,10 @@ function* commit(owned: Owned): Process<boolean> {
   yield* appendLines(world, receiver.directory, ledger, lines);
   yield* breath();
   const stream = { created: owned.created, seq: owned.seq };
-  if (!(yield* setRecord(owned, (record) => commitRecord(record, { term, stream, changes })))) return false;
+  if (
+    !(yield* setRecord(owned, (record) => commitRecord(record, { term, stream, changes, holes: new Map() })))
+  )
+    return false;
   owned.group = emptyGroup();
   yield* ask(() => world.stream.acknowledge(owned.consumer, seqs));
   return true;

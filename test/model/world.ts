@@ -4,6 +4,7 @@ import type { FileEntry } from '../../common/record/record.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
 import type { Bucket } from './bucket.ts';
 import type { Directory } from './directory.ts';
+import type { Saved } from './host.ts';
 import type { Leaf } from './leaf.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenarios.ts';
@@ -24,6 +25,10 @@ export interface Shipper extends Machine {
   /** It ships to the stream of the leaf. */
   readonly isAtEdge: boolean;
   readonly files: readonly SourceFile[];
+  /** Its state on disk. */
+  saved: Saved | undefined;
+  /** What was saved before, oldest first. */
+  readonly earlier: Saved[];
 }
 
 /** Bytes that a shipper has declared gone. */

@@ -229,7 +229,7 @@ describe('a server that is bad', { concurrency: 3 }, () => {
 
   test('has other streams in the way: exit 1, and they are left alone', async () => {
     const transform = 'and without the subject transform of logferry, ';
-    const expected = String.raw`expected \["logs\.\*\.\*\.\*"\]: give another --stream \(and --prefix\), or delete that one$`;
+    const expected = String.raw`expected \["logs\.\*\.\*"\]: give another --stream \(and --prefix\), or delete that one$`;
     const exists = (subjects: string): RegExp =>
       new RegExp(`^logferry: stream LOGS exists with subjects \\["${subjects}"\\] ${transform}${expected}`);
     await World.run('other-streams', async (world) => {
@@ -242,13 +242,51 @@ describe('a server that is bad', { concurrency: 3 }, () => {
       await streams.add({ name: 'LOGS', subjects: ['orders.>'] });
       await refused(exists(String.raw`orders\.>`));
       await streams.delete('LOGS');
-      await streams.add({ name: 'LOGS', subjects: ['logs.*.*.*'] });
-      await refused(exists(String.raw`logs\.\*\.\*\.\*`));
+      await streams.add({ name: 'LOGS', subjects: ['logs.*.*'] });
+      await refused(exists(String.raw`logs\.\*\.\*`));
       const { config } = await streams.info('LOGS');
-      assert.deepEqual([config.subjects, config.subject_transform], [['logs.*.*.*'], undefined]);
+      assert.deepEqual([config.subjects, config.subject_transform], [['logs.*.*'], undefined]);
       await streams.delete('LOGS');
       await streams.add({ name: 'OTHER', subjects: ['logs.>'] });
-      await refused(/^logferry: stream LOGS cannot have the subjects logs\.\*\.\*\.\*: .*overlap.*--prefix/);
+      await refused(/^logferry: stream LOGS cannot have the subjects logs\.\*\.\*: .*overlap.*--prefix/);
+    });
+  });
+
+  test('has the stream of an earlier logferry: exit 1, and it is left alone', async () => {
+    const pattern =
+      /^logferry: stream LOGS is one of an earlier logferry, whose messages \(logs\.\*\.\*\.\*\) this one neither reads nor writes: delete it once nothing in it is needed and run logferry setup, or give another --stream and --prefix$/;
+    await World.run('earlier-stream', async (world) => {
+      const jsm = await world.jsm();
+      const earlier = {
+        subjects: ['logs.*.*.*'],
+        subject_transform: {
+          src: 'logs.*.*.*',
+          dest: 'logs.{{partition(64,1)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}',
+        },
+      };
+      await jsm.streams.add({ name: 'LOGS', ...earlier });
+      await jsm.jetstream().publish('logs.web1.x.y', 'what is needed');
+      await both(world.dir, world.server.url, async (daemon) => {
+        await fails(daemon, pattern);
+      });
+      for (const more of [[], ['--alter', '--max-age', '3d']])
+        await fails(world.start('setup', ['setup', '--server', world.server.url, ...more]), pattern);
+      const { config, state } = await jsm.streams.info('LOGS');
+      assert.deepEqual(
+        { ...earlier, messages: state.messages },
+        {
+          subjects: config.subjects,
+          subject_transform: config.subject_transform,
+          messages: 1,
+        },
+      );
+
+      // What the line says to do.
+      const other = ['--stream', 'OTHER', '--prefix', 'other'];
+      const server = ['--server', world.server.url];
+      assert.equal(await ended(world.start('other', ['setup', ...server, ...other])), 0);
+      await jsm.streams.delete('LOGS');
+      assert.equal(await ended(world.start('again', ['setup', ...server])), 0);
     });
   });
 });

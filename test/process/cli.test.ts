@@ -261,7 +261,7 @@ test('setup says what it created and alters only when asked to', async (t) => {
   assert.equal(
     first.stdout,
     'created stream APP\ncreated bucket APP_partitions\ncreated bucket APP_members\n' +
-      `stream APP: subjects app.*.*.*, ${PARTITIONS} partitions, 1 replica, kept 7d, at most 64.0 MiB\n`,
+      `stream APP: subjects app.*.*, ${PARTITIONS} partitions, 1 replica, kept 7d, at most 64.0 MiB\n`,
   );
   const again = await logferry(['setup', '--stream', 'APP'], env);
   assert.match(again.stdout, /^nothing to do\nstream APP/);

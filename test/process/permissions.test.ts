@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 
 import { until } from '../../common/runtime/run.ts';
-import { encodeToken, partitionOf } from '../../common/wire/subjects.ts';
+import { partitionOf } from '../../common/wire/subjects.ts';
 import { ownAccounts, printPermissions } from '../support/own-accounts.ts';
 import { ANSWER_MS, WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, fails, logs, stops, warns } from '../support/said.ts';
@@ -79,14 +79,14 @@ class Attacker {
 /** What no host may do, whatever its account is like. */
 async function assertBounded(attacker: Attacker, own: number, other: number): Promise<void> {
   const api = '$JS.API';
-  for (const subject of ['logs.web2.x.y', 'logs.web1', 'logs.32.web1.x.y', 'logs.web1.x.y.z'])
+  for (const subject of ['logs.web2.0', 'logs.web1', 'logs.32.web1.0', 'logs.web1.0.x', 'logs.web1.x.y'])
     await attacker.mayNotPublish(subject, 'forged');
   for (const stream of ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members']) {
     for (const what of ['DELETE', 'PURGE', 'UPDATE', 'CREATE', 'MSG.DELETE', 'SNAPSHOT', 'RESTORE'])
       await attacker.mayNotPublish(`${api}.STREAM.${what}.${stream}`);
     await attacker.mayNotPublish(`${api}.DIRECT.GET.${stream}`, '{"seq":1}');
     await attacker.mayNotPublish(`${api}.CONSUMER.CREATE.${stream}`, '{}');
-    await attacker.mayNotPublish(`${api}.CONSUMER.CREATE.${stream}.name.logs.25.web2.*.*`, '{}');
+    await attacker.mayNotPublish(`${api}.CONSUMER.CREATE.${stream}.name.logs.25.web2.*`, '{}');
   }
   for (const key of [`p${own}`, `p${other}`, `p${own}.archive.x`, `p${own}.corrupt.1`])
     await attacker.mayNotPublish(`$KV.LOGS_partitions.${key}`, '{}');
@@ -172,9 +172,9 @@ describe('least permissions', { concurrency: 2 }, () => {
         const before = await streams.info('LOGS');
         const [own, other] = [partitionOf('web1', PARTITIONS), partitionOf('web2', PARTITIONS)];
         await assertBounded(attacker, own, other);
-        assert.ok((await refusals(world)).some((line) => line.includes('"logs.web2.x.y"')));
+        assert.ok((await refusals(world)).some((line) => line.includes('"logs.web2.0"')));
         // What it may read by its own subjects it could have sent to anybody: `$JS.API.STREAM.DELETE.LOGS`.
-        await attacker.mayNotPublish(`$JS.API.DIRECT.GET.LOGS.logs.${own}.web1.x.y`);
+        await attacker.mayNotPublish(`$JS.API.DIRECT.GET.LOGS.logs.${own}.web1.0`);
         // A header that removes all other keys of a bucket.
         const rollup = headers();
         rollup.set('Nats-Rollup', 'all');
@@ -234,22 +234,18 @@ describe('least permissions', { concurrency: 2 }, () => {
         const attacker = await Attacker.enter(world, 'web1');
         const [own, other] = [partitionOf('web1', PARTITIONS), partitionOf('web2', PARTITIONS)];
         await assertBounded(attacker, own, other);
-        assert.ok((await refusals(world)).some((line) => line.includes('"logs.web2.x.y"')));
+        assert.ok((await refusals(world)).some((line) => line.includes('"logs.web2.0"')));
         for (const stream of ['LOGS', 'KV_LOGS_partitions', 'KV_LOGS_members'])
           await attacker.mayNotPublish(`$JS.API.STREAM.MSG.GET.${stream}`, '{"seq":1}');
         const by = '$JS.API.DIRECT.GET';
-        await attacker.mayNotPublish(`${by}.LOGS.logs.${other}.web2.x.y`);
+        await attacker.mayNotPublish(`${by}.LOGS.logs.${other}.web2.0`);
         await attacker.mayNotPublish(`${by}.KV_LOGS_partitions.$KV.LOGS_partitions.p${other}`);
         await attacker.mayNotPublish(`${by}.KV_LOGS_members.$KV.LOGS_members.shipper.web2`);
         // It publishes what is a request, and has it sent where requests are answered.
         const before = await streams.info('LOGS');
-        const request = `logs.web1.${encodeToken('/x')}.${encodeToken('f')}`;
+        const request = 'logs.web1.0';
         await attacker.nc.request(request, '', { timeout: ANSWER_MS });
-        for (const subject of [
-          '$JS.API.STREAM.DELETE.LOGS',
-          'logs.web2.x.y',
-          `$KV.LOGS_partitions.p${other}`,
-        ])
+        for (const subject of ['$JS.API.STREAM.DELETE.LOGS', 'logs.web2.0', `$KV.LOGS_partitions.p${other}`])
           attacker.nc.publish(`${by}.LOGS.logs.${own}.${request.slice('logs.'.length)}`, '', {
             reply: subject,
           });
@@ -333,7 +329,7 @@ describe('least permissions', { concurrency: 2 }, () => {
     );
     assert.ok(typeof permissions === 'object' && permissions !== null && 'publish' in permissions);
     assert.ok(Array.isArray(permissions.publish));
-    assert.equal(permissions.publish[0], 'a.b.web%2E1.*.*');
+    assert.equal(permissions.publish[0], 'a.b.web%2E1.*');
     assert.ok(permissions.publish.includes('$KV.APP_members.shipper.web=2E1'));
     const own = JSON.parse(await printPermissions('--host', 'web.1', '--account', '--json')) as object;
     assert.ok('exports' in own);

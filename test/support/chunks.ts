@@ -1,4 +1,5 @@
-// A stream with messages as shippers publish them, in whichever order a test wants, and what a replay makes of it.
+// A stream with messages as shippers publish them, one chunk each, in whichever order a test wants, and what a replay makes
+// of it.
 
 import assert from 'node:assert/strict';
 import path from 'node:path';
@@ -6,9 +7,12 @@ import path from 'node:path';
 import { jetstream } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 
-import { type After, type Chunk, chunkHeaders } from '../../common/wire/chunk.ts';
-import { crc32, tailOf } from '../../common/wire/digest.ts';
+import { BUNDLE_HEADER, bundleIn, type Listed, packBundle } from '../../common/wire/bundle.ts';
+import type { After, Chunk } from '../../common/wire/chunk.ts';
+import { hex32, tailOf } from '../../common/wire/digest.ts';
+import { LogferryError } from '../../common/runtime/errors.ts';
 import { readIfThere } from '../../common/runtime/files.ts';
+import { headersOf } from '../../common/wire/headers.ts';
 import { publishSubject, sourceOf, type SourceName } from '../../common/wire/subjects.ts';
 import type { Hole } from '../../receiver/read/join.ts';
 import { joinSource, readContents, readPieces } from '../../receiver/read/reader.ts';
@@ -44,7 +48,7 @@ export async function setUp(world: World): Promise<void> {
   await world.connection();
 }
 
-/** Publishes bytes of a generation; returns the stream's sequence. */
+/** Publishes bytes of a generation; returns the stream's sequence. Damaged, their checksum is another's. */
 export async function publish(
   world: World,
   from: Generation,
@@ -53,14 +57,8 @@ export async function publish(
   damaged = false,
 ): Promise<number> {
   const payload = from.data.subarray(start, end);
-  const crc = crc32(payload) ^ (damaged ? 1 : 0);
   const tail = tailOf(from.data.subarray(0, end));
-  return await send(
-    world,
-    from,
-    { ...common(from), kind: 'data', start, end, tail, encoding: 'none', crc32: crc >>> 0 },
-    payload,
-  );
+  return await send(world, from, { ...common(from), kind: 'data', start, end, tail }, payload, damaged);
 }
 
 export async function publishEnd(world: World, from: Generation, size = from.data.length): Promise<number> {
@@ -76,11 +74,56 @@ async function send(
   from: SourceName,
   chunk: Chunk,
   payload: Uint8Array = new Uint8Array(),
+  damaged = false,
 ): Promise<number> {
   const { nc } = await world.connection();
+  const { path: name, file, host } = from;
+  messages += 1;
+  const packed = packBundle(`00000000.${messages}`, [{ path: name, file, chunk, payload }], false);
   const fields = headers();
-  for (const [name, value] of chunkHeaders(chunk)) fields.append(name, value);
-  return (await jetstream(nc).publish(publishSubject('logs', from), payload, { headers: fields })).seq;
+  fields.set(BUNDLE_HEADER, damaged ? withOtherChecksum(packed.header) : packed.header);
+  const subject = publishSubject('logs', host, 0);
+  return (await jetstream(nc).publish(subject, packed.payload, { headers: fields })).seq;
+}
+
+let messages = 0;
+
+/** The checksum is the last field. */
+function withOtherChecksum(header: string): string {
+  const other = Number.parseInt(header.slice(-8), 16) ^ 1;
+  return `${header.slice(0, -8)}${hex32(other >>> 0)}`;
+}
+
+/** A message of the stream, and what it lists. */
+export interface StoredMessage {
+  readonly seq: number;
+  /** When it was stored, in milliseconds since 1970. */
+  readonly at: number;
+  readonly subject: string;
+  readonly host: string;
+  readonly listed: readonly Listed[];
+}
+
+/** What the stream has from a sequence on, up to another or the last one there is, in its order; foreign messages left out. */
+export async function* storedFrom(
+  world: World,
+  first: number,
+  last?: number,
+): AsyncGenerator<StoredMessage, void> {
+  const { streams } = await world.jsm();
+  const end = last ?? (await streams.info('LOGS')).state.last_seq;
+  for (let seq = first; seq <= end; seq += 1) {
+    const message = await streams.getMessage('LOGS', { seq });
+    if (message === null) continue;
+    const { subject, data, timestamp } = message;
+    const header = (name: string): string => headersOf(message)?.get(name) ?? '';
+    try {
+      const { host, bundle } = bundleIn('logs', { subject, data, header });
+      yield { seq, at: Date.parse(timestamp), subject, host, listed: bundle.listed };
+    } catch (error) {
+      if (!(error instanceof LogferryError) || error.code !== 'corrupt') throw error;
+    }
+  }
 }
 
 /** Hosts with as much as takes seconds through a slow line. */

@@ -18,7 +18,7 @@ export interface SourceMessage extends Message {
 const SPEAKERS: Readonly<Record<string, readonly string[]>> = {
   'common/stream/stream.ts': ['say'],
   'common/runtime/log-file.ts': ['this.#complain', 'return warning'],
-  'shipper/lane/central.ts': ['this.#sayOnce'],
+  'shipper/host/central.ts': ['this.#sayOnce'],
   'shipper/session.ts': ['this.#sayOnce'],
   'shipper/discovery/skipped.ts': ['this.say'],
   'shipper/discovery/closed.ts': ['this.#skipped.say'],

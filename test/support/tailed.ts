@@ -8,10 +8,11 @@ import { zstdCompressSync } from 'node:zlib';
 
 import { headers } from '@nats-io/transport-node';
 
-import { chunkHeaders, type DataChunk } from '../../common/wire/chunk.ts';
-import { crc32, tailOf } from '../../common/wire/digest.ts';
+import { BUNDLE_HEADER, bundleIn, packBundle, SHARED_BYTES } from '../../common/wire/bundle.ts';
+import type { Chunk } from '../../common/wire/chunk.ts';
+import { tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
-import { publishSubject } from '../../common/wire/subjects.ts';
+import { fileKey, publishSubject, type SourceName } from '../../common/wire/subjects.ts';
 import { ANSWER_MS, TEST_MS, WAIT_MS } from './timeouts.ts';
 import { ENTRY } from './paths.ts';
 import { InProcessShipper } from './in-process.ts';
@@ -100,58 +101,88 @@ export async function hostWith(world: World, host: string, ...names: readonly st
 /** Until the stream holds all bytes of these files, ranges counted once each. */
 export async function shipped(world: World, files: readonly Written[]): Promise<void> {
   const jsm = await world.jsm();
+  const generations = new Map<string, { readonly path: string; readonly end: number }>();
+  let seen = 0;
   const isThere = async (): Promise<boolean> => {
-    const ends = new Map<string, number>();
-    const info = await jsm.streams.info('LOGS', { subjects_filter: 'logs.>' }).catch(() => undefined);
-    for (const subject of Object.keys(info?.state.subjects ?? {})) {
-      const last = await jsm.streams.getMessage('LOGS', { last_by_subj: subject });
-      const range = last?.header.get('Logferry-Range') ?? '';
-      const file = decodeURIComponent(subject.split('.')[3] ?? '');
-      ends.set(file, (ends.get(file) ?? 0) + Number(range.split('-')[1]));
+    const last = (await jsm.streams.info('LOGS').catch(() => undefined))?.state.last_seq ?? 0;
+    for (; seen < last; seen += 1) {
+      const message = await jsm.streams.getMessage('LOGS', { seq: seen + 1 });
+      if (message === null) continue;
+      const header = (name: string): string => message.header.get(name);
+      const { host, bundle } = bundleIn('logs', { subject: message.subject, header, data: message.data });
+      for (const { path: file, file: id, chunk } of bundle.listed)
+        generations.set(fileKey(host, id), { path: file, end: chunk.end });
     }
-    return files.every(({ file, bytes }) => ends.get(file) === bytes);
+    return files.every(({ file, bytes }) => {
+      const own = [...generations.values()].filter((one) => one.path === file);
+      return own.reduce((sum, { end }) => sum + end, 0) === bytes;
+    });
   };
   assert.ok(await until(isThere, { timeoutMs: WAIT_MS, everyMs: 50 }), 'not all was shipped');
 }
 
-/** Publishes as a shipper does, what a test wants to be there exactly so. */
-export class Publisher {
-  readonly #world: World;
-  readonly #source;
+/** How a chunk differs from what a shipper would send. */
+interface Changed {
+  readonly tail?: string;
+  readonly isDamaged?: boolean;
+}
 
-  constructor(world: World, host: string, file: string, generation = 'x-0') {
+/** Publishes as a shipper does, one chunk a message, what a test wants to be there exactly so. */
+export class Publisher {
+  static #messages = 0;
+  readonly #world: World;
+  readonly #source: SourceName;
+  readonly #lane: number;
+
+  constructor(world: World, host: string, file: string, generation = 'x-0', lane = 0) {
     this.#world = world;
     this.#source = { host, path: file, file: generation };
+    this.#lane = lane;
   }
 
-  async data(start: number, text: string | Buffer, changed: Partial<DataChunk> = {}): Promise<void> {
+  async data(start: number, text: string | Buffer, changed: Changed = {}): Promise<void> {
     const data = Buffer.from(text as string);
-    const payload = zstdCompressSync(data);
-    const chunk: DataChunk = {
-      ...{ kind: 'data', start, end: start + data.length, begin: 0, after: undefined },
-      ...{ tail: tailOf(data), encoding: 'zstd', crc32: crc32(payload), ...changed },
-    };
-    await this.#publish(chunkHeaders(chunk), payload);
+    const { tail = tailOf(data), isDamaged = false } = changed;
+    const chunk = {
+      kind: 'data',
+      start,
+      end: start + data.length,
+      begin: 0,
+      after: undefined,
+      tail,
+    } as const;
+    await this.#chunk(chunk, data.length > SHARED_BYTES ? zstdCompressSync(data) : data, isDamaged);
   }
 
   async gap(start: number, end: number, reason: string): Promise<void> {
-    await this.#publish(chunkHeaders({ kind: 'gap', start, end, begin: 0, after: undefined, reason }));
+    await this.#chunk({ kind: 'gap', start, end, begin: 0, after: undefined, reason });
   }
 
   async end(size: number): Promise<void> {
     const marker = { kind: 'end', start: size, end: size, begin: 0, after: undefined } as const;
-    await this.#publish(chunkHeaders({ ...marker, reason: 'rotated' }));
+    await this.#chunk({ ...marker, reason: 'rotated' });
   }
 
   async foreign(): Promise<void> {
-    await this.#publish([['X', 'y']], Buffer.from('hello\n'));
+    await this.#publish('X', 'y', Buffer.from('hello\n'));
   }
 
-  async #publish(pairs: readonly [string, string][], payload: Uint8Array = new Uint8Array()): Promise<void> {
+  async #chunk(chunk: Chunk, payload: Uint8Array = new Uint8Array(), isDamaged = false): Promise<void> {
+    const { path: file, file: id } = this.#source;
+    Publisher.#messages += 1;
+    const stamp = `00000000.${Publisher.#messages}`;
+    const packed = packBundle(stamp, [{ path: file, file: id, chunk, payload }], true);
+    // The checksum is the last field.
+    const header = isDamaged ? packed.header.replace(/[0-9a-f]{8}$/, '00000001') : packed.header;
+    await this.#publish(BUNDLE_HEADER, header, packed.payload);
+  }
+
+  async #publish(name: string, value: string, payload: Uint8Array): Promise<void> {
     const { nc } = await this.#world.connection();
-    const all = headers();
-    for (const [name, value] of pairs) all.set(name, value);
-    await nc.request(publishSubject('logs', this.#source), payload, { headers: all, timeout: ANSWER_MS });
+    const fields = headers();
+    fields.set(name, value);
+    const subject = publishSubject('logs', this.#source.host, this.#lane);
+    await nc.request(subject, payload, { headers: fields, timeout: ANSWER_MS });
   }
 }
 

@@ -161,7 +161,7 @@ export class World {
     const partition = partitionOf(this.host, this.partitions);
     const jsm = await this.jsm();
     try {
-      const last = await jsm.streams.getMessage('LOGS', { last_by_subj: `logs.${partition}.*.*.*` });
+      const last = await jsm.streams.getMessage('LOGS', { last_by_subj: `logs.${partition}.*.*` });
       const { record } = await (await this.records()).read(partition);
       return (last?.seq ?? 0) - (record?.stream.seq ?? 0);
     } catch {

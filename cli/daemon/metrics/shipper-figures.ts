@@ -37,7 +37,7 @@ export const shipperFigures: readonly Figure<ShipperReading>[] = [
   counterBy(
     'logferry_shipper_retries_total',
     'reason',
-    'Things that were tried again: a publish without an answer, one that was refused because the subject had moved on, anything else that failed.',
+    'Things that were tried again: a publish without an answer, one that was refused because the lane had moved on, anything else that failed.',
     ({ counts }) => ({ unanswered: counts.unanswered, refused: counts.refused, failed: counts.failures }),
   ),
   counter(

@@ -281,7 +281,7 @@ export class CaseHost {
   async lastSeq(): Promise<number> {
     const jsm = await this.world.jsm();
     const partition = partitionOf(this.name, PARTITIONS);
-    const subject = `logs.${partition}.${this.name}.*.*`;
+    const subject = `logs.${partition}.${this.name}.*`;
     return (await jsm.streams.getMessage('LOGS', { last_by_subj: subject }))?.seq ?? 0;
   }
 

@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
+import { Bundle, BUNDLE_HEADER } from '../../../common/wire/bundle.ts';
 import { until } from '../../../common/runtime/run.ts';
 import { TEST_MS, WAIT_MS } from '../../support/timeouts.ts';
 import { World } from '../../support/world.ts';
@@ -173,20 +174,22 @@ test('found empty, then written, copied and truncated: in order also when the st
       log.copyTruncate();
       log.lines(5);
       const jsm = await world.jsm();
-      const subjects = async (): Promise<Map<number, string>> => {
-        const found = new Map<number, string>();
+      /** One generation each: the next begins when the one before has ended. */
+      const filesOf = async (): Promise<Map<number, string | undefined>> => {
+        const found = new Map<number, string | undefined>();
         for (let seq = before + 1; seq <= (await host.lastSeq()); seq += 1) {
           const message = await jsm.streams.getMessage('LOGS', { seq });
-          if (message !== null) found.set(seq, message.subject);
+          if (message === null) continue;
+          const { listed } = new Bundle(message.header.get(BUNDLE_HEADER), message.data);
+          found.set(seq, listed[0]?.file);
         }
         return found;
       };
-      const areBoth = async (): Promise<boolean> => new Set((await subjects()).values()).size >= 2;
+      const areBoth = async (): Promise<boolean> => new Set((await filesOf()).values()).size >= 2;
       assert.ok(await until(areBoth, { timeoutMs: WAIT_MS }), 'the copy and what came after it');
-      const published = await subjects();
+      const published = await filesOf();
       const [copied] = published.values();
-      for (const [seq, subject] of published)
-        if (subject === copied) await jsm.streams.deleteMessage('LOGS', seq);
+      for (const [seq, file] of published) if (file === copied) await jsm.streams.deleteMessage('LOGS', seq);
       receiver = world.receive();
       await host.arrives();
       await host.stop();

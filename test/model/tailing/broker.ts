@@ -1,19 +1,17 @@
-// A stream and a receiver in memory, as one shipper sees them: messages fenced by their subject's last sequence, each processed
+// A stream and a receiver in memory, as one shipper sees them: messages fenced by their lane's last sequence, each processed
 // a little later. While the server is down nothing is answered, and whether something was stored nobody is told.
 
-import type { MsgHdrs } from '@nats-io/nats-core';
 import { JetStreamApiError } from '@nats-io/jetstream';
 
 import { LogferryError } from '../../../common/runtime/errors.ts';
-import { type Chunk, parseChunk } from '../../../common/wire/chunk.ts';
-import { decodeToken, publishSubject } from '../../../common/wire/subjects.ts';
-import { splitFileId } from '../../../shipper/files/identity.ts';
-import type { Host, HostView, LastMessage, Notice } from '../../../shipper/lane/host.ts';
+import { Bundle, type Packed } from '../../../common/wire/bundle.ts';
+import type { Chunk } from '../../../common/wire/chunk.ts';
+import type { HostLanes, LaneMessage } from '../../../shipper/host/host-lanes.ts';
+import type { Host, HostView, Notice } from '../../../shipper/host/host.ts';
 import { clock } from './clock.ts';
 import { trace } from './trace.ts';
 
 const HOST = 'web1';
-const PREFIX = 'logs';
 const CREATED = '2026-11-20T00:00:00Z';
 const WRONG_LAST_SEQUENCE = 10_071;
 const MAX_PAYLOAD = 1_048_576;
@@ -24,11 +22,9 @@ const UNANSWERED_MS = 1_000;
 
 interface Stored {
   readonly seq: number;
-  readonly chunk: Chunk;
-  readonly payload: Buffer;
+  readonly lane: number;
+  readonly bundle: Bundle;
   readonly storedAt: number;
-  readonly path: string;
-  readonly file: string;
 }
 
 interface Entry {
@@ -39,14 +35,15 @@ interface Entry {
 
 export class Broker {
   readonly #random: () => number;
-  readonly #bySubject = new Map<string, Stored>();
-  #lastSeq = 0;
+  readonly #stored: Stored[] = [];
   #processed = 0;
   readonly #waiting: Stored[] = [];
   #isProcessing = false;
   readonly #files = new Map<string, Entry>();
   readonly #arrived = new Map<string, Buffer[]>();
   #serves = true;
+  /** Counts the connections. */
+  #epoch = 0;
   #notify: ((notice: Notice) => void) | undefined;
 
   constructor(random: () => number) {
@@ -68,6 +65,7 @@ export class Broker {
 
   up(): void {
     this.#serves = true;
+    this.#epoch += 1;
     void this.#process();
   }
 
@@ -77,23 +75,22 @@ export class Broker {
   host(): Host {
     const host = {
       name: HOST,
-      topology: { stream: 'LOGS', prefix: PREFIX, partitions: 4 },
-      link: {
-        isConnected: () => this.#serves,
-        maxPayload: () => MAX_PAYLOAD,
-        ask: async <T>(work: () => Promise<T>) => await work(),
-        js: { publish: async (...all: Parameters<Broker['publish']>) => await this.publish(...all) },
-      },
+      topology: { stream: 'LOGS', prefix: 'logs', partitions: 4 },
+      link: { isConnected: () => this.#serves, epoch: () => this.#epoch },
       view: async () => ((await this.#isAnswered()) ? this.#view() : undefined),
       needView: async () => await this.#answer(() => this.#view()),
-      knownGenerations: async () => await this.#answer(() => this.#known()),
-      lastMessage: async (path: string, file: string) => await this.#answer(() => this.#last(path, file)),
-      lastBytes: async (path: string, file: string) =>
-        await this.#answer(() => {
-          const { chunk, payload } = this.#last(path, file);
-          return chunk?.kind === 'data' ? { start: chunk.start, bytes: payload } : undefined;
-        }),
-      lastCentralMessage: async () => await Promise.resolve(undefined),
+      lanes: {
+        maxPayload: () => MAX_PAYLOAD,
+        publish: async (...all: Parameters<HostLanes['publish']>) => await this.#publish(...all),
+        lastOf: async (lane: number) =>
+          await this.#answer(() => {
+            const last = this.#lastOf(lane);
+            return last === undefined ? undefined : { seq: last.seq, stamp: last.bundle.stamp };
+          }),
+        from: (first: number) => this.#messagesFrom(first),
+        isThere: async (seq: number) => await this.#answer(() => this.#stored.some((one) => one.seq === seq)),
+        bytesIn: async (seq: number, file: string) => await this.#bytesIn(seq, file),
+      },
       onCommitted: (notify: (notice: Notice) => void) => {
         this.#notify = notify;
         return () => {
@@ -105,37 +102,40 @@ export class Broker {
     return host as unknown as Host;
   }
 
-  async publish(
-    subject: string,
-    payload: Uint8Array,
-    { headers, expect }: { headers: MsgHdrs; expect: { lastSubjectSequence: number } },
-  ): Promise<{ seq: number }> {
-    const sent = Buffer.from(payload);
+  async #publish(lane: number, { header, payload }: Packed, expected: number): Promise<number> {
     return await this.#answer(() => {
-      if ((this.#bySubject.get(subject)?.seq ?? 0) !== expect.lastSubjectSequence)
+      if ((this.#lastOf(lane)?.seq ?? 0) !== expected)
         throw new JetStreamApiError({
           code: 400,
           err_code: WRONG_LAST_SEQUENCE,
           description: 'wrong last sequence',
         });
-      const chunk = parseChunk((name) => headers.get(name), sent.length);
-      const [path = '', file = ''] = subject
-        .split('.')
-        .slice(-2)
-        .map((token) => decodeToken(token));
-      const stored = {
-        seq: (this.#lastSeq += 1),
-        chunk,
-        payload: sent,
-        storedAt: Math.floor(clock.now),
-        path,
-        file,
-      };
-      this.#bySubject.set(subject, stored);
+      const bundle = new Bundle(header, payload);
+      const stored = { seq: this.#stored.length + 1, lane, bundle, storedAt: Math.floor(clock.now) };
+      this.#stored.push(stored);
       this.#waiting.push(stored);
       void this.#process();
-      return { seq: stored.seq };
+      return stored.seq;
     });
+  }
+
+  #lastOf(lane: number): Stored | undefined {
+    return this.#stored.findLast((one) => one.lane === lane);
+  }
+
+  async *#messagesFrom(first: number): AsyncGenerator<LaneMessage, void> {
+    for (let seq = first; ; seq += 1) {
+      const message = await this.#answer(() => this.#stored[seq - 1]);
+      if (message === undefined) return;
+      yield { seq, storedAt: message.storedAt, listed: message.bundle.listed };
+    }
+  }
+
+  async #bytesIn(seq: number, file: string): ReturnType<HostLanes['bytesIn']> {
+    const bundle = await this.#answer(() => this.#stored[seq - 1]?.bundle);
+    const index = bundle?.listed.findLastIndex((one) => one.file === file && one.chunk.kind === 'data') ?? -1;
+    const [start, bytes] = [bundle?.listed[index]?.chunk.start, await bundle?.bytesOf(index)];
+    return start === undefined || bytes === undefined ? undefined : { start, bytes };
   }
 
   /** Applied or not, when the server goes down meanwhile nobody hears of it. */
@@ -160,30 +160,20 @@ export class Broker {
     };
     return {
       created: CREATED,
-      extent: { firstSeq: 1, lastSeq: this.#lastSeq, bytes: 0, maxBytes: -1, messages: 0, maxMessages: -1 },
+      extent: {
+        firstSeq: 1,
+        lastSeq: this.#stored.length,
+        bytes: 0,
+        maxBytes: -1,
+        messages: 0,
+        maxMessages: -1,
+      },
       processed: { created: CREATED, seq: this.#processed },
       isRecordKnown: true,
       isAtRest: false,
       entry,
       files: () => files.keys(),
     };
-  }
-
-  #known(): Map<string, { number: number; path: string }> {
-    const known = new Map<string, { number: number; path: string }>();
-    for (const { path, file } of this.#bySubject.values()) {
-      const split = splitFileId(file);
-      if (split !== undefined && (known.get(split.base)?.number ?? -1) < split.number)
-        known.set(split.base, { number: split.number, path });
-    }
-    return known;
-  }
-
-  #last(path: string, file: string): LastMessage {
-    const stored = this.#bySubject.get(publishSubject(PREFIX, { host: HOST, path, file }));
-    if (stored === undefined)
-      return { seq: 0, chunk: undefined, payload: new Uint8Array(), storedAt: undefined };
-    return stored;
   }
 
   // --- the receiver ---------------------------------------------------------------------------------------------
@@ -202,23 +192,26 @@ export class Broker {
           return;
         }
         this.#waiting.shift();
-        this.#accept(stored);
+        const files: Record<string, number | null> = {};
+        for (const [index, { path, file, chunk }] of stored.bundle.listed.entries()) {
+          this.#accept(path, file, chunk, (await stored.bundle.bytesOf(index)) ?? new Uint8Array());
+          files[file] = this.#files.get(file)?.offset ?? null;
+        }
         this.#processed = stored.seq;
-        const offset = this.#files.get(stored.file)?.offset ?? null;
-        this.#notify?.({ stream: { created: CREATED, seq: stored.seq }, files: { [stored.file]: offset } });
+        this.#notify?.({ stream: { created: CREATED, seq: stored.seq }, files });
       }
     });
   }
 
   /** What goes on where the file ended; what is there already is left out, and what leaves a hole waits for it. */
-  #accept({ chunk, payload, path, file }: Stored): void {
+  #accept(path: string, file: string, chunk: Chunk, bytes: Uint8Array): void {
     trace(`accepts ${path} ${file} ${chunk.kind} ${chunk.start} to ${chunk.end}`);
     const before = this.#files.get(file);
     const offset = before?.offset ?? chunk.begin;
     if (chunk.start > offset || (chunk.end <= offset && before !== undefined)) return;
     if (chunk.kind === 'data') {
       const pieces = this.#arrived.get(path) ?? [];
-      pieces.push(payload.subarray(offset - chunk.start));
+      pieces.push(Buffer.from(bytes.subarray(offset - chunk.start)));
       this.#arrived.set(path, pieces);
     }
     const tail = chunk.kind === 'data' ? chunk.tail : null;

@@ -1,11 +1,11 @@
-// The laws of message headers: what was sent is read, and nothing hostile gets past the reader.
+// The laws of a table's rows: what was sent is read, and nothing hostile gets past the reader.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { type Chunk, chunkHeaders, HEADER, MAX_CHUNK_BYTES, parseChunk } from '../../../common/wire/chunk.ts';
+import { type Chunk, chunkOf, MAX_CHUNK_BYTES, type Row, rowOf } from '../../../common/wire/chunk.ts';
 import { LogferryError } from '../../../common/runtime/errors.ts';
 
 const offset = fc.oneof(fc.nat(1000), fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER - MAX_CHUNK_BYTES }));
@@ -14,25 +14,23 @@ const after = fc.option(
   fc.tuple(fc.stringMatching(/^[a-z0-9-]{1,80}$/), offset).map(([file, size]) => ({ file, size })),
   { nil: undefined },
 );
-const hex = (digits: number): fc.Arbitrary<string> => fc.stringMatching(new RegExp(`^[0-9a-f]{${digits}}$`));
+const tail = fc.stringMatching(/^[0-9a-f]{12}$/);
 
 const data: fc.Arbitrary<Chunk> = fc
-  .tuple(offset, length, offset, after, hex(12), fc.constantFrom('none', 'zstd'), fc.nat(0xffffffff))
-  .map(([start, length, begin, after, tail, encoding, crc32]) => ({
+  .tuple(offset, length, offset, after, tail)
+  .map(([start, length, begin, after, tail]) => ({
     kind: 'data',
     start,
     end: start + length,
     begin,
     after,
     tail,
-    encoding,
-    crc32,
   }));
 const end: fc.Arbitrary<Chunk> = fc
   .tuple(offset, offset, after, fc.constantFrom('rotated', 'truncated', 'deleted'))
   .map(([start, begin, after, reason]) => ({ kind: 'end', start, end: start, begin, after, reason }));
 const gap: fc.Arbitrary<Chunk> = fc
-  .tuple(offset, length, offset, after, fc.stringMatching(/^[ -~]{0,100}$/))
+  .tuple(offset, length, offset, after, fc.string({ unit: 'grapheme', maxLength: 20 }))
   .map(([start, length, begin, after, reason]) => ({
     kind: 'gap',
     start,
@@ -43,148 +41,155 @@ const gap: fc.Arbitrary<Chunk> = fc
   }));
 const chunk = fc.oneof(data, end, gap);
 
-/** What the payload of a chunk weighs; compressed, it may be anything. */
-function payloadOf(chunk: Chunk): number {
-  if (chunk.kind !== 'data') return 0;
-  return chunk.encoding === 'zstd' ? 17 : chunk.end - chunk.start;
+/** What a receiver gets of a row: it was JSON meanwhile. */
+function sent(row: unknown): unknown {
+  return JSON.parse(JSON.stringify(row));
 }
 
-function read(headers: ReadonlyMap<string, string>, payloadBytes: number): Chunk {
-  return parseChunk((name) => headers.get(name), payloadBytes);
-}
+type Read = ReturnType<typeof chunkOf>;
 
 /** Parses, or says undefined; anything but `corrupt` is thrown on. */
-function tryRead(headers: ReadonlyMap<string, string>, payloadBytes: number): Chunk | undefined {
+function tryRead(row: unknown): Read | undefined {
   try {
-    return read(headers, payloadBytes);
+    return chunkOf(row);
   } catch (error) {
     if (error instanceof LogferryError && error.code === 'corrupt') return undefined;
     throw error;
   }
 }
 
-function assertWithinBounds(chunk: Chunk, payloadBytes: number): void {
+function assertWithinBounds({ chunk, own, path, file }: Read): void {
   const { start, end, begin, after, kind } = chunk;
-  for (const number of [start, end, begin, after?.size ?? 0])
+  for (const number of [start, end, begin, own, after?.size ?? 0]) {
     assert.ok(Number.isSafeInteger(number) && number >= 0);
+    assert.ok(!Object.is(number, -0));
+  }
   assert.ok(start <= end);
   assert.equal(kind === 'end', start === end);
-  if (kind !== 'data') assert.equal(payloadBytes, 0);
-  else if (chunk.encoding === 'none') assert.equal(payloadBytes, end - start);
   if (kind === 'data') assert.ok(end - start <= MAX_CHUNK_BYTES);
+  else assert.equal(own, 0);
+  if (kind === 'gap') assert.ok(chunk.reason.length <= 200);
   if (after !== undefined) assert.match(after.file, /^[a-z0-9-]{1,80}$/);
+  assert.deepEqual([typeof path, typeof file], ['string', 'string']);
 }
 
-test('headers parse back to the chunk that they were made from', () => {
+test('a row is read as the chunk that it was made from, and as nothing else', () => {
   fc.assert(
-    fc.property(chunk, (chunk) => {
-      assert.deepEqual(read(new Map(chunkHeaders(chunk)), payloadOf(chunk)), chunk);
+    fc.property(chunk, fc.string(), fc.string(), fc.nat(), (chunk, path, file, bytes) => {
+      const own = chunk.kind === 'data' ? bytes : 0;
+      assert.deepEqual(chunkOf(sent(rowOf(path, file, chunk, own))), { path, file, chunk, own });
     }),
     { numRuns: 500 },
   );
 });
 
-test('a header is one line of printable ASCII, without blanks around its value', () => {
-  fc.assert(
-    fc.property(fc.oneof(data, end), (chunk) => {
-      for (const [, value] of chunkHeaders(chunk)) assert.match(value, /^[!-~]([ -~]*[!-~])?$/);
-    }),
-  );
-});
+const value = fc.oneof(
+  fc.jsonValue({ maxDepth: 2 }),
+  fc.double(),
+  fc.constantFrom(
+    -0,
+    -1,
+    0.5,
+    1e300,
+    2 ** 53,
+    null,
+    true,
+    '',
+    '0',
+    '__proto__',
+    'constructor',
+    'd',
+    'e',
+    'g',
+  ),
+  offset,
+);
 
-test('whatever one header is changed to, the rest parses within bounds or is refused as corrupt', () => {
-  const value = fc.oneof(
-    fc.string({ unit: 'binary' }),
-    fc.stringMatching(/^[0-9a-fx+. -]{0,20}$/),
-    fc.constantFrom(
-      '',
-      '0-0',
-      '5-4',
-      '0-99999999999999999',
-      '-1-5',
-      '1e3-2e3',
-      '0x1-0x2',
-      '0-1 ',
-      'gzip',
-      'ended',
-      '٣-٤',
-    ),
-    fc.tuple(offset, offset).map(([start, end]) => `${start}-${end}`),
-  );
+test('whatever one field is changed to, the rest parses within bounds or is refused as corrupt', () => {
   fc.assert(
-    fc.property(
-      chunk,
-      fc.constantFrom(...Object.values(HEADER)),
-      fc.option(value, { nil: undefined }),
-      fc.option(fc.nat(MAX_CHUNK_BYTES), { nil: undefined }),
-      (chunk, name, value, bytes) => {
-        const headers = new Map(chunkHeaders(chunk));
-        if (value === undefined) headers.delete(name);
-        else headers.set(name, value);
-        const payloadBytes = bytes ?? payloadOf(chunk);
-        const parsed = tryRead(headers, payloadBytes);
-        if (parsed !== undefined) assertWithinBounds(parsed, payloadBytes);
-      },
-    ),
+    fc.property(chunk, fc.nat(10), value, (chunk, at, value) => {
+      const row: unknown[] = [...rowOf('/a', 'f0-0', chunk, 0)];
+      row[at] = value;
+      const read = tryRead(row);
+      if (read !== undefined) assertWithinBounds(read);
+    }),
     { numRuns: 3000 },
   );
 });
 
-test('headers of any kind, in any number, parse within bounds or are refused as corrupt', () => {
-  const any = fc.dictionary(fc.constantFrom(...Object.values(HEADER)), fc.string());
+test('whatever is in the place of a row parses within bounds or is refused as corrupt', () => {
+  const row = fc.oneof(fc.array(value, { maxLength: 12 }), fc.jsonValue(), fc.anything());
   fc.assert(
-    fc.property(any, fc.nat(100), (headers, payloadBytes) => {
-      const parsed = tryRead(new Map(Object.entries(headers)), payloadBytes);
-      if (parsed !== undefined) assertWithinBounds(parsed, payloadBytes);
+    fc.property(row, (row) => {
+      const read = tryRead(row);
+      if (read !== undefined) assertWithinBounds(read);
     }),
-    { numRuns: 1000 },
+    { numRuns: 3000 },
   );
 });
 
-const plain: Chunk = {
-  kind: 'data',
-  start: 10,
-  end: 20,
-  begin: 0,
-  after: { file: 'f0-0', size: 5 },
-  tail: '0123456789ab',
-  encoding: 'none',
-  crc32: 0xbeef,
-};
+const plain: Row = ['d', '/a', 'f0-0', 10, 10, 0, '0123456789ab', 0, 'f1-0', 5];
+const marker: Row = ['e', '/a', 'f0-0', 10, 0, 0, 'rotated', 0];
+const gone: Row = ['g', '/a', 'f0-0', 10, 5, 0, 'gone', 0];
 
-const refused: [name: string, value: string, why: string][] = [
-  [HEADER.range, '20-10', 'a range that goes backwards'],
-  [HEADER.range, '10-10', 'a range without bytes'],
-  [HEADER.range, '10-21', 'a range that the payload does not fill'],
-  [HEADER.range, '', 'no range'],
-  [HEADER.begin, '-1', 'a negative offset'],
-  [HEADER.begin, '9007199254740993', 'an offset that no number holds'],
-  [HEADER.after, '../../etc 5', 'a file id that is none'],
-  [HEADER.after, 'f0-0', 'a generation without its size'],
-  [HEADER.tail, '0123456789AB', 'a tail in capitals'],
-  [HEADER.crc32, 'beef', 'a short checksum'],
-  [HEADER.encoding, 'gzip', 'another compression'],
-  [HEADER.end, 'rotated', 'an end with bytes'],
-  [HEADER.gap, '10-20 gone', 'a gap with bytes'],
+const refused: [row: Row, at: number, value: unknown, why: string][] = [
+  [plain, 0, 'x', 'another kind'],
+  [plain, 0, '__proto__', 'a kind that is the name of something'],
+  [plain, 1, 7, 'a path that is a number'],
+  [plain, 2, null, 'no file id'],
+  [plain, 3, -1, 'a negative offset'],
+  [plain, 3, -0, 'a negative zero'],
+  [plain, 3, 1.5, 'half a byte'],
+  [plain, 3, '10', 'an offset as text'],
+  [plain, 3, 2 ** 53, 'an offset that no number holds'],
+  [plain, 3, 1e300, 'an offset without end'],
+  [plain, 3, Number.MAX_SAFE_INTEGER, 'a range that ends where no number is'],
+  [plain, 4, 0, 'a range without bytes'],
+  [plain, 4, -5, 'a range that goes backwards'],
+  [plain, 4, MAX_CHUNK_BYTES + 1, 'more bytes than a chunk may claim'],
+  [plain, 5, -0, 'a beginning at negative zero'],
+  [plain, 5, [0], 'a beginning that is a list'],
+  [plain, 6, '0123456789AB', 'a tail in capitals'],
+  [plain, 6, '../../../etc', 'a tail that is a path'],
+  [plain, 6, '0123456789ab\n', 'a tail with a line break'],
+  [plain, 7, -1, 'less than no bytes of its own'],
+  [plain, 8, '../../etc', 'a file id before that is none'],
+  [plain, 8, '', 'an empty file id before'],
+  [plain, 9, null, 'a generation without its size'],
+  [plain, 10, 0, 'a field too many'],
+  [marker, 4, 5, 'an end with bytes'],
+  [marker, 6, 'exploded', 'an end for no known reason'],
+  [marker, 6, 'toString', 'a reason that is the name of something'],
+  [marker, 7, 5, 'an end with a payload'],
+  [marker, 8, 'f1-0', 'a row of nine fields'],
+  [gone, 4, 0, 'a gap of no bytes'],
+  [gone, 7, 5, 'a gap with a payload'],
+  [gone, 6, 7, 'a reason that is a number'],
 ];
 
-for (const [name, value, why] of refused)
-  test(`${why} is refused as corrupt, and the header is named`, () => {
-    assert.deepEqual(read(new Map(chunkHeaders(plain)), 10), plain);
-    const headers = new Map(chunkHeaders(plain)).set(name, value);
+for (const [row, at, value, why] of refused)
+  test(`${why} is refused as corrupt, in one short line`, () => {
+    chunkOf(row);
+    const wrong: unknown[] = [...row];
+    wrong[at] = value;
     assert.throws(
-      () => read(headers, 10),
-      (error) => error instanceof LogferryError && error.code === 'corrupt' && error.message.includes(name),
+      () => chunkOf(wrong),
+      (error) =>
+        error instanceof LogferryError &&
+        error.code === 'corrupt' &&
+        error.message.startsWith('the table of a message has [') &&
+        error.message.length < 250,
     );
   });
 
-test('more bytes than a chunk may claim are refused, compressed too', () => {
-  const large: Chunk = {
-    ...plain,
-    kind: 'data',
-    start: 0,
-    end: MAX_CHUNK_BYTES + 1,
-    encoding: 'zstd',
-  } as Chunk;
-  assert.throws(() => read(new Map(chunkHeaders(large)), 100), { code: 'corrupt' });
+test('what is nested deeper than the stack is refused as corrupt too', () => {
+  const depth = 100_000;
+  const nested: unknown = JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
+  for (const row of [nested, [nested], plain.with(3, nested as never), { length: 8, 0: nested }])
+    assert.throws(() => chunkOf(row), { code: 'corrupt' });
+});
+
+test('a long reason is cut off', () => {
+  const { chunk } = chunkOf(gone.with(6, 'x'.repeat(10_000)));
+  assert.equal(chunk.kind === 'gap' ? chunk.reason.length : 0, 200);
 });

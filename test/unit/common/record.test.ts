@@ -6,19 +6,17 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 
 import { LogferryError } from '../../../common/runtime/errors.ts';
+import { decodeRecord, encodeRecord, RECORD_VERSION } from '../../../common/record/encoding.ts';
 import {
   adoptRecord,
   commitRecord,
-  decodeRecord,
   emptyRecord,
-  encodeRecord,
   holderOf,
   lowerRecord,
   isTermOf,
   mergeRecord,
   offsetsBefore,
   pushHolder,
-  RECORD_VERSION,
   releaseRecord,
   streamPosition,
   takeRecord,
@@ -56,6 +54,10 @@ const entry: fc.Arbitrary<FileEntry> = fc
   )
   .map((entry) => ({ ...entry, held: entry.held.filter(([, from]) => from <= entry.offset) }));
 
+const holes = fc
+  .dictionary(key, fc.record({ path: fc.string(), seq: fc.nat(), end: fc.nat() }, plain))
+  .map((found) => new Map(Object.entries(found)));
+
 const record: fc.Arbitrary<PartitionRecord> = fc.record(
   {
     partitions: fc.integer({ min: 1, max: 64 }),
@@ -64,6 +66,7 @@ const record: fc.Arbitrary<PartitionRecord> = fc.record(
     terms: fc.uniqueArray(term),
     archives: fc.constant([]),
     stream: fc.record({ created: fc.string(), seq: fc.nat() }, plain),
+    holes,
     files: fc.dictionary(key, entry).map((files) => new Map(Object.entries(files))),
   },
   plain,
@@ -168,7 +171,12 @@ test('anything that is not a record is refused as corrupt, never taken for an em
 test('a commit never moves an offset back, and reaches what was written', () => {
   fc.assert(
     fc.property(record, term, changes, (before, term, changes) => {
-      const after = commitRecord(before, { term, stream: { created: 's1', seq: 5 }, changes });
+      const after = commitRecord(before, {
+        term,
+        stream: { created: 's1', seq: 5 },
+        changes,
+        holes: new Map(),
+      });
       assertOffsetsKept(before, after);
       assertNormalised(after);
       for (const [file, pieces] of changes) assert.ok(after.files.get(file)!.offset >= pieces.at(-1)!.end);
@@ -181,7 +189,7 @@ test('after a commit, the writer holds what it wrote beyond the old offset, and 
   fc.assert(
     fc.property(record, changes, (before, changes) => {
       const term = 'new.1';
-      const after = commitRecord(before, { term, stream: before.stream, changes });
+      const after = commitRecord(before, { term, stream: before.stream, changes, holes: before.holes });
       for (const [file, pieces] of changes)
         for (const { start, end, gap } of pieces)
           for (let byte = Math.max(start, before.files.get(file)?.offset ?? 0); byte < end; byte += 1)
@@ -196,7 +204,12 @@ test('after a commit that reaches beyond the old offset, the writer holds the wh
       const end = start + length;
       const change = { start, end, path: '/x', tail: null, after: null, final: null, gap: false };
       const changes = new Map([['web1/f0-0', [change]]]);
-      const { files } = commitRecord(before, { term: 'new.1', stream: before.stream, changes });
+      const { files } = commitRecord(before, {
+        term: 'new.1',
+        stream: before.stream,
+        changes,
+        holes: before.holes,
+      });
       const known = before.files.get('web1/f0-0');
       const entry = files.get('web1/f0-0')!;
       if (known !== undefined && known.offset >= end) assert.equal(entry, known);
@@ -219,6 +232,7 @@ test('the order in which the changes of a file are given does not matter, its en
           term: 'new.1',
           stream: before.stream,
           changes: new Map([['web1/f0-0', changes]]),
+          holes: before.holes,
         });
       assert.deepEqual(commit(shuffled), commit(all));
     }),
@@ -228,7 +242,7 @@ test('the order in which the changes of a file are given does not matter, its en
 test('setting the same commit again changes nothing', () => {
   fc.assert(
     fc.property(record, term, changes, (before, term, changes) => {
-      const commit = { term, stream: before.stream, changes };
+      const commit = { term, stream: before.stream, changes, holes: before.holes };
       const once = commitRecord(before, commit);
       assert.deepEqual(commitRecord(once, commit), once);
     }),
@@ -239,8 +253,12 @@ test('a final size is recorded only when every byte before it is committed', () 
   const change = (end: number): Map<string, FileChange[]> =>
     new Map([['h/f-0', [{ start: end, end, path: '/x', tail: null, after: null, final: end, gap: false }]]]);
   const commit = (record: PartitionRecord, end: number): number | null | undefined =>
-    commitRecord(record, { term: 'a.1', stream: record.stream, changes: change(end) }).files.get('h/f-0')
-      ?.final;
+    commitRecord(record, {
+      term: 'a.1',
+      stream: record.stream,
+      changes: change(end),
+      holes: record.holes,
+    }).files.get('h/f-0')?.final;
   const at = (offset: number): PartitionRecord => ({
     ...emptyRecord(1),
     files: new Map([['h/f-0', { path: '/x', offset, tail: null, held: [], after: null, final: null }]]),

@@ -22,7 +22,7 @@ const PASSED_ON: Readonly<Record<string, readonly [file: string, level: string, 
     'warn',
     'created again what had vanished: …, with … as before',
   ],
-  'shipper/lane/central.ts': ['shipper/lane/central.ts', 'warn'],
+  'shipper/host/central.ts': ['shipper/host/central.ts', 'warn'],
   'shipper/session.ts': ['shipper/session.ts', 'warn'],
   // Found where it is called.
   'shipper/report/untold.ts': ['shipper/report/untold.ts', 'error'],

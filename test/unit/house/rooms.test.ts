@@ -13,20 +13,20 @@ const MOST_ENTRIES = 20;
 
 /** Longer than MOST_LINES for now, and how long. A line may only get a smaller number, or go. */
 const TOO_LONG: Readonly<Record<string, number>> = {
-  'receiver/term/writer.ts': 720,
+  'receiver/term/writer.ts': 685,
   'shipper/sources/source.ts': 550,
-  'shipper/session.ts': 622,
-  'receiver/term/partition.ts': 568,
+  'shipper/session.ts': 613,
+  'receiver/term/partition.ts': 538,
   'receiver/ledger/ledger.ts': 543,
   'shipper/sources/sources.ts': 521,
   'receiver/ownership/ownership.ts': 432,
-  'receiver/disk/destination.ts': 421,
+  'receiver/disk/destination.ts': 403,
   'receiver/receive.ts': 393,
-  'common/record/record.ts': 390,
-  'common/stream/stream.ts': 387,
+  'common/record/record.ts': 348,
+  'common/stream/stream.ts': 375,
   'receiver/disk/segments.ts': 362,
-  'shipper/cursor/tailer.ts': 344,
-  'common/record/store.ts': 351,
+  'shipper/cursor/tailer.ts': 320,
+  'common/record/store.ts': 344,
   'receiver/read/reader.ts': 338,
   'common/nats/connection.ts': 333,
 };

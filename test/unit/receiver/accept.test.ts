@@ -19,7 +19,7 @@ const range = fc
 
 function data(start: number, end: number, options: { begin?: number; after?: After } = {}): Chunk {
   const { begin = 0, after } = options;
-  return { kind: 'data', start, end, begin, after, tail: '0'.repeat(12), encoding: 'none', crc32: 0 };
+  return { kind: 'data', start, end, begin, after, tail: '0'.repeat(12) };
 }
 
 function gap(start: number, end: number): Chunk {

@@ -5,7 +5,8 @@ import { describe, test, type TestContext } from 'node:test';
 
 import fc from 'fast-check';
 
-import { crc32, hex32, tailOf } from '../../../common/wire/digest.ts';
+import { BUNDLE_HEADER, packBundle } from '../../../common/wire/bundle.ts';
+import { tailOf } from '../../../common/wire/digest.ts';
 import { silentLogger, Throttle } from '../../../common/runtime/log.ts';
 import { emptyRecord } from '../../../common/record/record.ts';
 import { storedSubject } from '../../../common/wire/subjects.ts';
@@ -89,15 +90,18 @@ describe('a generation that was given up', () => {
     };
     const writer = new Writer(options, emptyRecord(1), 'd.1');
     const data = Buffer.from('a line\n');
-    const header = new Map([
-      ['Logferry-Range', `0-${data.length}`],
-      ['Logferry-Begin', '0'],
-      ['Logferry-Tail', tailOf(data)],
-      ['Logferry-Crc32', hex32(crc32(data))],
-      ['Logferry-After', 'never-seen-0 100'],
-    ]);
-    const subject = storedSubject('logs', 1, { host: 'evil', path: '/a.log', file: 'f-0' });
-    await writer.rescue({ subject, seq: 1, header: (name) => header.get(name) ?? '', data });
+    const chunk = {
+      kind: 'data',
+      ...{ start: 0, end: data.length, begin: 0, tail: tailOf(data) },
+      after: { file: 'never-seen-0', size: 100 },
+    } as const;
+    const source = { host: 'evil', path: '/a.log', file: 'f-0' };
+    const { header, payload } = packBundle('00000000.1', [{ ...source, chunk, payload: data }], true);
+    const message = {
+      ...{ seq: 1, data: payload, header: (name: string) => (name === BUNDLE_HEADER ? header : '') },
+      subject: storedSubject({ prefix: 'logs', partitions: 1 }, source.host, 0),
+    };
+    await writer.rescue(message, source);
     const changed = writer.group.changes.size;
     await writer.cutBack();
     await writer.close();

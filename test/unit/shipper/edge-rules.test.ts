@@ -6,13 +6,8 @@ import { describe, test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { Forwarded } from '../../../shipper/lane/forwarded.ts';
-import {
-  afterCentralLook,
-  decideRepair,
-  type Observed,
-  type Published,
-} from '../../../shipper/lane/repair.ts';
+import { Forwarded } from '../../../shipper/host/forwarded.ts';
+import { afterLook, decideRepair, type Observed, type Published } from '../../../shipper/lane/repair.ts';
 
 const LOCAL = { created: 'l1', lastSeq: 1_000 };
 
@@ -92,22 +87,10 @@ describe('what is not committed', () => {
   };
   const observed: Observed = { offset: 50, processed: undefined, stream: { created: 'l1', lastSeq: 9 } };
 
-  test('is shipped again when all was forwarded and the central stream ends with something else', () => {
-    const mine = { isAtRest: true, origin: 8, end: 100 };
-    assert.deepEqual(afterCentralLook(state, observed, mine), { kind: 'none' });
-    for (const other of [
-      { origin: undefined, end: undefined },
-      { origin: 7, end: 90 },
-      // Of a time before the local stream was rolled back.
-      { origin: 9, end: 100 },
-      { origin: 8, end: 110 },
-    ]) {
-      const decision = afterCentralLook(state, observed, { isAtRest: true, ...other });
-      assert.ok(decision.kind === 'rewind' && decision.to === 50 && decision.expected === undefined);
-      assert.deepEqual(afterCentralLook(state, observed, { isAtRest: false, ...other }), { kind: 'none' });
-      const committed = { ...observed, offset: 100 };
-      assert.deepEqual(afterCentralLook(state, committed, { isAtRest: true, ...other }), { kind: 'none' });
-    }
+  test('is shipped again when all was forwarded, and what came of it was processed', () => {
+    const decision = afterLook(state, observed, true, true);
+    assert.ok(decision.kind === 'rewind' && decision.to === 50 && !decision.isLost);
+    assert.deepEqual(afterLook(state, observed, true, false), { kind: 'none' });
   });
 
   test('is judged by an earlier look where the file never pauses', () => {

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 
 import { look } from '../../../shipper/files/discover.ts';
 import { Listings } from '../../../shipper/files/listings.ts';
-import { type GenerationState, newGeneration } from '../../../shipper/files/state.ts';
+import { type GenerationState, newGeneration } from '../../../shipper/files/generation-state.ts';
 import { Surroundings } from '../../../shipper/files/surroundings.ts';
 import { Finished } from '../../../shipper/sources/finished.ts';
 import { inDirectory } from '../../support/temporary.ts';

@@ -9,7 +9,8 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 
 import { inParallel } from '../../../common/runtime/run.ts';
-import { type GenerationState, newGeneration, State } from '../../../shipper/files/state.ts';
+import { type GenerationState, newGeneration } from '../../../shipper/files/generation-state.ts';
+import { State } from '../../../shipper/files/state.ts';
 
 const FILES = 20_000;
 const SAVES = 200;

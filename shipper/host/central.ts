@@ -4,7 +4,6 @@
 import type { StreamInfo, StreamSourceInfo, StoredMsg } from '@nats-io/jetstream';
 
 import { isUnanswered } from '../../common/nats/bucket.ts';
-import { parseChunk } from '../../common/wire/chunk.ts';
 import { isSourceIn } from '../../common/nats/domain.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import { headersOf } from '../../common/wire/headers.ts';
@@ -14,10 +13,9 @@ import type { Link } from '../../common/nats/connection.ts';
 import type { PartitionRecord, StreamPosition } from '../../common/record/record.ts';
 import { RecordStore } from '../../common/record/store.ts';
 import { streamInfo, topologyOf } from '../../common/stream/stream.ts';
-import { encodeToken, partitionOf, type SourceName, storedSubject } from '../../common/wire/subjects.ts';
+import { partitionOf, storedSubjects } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
 import { type Central, Forwarded } from './forwarded.ts';
-import type { CentralLook } from './repair.ts';
 
 /** A source that was heard of so lately is connected: an idle one sends a heartbeat each second. */
 const ACTIVE_MS = 5_000;
@@ -86,21 +84,10 @@ export class CentralSide {
     return { local, central: { record, processed, isAtRest } };
   }
 
-  /** The last message of a generation in the central stream; undefined without an answer. */
-  async lastMessage(source: SourceName): Promise<Omit<CentralLook, 'isAtRest'> | undefined> {
-    const { prefix, partitions, stream } = this.#topology;
-    const subject = storedSubject(prefix, partitions, source);
-    const message = await orNothing(lastMessageOf(this.#link, stream, subject));
-    if (message === undefined) return undefined;
-    return message === null
-      ? { origin: undefined, end: undefined }
-      : { origin: originOf(message), end: endOf(message) };
-  }
-
   async #look(): Promise<Central | undefined> {
-    const { stream, prefix } = this.#topology;
-    const partition = partitionOf(this.#host, this.#topology.partitions);
-    const subjects = `${prefix}.${partition}.${encodeToken(this.#host)}.*.*`;
+    const { stream, partitions } = this.#topology;
+    const partition = partitionOf(this.#host, partitions);
+    const subjects = storedSubjects(this.#topology, this.#host);
     // The stream before its message, and both before the record: what is not there by then is missing.
     const look = async (): Promise<Central | undefined> => {
       const info = await streamInfo(this.#link, stream);
@@ -194,14 +181,4 @@ function hasProcessed(position: StreamPosition | undefined, { created, newest }:
 function originOf(message: StoredMsg): number | undefined {
   const digits = ORIGIN.exec(headersOf(message)?.get(STREAM_SOURCE) ?? '')?.[1];
   return digits === undefined ? undefined : Number(digits);
-}
-
-function endOf(message: StoredMsg): number | undefined {
-  const sent = headersOf(message);
-  try {
-    return parseChunk((header) => sent?.get(header), message.data.length).end;
-  } catch (error) {
-    if (error instanceof LogferryError && error.code === 'corrupt') return undefined;
-    throw error;
-  }
 }

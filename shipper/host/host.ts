@@ -1,32 +1,20 @@
-// What the broker says about this host: the record and the stream, read together; commit notices; the last message of
-// a subject. Everything that a repair is decided on comes from here.
+// What the broker says about this host: the record and the stream, read together; commit notices. Everything that a
+// repair is decided on comes from here.
 
 import type { StreamInfo } from '@nats-io/jetstream';
 import { z } from 'zod';
 
 import { isUnanswered } from '../../common/nats/bucket.ts';
-import { type Chunk, parseChunk } from '../../common/wire/chunk.ts';
-import { crc32 } from '../../common/wire/digest.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
-import { headersOf } from '../../common/wire/headers.ts';
-import { lastMessageOf } from '../../common/nats/last-message.ts';
 import type { Link } from '../../common/nats/connection.ts';
 import { type FileEntry, type PartitionRecord, type StreamPosition } from '../../common/record/record.ts';
 import type { RecordStore } from '../../common/record/store.ts';
-import {
-  encodeToken,
-  fileKey,
-  parseStoredSubject,
-  partitionOf,
-  storedSubject,
-} from '../../common/wire/subjects.ts';
-import { decompressFrame } from '../../common/wire/zstd.ts';
+import { encodeToken, fileKey, partitionOf } from '../../common/wire/subjects.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
 import { committedSubject, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { CentralSide } from './central.ts';
-import { splitFileId } from '../files/identity.ts';
-import type { StreamExtent } from './progress.ts';
-import type { CentralLook, Observed } from './repair.ts';
+import type { StreamExtent } from './holding.ts';
+import { HostLanes } from './host-lanes.ts';
 import { parseJson } from '../../common/runtime/json.ts';
 
 /** The record and the stream as they were read. */
@@ -49,18 +37,6 @@ export interface Notice {
   readonly files: Readonly<Record<string, number | null>>;
 }
 
-/** The last message of a generation's subject. */
-export interface LastMessage {
-  /** 0 when there is none. */
-  readonly seq: number;
-  /** Undefined when there is none, when it is not one of ours, or damaged. */
-  readonly chunk: Chunk | undefined;
-  /** As it was sent. */
-  readonly payload: Uint8Array;
-  /** When the server stored it, in milliseconds since 1970. */
-  readonly storedAt: number | undefined;
-}
-
 const positionSchema = z.object({ created: z.string(), seq: z.int().min(0) });
 const noticeSchema = z.object({
   stream: positionSchema,
@@ -73,6 +49,7 @@ export class Host {
   readonly name: string;
   readonly topology: Topology;
   readonly link: Link;
+  readonly lanes: HostLanes;
   readonly #records: RecordStore | CentralSide;
   readonly #partition: number;
   #shared: Promise<HostView | undefined> | undefined;
@@ -83,6 +60,7 @@ export class Host {
     this.link = link;
     this.topology = topology;
     this.name = name;
+    this.lanes = new HostLanes(link, topology, name);
     this.#records = records;
     this.#partition = partitionOf(name, topology.partitions);
   }
@@ -157,68 +135,6 @@ export class Host {
     return view;
   }
 
-  /** The newest message of a generation. Throws when there is no answer. */
-  async lastMessage(source: string, file: string): Promise<LastMessage> {
-    const { topology, name } = this;
-    const subject = storedSubject(topology.prefix, topology.partitions, { host: name, path: source, file });
-    const message = await lastMessageOf(this.link, topology.stream, subject);
-    if (message === null) return { seq: 0, chunk: undefined, payload: new Uint8Array(), storedAt: undefined };
-    const storedAt = message.time.getTime();
-    const sent = headersOf(message);
-    try {
-      const chunk = parseChunk((header) => sent?.get(header), message.data.length);
-      // A receiver takes this for missing; where it says that it ends is no place to go on from.
-      const damaged = chunk.kind === 'data' && crc32(message.data) !== chunk.crc32;
-      return { seq: message.seq, chunk: damaged ? undefined : chunk, payload: message.data, storedAt };
-    } catch (error) {
-      if (error instanceof LogferryError && error.code === 'corrupt')
-        return { seq: message.seq, chunk: undefined, payload: message.data, storedAt };
-      throw error;
-    }
-  }
-
-  /** The bytes of the newest message of a generation, where they begin; undefined when it has none, or is damaged. */
-  async lastBytes(
-    source: string,
-    file: string,
-  ): Promise<{ readonly start: number; readonly bytes: Uint8Array } | undefined> {
-    const { chunk, payload } = await this.lastMessage(source, file);
-    if (chunk?.kind !== 'data') return undefined;
-    const { start, end, encoding } = chunk;
-    return { start, bytes: encoding === 'zstd' ? await decompressFrame(payload, end - start) : payload };
-  }
-
-  /** At an edge: the newest message of a generation in the central stream. Undefined elsewhere, and without an answer. */
-  async lastCentralMessage(source: string, file: string): Promise<Omit<CentralLook, 'isAtRest'> | undefined> {
-    if (!(this.#records instanceof CentralSide)) return undefined;
-    return await this.#records.lastMessage({ host: this.name, path: source, file });
-  }
-
-  /**
-   * The generations that stream and record know of this host: for a shipper that has lost its state. By base; a
-   * path is only known from the stream, or from the record's entry. Throws `unreachable` while the record is not known.
-   */
-  async knownGenerations(view: HostView): Promise<Map<string, { number: number; path: string }>> {
-    if (!view.isRecordKnown) throw new LogferryError('unreachable', 'the record was never read');
-    const known = new Map<string, { number: number; path: string }>();
-    const add = (file: string, path: string): void => {
-      const split = splitFileId(file);
-      if (split === undefined) return;
-      const before = known.get(split.base);
-      if (before === undefined || before.number < split.number)
-        known.set(split.base, { number: split.number, path });
-    };
-    for (const file of view.files()) add(file, view.entry(file)?.path ?? '');
-    const { prefix, stream } = this.topology;
-    const filter = `${prefix}.${this.#partition}.${encodeToken(this.name)}.>`;
-    const info = await this.link.jsm.streams.info(stream, { subjects_filter: filter });
-    for (const subject of Object.keys(info.state.subjects ?? {})) {
-      const source = parseStoredSubject(prefix, subject);
-      if (source !== undefined) add(source.file, source.path);
-    }
-    return known;
-  }
-
   /** Calls back for every commit notice; returns how to stop. Notices that do not parse are nobody's. */
   onCommitted(notify: (notice: Notice) => void): () => void {
     return this.#listen(committedSubject(this.topology.prefix, this.name), noticeSchema, notify);
@@ -254,13 +170,4 @@ function parseNotice<T>(schema: z.ZodType<T>, text: string): T | undefined {
     if (error instanceof LogferryError) return undefined;
     throw error;
   }
-}
-
-/** What decideRepair needs of a view, for one file. */
-export function observedOf(view: HostView, file: string): Observed {
-  return {
-    offset: view.entry(file)?.offset,
-    processed: view.processed,
-    stream: { created: view.created, lastSeq: view.extent.lastSeq },
-  };
 }

@@ -1,0 +1,52 @@
+// When record and stream are read next. A notice of the owner says what the record says, so while notices come there is little
+// to be read. Pure: the time comes as an argument.
+
+/** While something is not committed and no notice comes, and otherwise. */
+const SOON_MS = 1_000;
+const IDLE_MS = 10_000;
+/** A receiver commits every five seconds at least, and says so. */
+const OVERDUE_MS = 6_000;
+/** Of a stream that holds so much, what may be published before anybody looks how full it is. */
+const SHARE_UNSEEN = 0.01;
+
+export interface ViewNow {
+  readonly ms: number;
+  /** Something is published and not committed, or held back. */
+  readonly isBehind: boolean;
+  /** Of the connection: another one means that the server may be another, too. */
+  readonly epoch: number;
+  /** Source bytes so far. */
+  readonly published: number;
+}
+
+export class ViewPace {
+  #noticedAt = Number.NEGATIVE_INFINITY;
+  #last: (ViewNow & { readonly maxBytes: number }) | undefined;
+  #isWanted = false;
+
+  /** A notice came. */
+  noticed(ms: number): void {
+    this.#noticedAt = ms;
+  }
+
+  /** Something was seen that only record and stream explain. */
+  want(): void {
+    this.#isWanted = true;
+  }
+
+  /** @param maxBytes of the stream, negative for no limit */
+  viewed(now: ViewNow, maxBytes: number): void {
+    this.#last = { ...now, maxBytes };
+    this.#isWanted = false;
+  }
+
+  isDue(now: ViewNow): boolean {
+    const last = this.#last;
+    if (last === undefined || this.#isWanted || now.epoch !== last.epoch) return true;
+    const since = now.ms - last.ms;
+    if (since >= IDLE_MS) return true;
+    if (!now.isBehind || since < SOON_MS) return false;
+    const isUnseen = last.maxBytes > 0 && now.published - last.published > last.maxBytes * SHARE_UNSEEN;
+    return isUnseen || now.ms - this.#noticedAt >= OVERDUE_MS;
+  }
+}
