@@ -124,7 +124,7 @@ describe('at an edge', { concurrency: 3 }, () => {
         world.receive(ROTATE);
         if (how === 'deleted') await run(world, ['setup', '--source', edge.domain]);
         await assertIdentical(world, files);
-        const again = /shipping again from byte \d+: the central stream does not have/;
+        const again = /shipping again from byte \d+: it was lost on the way to the central side/;
         assert.equal(again.test(shipper.stderr), how === 'purged', shipper.stderr);
       });
     });

@@ -1,4 +1,4 @@
-// The laws of repair at an edge: local sequences for central ones, and what the central stream does not have is shipped
+// The laws of repair at an edge: local sequences for central ones, and what never arrived at the central side is shipped
 // again.
 
 import assert from 'node:assert/strict';
