@@ -3,8 +3,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 
-import type { FSWatcher } from 'chokidar';
-
 import { isUnanswered } from '../common/nats/bucket.ts';
 import { isOutOfDescriptors, LogferryError, messageOf, systemCode } from '../common/runtime/errors.ts';
 import { Throttle } from '../common/runtime/log.ts';
@@ -40,7 +38,7 @@ import { Sources } from './sources/sources.ts';
 import type { Spool } from './stdin/spool.ts';
 import type { State } from './files/state.ts';
 import { FileSums, lossesOf } from './report/status.ts';
-import { baseOfGlob, watchPaths, whyNotWatched } from './discovery/watch.ts';
+import { baseOfGlob, type Watching, watchPaths, whyNotWatched } from './discovery/watch.ts';
 import type { AnySource } from './lane/any-source.ts';
 import { descriptorLimit } from '../common/runtime/descriptors.ts';
 
@@ -82,7 +80,7 @@ export class Session {
   readonly #run: ShipperRun;
   readonly #context: SharedContext;
   readonly #pace: Pace;
-  #watcher: FSWatcher | undefined;
+  #watcher: Watching | undefined;
   /** The limits that are in force here. */
   #inForce: ShipLimits;
   /** When other sources are taken at the latest. */
@@ -285,7 +283,7 @@ export class Session {
   }
 
   /** What lies elsewhere is not watched: nothing tells here when it changes there. */
-  async #watch(): Promise<FSWatcher | undefined> {
+  async #watch(): Promise<Watching | undefined> {
     const globs: string[] = [];
     for (const glob of this.#globs) if (!(await isRemotePath(baseOfGlob(glob)))) globs.push(glob);
     if (globs.length === 0) return undefined;
