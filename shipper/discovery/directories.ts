@@ -2,10 +2,11 @@
 // directories below by itself, as deep as it may. Never the truth: see watch.ts.
 
 import { type FSWatcher, watch } from 'node:fs';
-import { lstat, readdir, stat } from 'node:fs/promises';
+
 import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
+import { lstat, readdir, stat } from '../files/disk.ts';
 
 export interface DirectoriesOptions {
   /** How many levels below the first one are watched too. */
