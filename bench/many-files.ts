@@ -226,7 +226,8 @@ async function latenciesOfSome(
   for (const [index, source] of followed.entries()) {
     const number = sources.indexOf(source);
     const own = moments.filter((_, line) => line % sources.length === number);
-    latencies.push(...(await latenciesOf(source, own, follower.growths[index] ?? [], { from, to })));
+    const its = await latenciesOf(source, own, follower.growths[index] ?? [], { from, to });
+    for (const latency of its) latencies.push(latency);
   }
   return latencies;
 }

@@ -251,7 +251,8 @@ function raise(
       tail: claim.tail,
       held,
       after: known?.after ?? claim.after,
-      final: known?.final ?? null,
+      // It was the size before: somebody has written on behind it.
+      final: null,
     });
   }
   return { files: raised, relabels, changed };

@@ -78,9 +78,12 @@ const COMMIT_EVERY_MS = 1_000;
 const MOST_COMMIT_EVERY_MS = 5_000;
 const LOADED_COMMITS_COST = 20;
 const COMMIT_BYTES = 64 * 1024 * 1024;
-/** When nothing more comes, a commit need not wait. */
+/** When nothing more comes for so long, a commit that is cheap need not wait; many slow files bring something more often. */
 const COMMIT_QUIET_MS = 20;
-const QUIET_COMMITS_COST = 10;
+const QUIET_COMMITS_COST = 40;
+/** When nothing comes for so long, hardly any need wait. */
+const COMMIT_SILENT_MS = 100;
+const SILENT_COMMITS_COST = 5;
 
 const IDLE_WAIT_MS = 5_000;
 /** A redelivery costs nothing but time: it is a duplicate. */
@@ -112,6 +115,7 @@ export class Partition {
   /** Fires when a stop has waited long enough for answers. */
   readonly #hardStop = new AbortController();
   #lastCommit = performance.now();
+  #deliveredAt = this.#lastCommit;
   #committedAt = this.#lastCommit;
   /** What the last commit took. */
   #commitMs = 0;
@@ -310,11 +314,13 @@ export class Partition {
       this.#context.memory.share(this.partition, !idle),
       signal,
     );
-    if (deliveries.length > 0)
+    if (deliveries.length > 0) {
+      this.#deliveredAt = performance.now();
       await this.#writer.process(deliveries, (passed) => {
         going.beat();
         this.#tellReceived(passed);
       });
+    }
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
     for (const waiting of this.#writer.holes.overdue(this.#context.giveUpAfterMs))
       await this.#giveUp(waiting, going, signal);
@@ -355,9 +361,10 @@ export class Partition {
     const { group } = this.#writer;
     if (isEmpty(group)) return false;
     const since = performance.now() - this.#lastCommit;
-    // A trickle pays for a commit at most a tenth of its time.
+    const isSilent = performance.now() - this.#deliveredAt >= COMMIT_SILENT_MS;
+    const cost = isSilent ? SILENT_COMMITS_COST : QUIET_COMMITS_COST;
     return (
-      (quiet && since >= this.#commitMs * QUIET_COMMITS_COST) ||
+      (quiet && since >= this.#commitMs * cost) ||
       group.bytes >= COMMIT_BYTES ||
       since >= Math.min(MOST_COMMIT_EVERY_MS, Math.max(COMMIT_EVERY_MS, this.#commitMs * LOADED_COMMITS_COST))
     );

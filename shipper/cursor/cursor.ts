@@ -11,7 +11,8 @@ import type { GenerationState } from '../files/generation-state.ts';
 import type { State } from '../files/state.ts';
 import type { CursorContext, CursorFile, CursorReader } from './context.ts';
 import { Moves } from './moves.ts';
-import { type Piece, Tailer, type TailerOptions } from './tailer.ts';
+import type { Piece } from './piece.ts';
+import { Tailer, type TailerOptions } from './tailer.ts';
 import type { Touch } from './touches.ts';
 
 /** For so long after the last byte its reader looks, and so often that telling is of no use; then the sweep does. */
@@ -80,7 +81,6 @@ export class Cursor implements OpenFile {
     return this.#tailer.isBacklog;
   }
 
-  /** With --once: the end that counts. */
   limitTo(size: number): void {
     this.#tailer.limitTo(size);
   }
@@ -109,7 +109,7 @@ export class Cursor implements OpenFile {
     return this.isOpen && this.quietMs < RECENT_MS;
   }
 
-  /** Whether its reader looks at it by itself: for a while after the last byte. Then the sweep wakes it. */
+  /** Whether its reader looks by itself: for a while after the last byte. Then the sweep wakes it. */
   get isPolled(): boolean {
     return this.isOpen && (this.quietMs < POLLED_MS || this.#tailer.touches.mayFollow);
   }
@@ -134,15 +134,15 @@ export class Cursor implements OpenFile {
     return !this.isOpen && (!this.isTaken || !this.#isEndKnown);
   }
 
-  /** The same, not written to since, and open on a disk that answers at once; false where it is not known. */
+  /** The same, and it stands as it was read, as far as can be told on the spot; false where it is not known. */
   get isUntouched(): boolean {
-    return this.isTaken && this.#tailer.isAsItWas(this.#position);
+    return this.isTaken && this.#tailer.standsAsRead(this.#position, this.#tail);
   }
 
   /** Whether all of it was taken, and it was not written to since: one question instead of several. */
   async isAsItWas(): Promise<boolean> {
     await this.#tailer.refresh();
-    return this.isUntouched;
+    return this.isTaken && this.#tailer.isAsItWas(this.#position);
   }
 
   /** It has nothing more, and was written to since it was looked into: perhaps by who began it again. */

@@ -7,13 +7,21 @@ import { tailOf } from '../../common/wire/digest.ts';
 import { tolerateDead } from '../../common/runtime/errors.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { linesIn } from '../../common/wire/lines.ts';
-import { type Buffers, type Slot, SMALL_BYTES } from './buffers.ts';
+import { type Buffers, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
+import type { Piece } from './piece.ts';
 import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
 import type { GenerationState } from '../files/generation-state.ts';
 import { withBytes } from '../files/sums.ts';
-import { firstBytes, readFullyNow, standsBefore, withBytesUpTo } from '../files/fingerprint.ts';
+import {
+  firstBytes,
+  firstBytesNow,
+  readFullyNow,
+  standsBefore,
+  standsBeforeNow,
+  withBytesUpTo,
+} from '../files/fingerprint.ts';
 import { type Touch, Touches } from './touches.ts';
 
 export interface TailerOptions {
@@ -29,22 +37,6 @@ export interface TailerOptions {
   readonly countsLines: boolean;
 }
 
-/** A chunk of the file, ready to be sent. */
-export interface Piece {
-  readonly start: number;
-  readonly end: number;
-  /** See tailOf, at `end`. */
-  readonly tail: string;
-  /** The bytes, or one zstd frame of them. */
-  readonly payload: Uint8Array;
-  /** How many lines end in it; 0 where they are not counted. */
-  readonly lines: number;
-  /** Right before it was read, in milliseconds since 1970. */
-  readonly readAt: number;
-  /** What it takes of the memory that all share, until it is sent. */
-  readonly slot: Slot;
-}
-
 /** A partial last line is shipped after this much silence: nothing is lost by it, bytes are bytes. */
 const PARTIAL_LINE_MS = 3_000;
 /** Pieces that are read and compressed ahead of the one that is sent. */
@@ -55,7 +47,6 @@ export class Tailer {
   readonly #entry: GenerationState;
   readonly touches = new Touches();
   #handle: FileHandle | undefined;
-  /** With --once: nothing is read beyond this. */
   #limit = Number.POSITIVE_INFINITY;
   #ahead: Promise<Piece | undefined>[] = [];
   /** Where the next piece is read, and what must stand before it. */
@@ -93,6 +84,7 @@ export class Tailer {
     return this.#handle;
   }
 
+  /** With --once: nothing is read beyond this. */
   get limit(): number {
     return this.#limit;
   }
@@ -120,6 +112,13 @@ export class Tailer {
     return this.#remoteSize ?? fstatSync(fd).size;
   }
 
+  /** Its size, and the change that was not looked into yet, where that costs no more. */
+  #ask({ fd }: FileHandle): { size: number; touch: Touch | undefined } {
+    if (this.#remoteSize !== undefined) return { size: this.#remoteSize, touch: undefined };
+    const { size, mtimeMs } = fstatSync(fd);
+    return { size, touch: this.touches.since(mtimeMs, Date.now()) };
+  }
+
   /** Asks for the size of a file that may not answer. */
   async refresh(): Promise<void> {
     const handle = this.#handle;
@@ -144,6 +143,25 @@ export class Tailer {
     if (this.#handle === undefined || this.#replaced || this.#remoteSize !== undefined) return false;
     const { size, mtimeMs } = fstatSync(this.#handle.fd);
     return size === position && this.touches.isKnown(mtimeMs);
+  }
+
+  /**
+   * The same, where it was touched and stands as it was read. A change that others may follow at the same time is no news yet:
+   * it is looked into when the clock has moved on.
+   */
+  standsAsRead(position: number, tail: string | undefined): boolean {
+    const handle = this.#handle;
+    if (handle === undefined || this.#replaced || this.#remoteSize !== undefined) return false;
+    const { size, mtimeMs } = fstatSync(handle.fd);
+    if (size !== position) return false;
+    const touch = this.touches.since(mtimeMs, Date.now());
+    if (touch === undefined || !touch.isLast) return true;
+    const isHeadSame =
+      (position > 0 && this.#hasGrownSince) || headMatches(this.#entry.head, firstBytesNow(handle));
+    if (!isHeadSame || !standsBeforeNow(handle, position, tail)) return false;
+    this.#hasGrownSince = false;
+    this.touches.lookedInto(touch);
+    return true;
   }
 
   /** When it was last written to, in nanoseconds since 1970; undefined when it is not open. */
@@ -257,7 +275,9 @@ export class Tailer {
   async #read(handle: FileHandle, ahead: boolean): Promise<Piece | undefined> {
     const start = this.#readAt;
     const room = Math.min(this.#options.maxBytes(), this.#limit - start);
-    const size = this.#sizeOf(handle);
+    // Asked before it is read: what is changed meanwhile is another change.
+    const { size, touch } = this.#ask(handle);
+    if (size < start) this.#replaced = true;
     const length = Math.min(room, size - start);
     if (length <= 0 || (ahead && length < room)) return undefined;
     const isSmall = length <= SMALL_BYTES && this.#remoteSize === undefined;
@@ -289,6 +309,7 @@ export class Tailer {
       this.#hasGrownSince = true;
       this.#readTail = tail;
       this.#isBacklog = data.length === room;
+      if (touch?.isLast === true && start + cut === size) this.touches.lookedInto(touch);
       this.#readOn();
       const bytes = data.subarray(0, cut);
       const lines = this.#options.countsLines ? linesIn(bytes) : 0;

@@ -17,6 +17,12 @@ export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
   return first.subarray(0, await readFully(handle, first, 0));
 }
 
+/** The same of a file on a disk that answers at once. */
+export function firstBytesNow(handle: FileHandle): Uint8Array {
+  const first = Buffer.alloc(HEAD_BYTES);
+  return first.subarray(0, readFullyNow(handle, first, 0));
+}
+
 /** Whether these bytes stand before the position; true where nothing is known of them. */
 export async function standsBefore(
   handle: FileHandle,
@@ -27,6 +33,13 @@ export async function standsBefore(
   const before = Buffer.alloc(Math.min(TAIL_BYTES, position));
   const read = await readFully(handle, before, position - before.length);
   return tailOf(before.subarray(0, read)) === tail;
+}
+
+/** The same of a file on a disk that answers at once. */
+export function standsBeforeNow(handle: FileHandle, position: number, tail: string | undefined): boolean {
+  if (tail === undefined || position === 0) return true;
+  const before = Buffer.alloc(Math.min(TAIL_BYTES, position));
+  return tailOf(before.subarray(0, readFullyNow(handle, before, position - before.length))) === tail;
 }
 
 /** With the bytes up to `position`, where they begin at `begin` if nothing is known of them. */

@@ -53,16 +53,15 @@ export function withBytes(sums: Sums, start: number, bytes: Uint8Array): Sums {
  */
 function thinned(from: number, marks: readonly Mark[]): readonly Mark[] {
   if (marks.length <= MOST_MARKS) return marks;
-  const end = marks.at(-1)?.[0] ?? from;
-  const share = (index: number): number => {
-    const [before, at, after] = [index - 1, index, index + 1].map((each) => marks[each]?.[0] ?? from);
-    return ((after ?? 0) - (before ?? 0)) / Math.sqrt(end - (at ?? 0));
-  };
-  let least: number | undefined;
-  for (let index = 0; index < marks.length - NEWEST_MARKS; index += 1)
-    if (marks[index]?.[0] !== from + FIRST_MARK && (least === undefined || share(index) < share(least)))
-      least = index;
-  return marks.toSpliced(least ?? 0, 1);
+  const endOf = (index: number): number => marks[index]?.[0] ?? from;
+  const end = endOf(marks.length - 1);
+  let [least, leastShare] = [0, Number.POSITIVE_INFINITY];
+  for (let index = 0; index < marks.length - NEWEST_MARKS; index += 1) {
+    const at = endOf(index);
+    const share = (endOf(index + 1) - endOf(index - 1)) / Math.sqrt(end - at);
+    if (at !== from + FIRST_MARK && share < leastShare) [least, leastShare] = [index, share];
+  }
+  return marks.toSpliced(least, 1);
 }
 
 /** Compares bytes that come one after the other, from the first one of a file on, with what is known. */

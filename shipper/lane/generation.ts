@@ -8,7 +8,7 @@ import { Bell, sleep } from '../../common/runtime/run.ts';
 import type { EndReason } from '../../common/wire/chunk.ts';
 import type { CursorReader } from '../cursor/context.ts';
 import { Cursor } from '../cursor/cursor.ts';
-import type { Piece } from '../cursor/tailer.ts';
+import type { Piece } from '../cursor/piece.ts';
 import type { Elsewhere } from '../files/candidate.ts';
 import { NO_HEAD } from '../files/identity.ts';
 import type { GenerationState } from '../files/generation-state.ts';

@@ -15,12 +15,16 @@ const INCARNATION_BYTES = 4;
 export function lanesOf(
   host: Host,
   state: State,
-  options: Omit<LanesOptions, 'lanes' | 'incarnation' | 'onStored'>,
+  options: Omit<LanesOptions, 'lanes' | 'incarnation' | 'onFree' | 'onStored'>,
 ): Pick<ShipperContext, 'lanes' | 'trails' | 'looks'> {
+  const looks = new Looks();
   const lanes = new Lanes({
     ...options,
     lanes: host.lanes,
     incarnation: randomBytes(INCARNATION_BYTES).toString('hex'),
+    onFree: () => {
+      looks.now();
+    },
     onStored: (seq) => {
       state.sentUpTo(seq);
     },
@@ -28,5 +32,5 @@ export function lanesOf(
   const trails = new Trails(host, state, (upTo) => {
     lanes.restart(upTo);
   });
-  return { lanes, trails, looks: new Looks() };
+  return { lanes, trails, looks };
 }

@@ -62,6 +62,8 @@ export interface LanesOptions {
   readonly log: Logger;
   /** No answer is waited for any more. */
   readonly stop: AbortSignal;
+  /** Told when small chunks can be sent, for more to come. */
+  readonly onFree: () => void;
   /** All messages up to this sequence are stored, and those who sent them know it. */
   readonly onStored: (seq: number) => void;
 }
@@ -107,10 +109,11 @@ export class Lanes {
 
   async #run(lane: Lane, queue: Waiting[]): Promise<void> {
     lane.isBusy = true;
-    // What comes in the same moment goes with it.
-    await setImmediate();
     while (queue.length > 0) {
       const began = performance.now();
+      // What comes in the same moment goes with it.
+      if (lane.number === 0) this.#options.onFree();
+      await setImmediate();
       const waiting = this.#take(queue);
       try {
         await this.#deliver(lane, waiting);

@@ -1,4 +1,7 @@
-// Files that were written a moment ago are looked at every few milliseconds: all of them by one timer, with one question each.
+// Files that were written a moment ago are looked at every few milliseconds, and right before a message is sent: all of them in
+// one round, with one question each.
+
+import { systemCode } from '../../common/runtime/errors.ts';
 
 /** Somebody who waits until there is something to do. */
 export interface Looked {
@@ -48,15 +51,20 @@ export class Looks {
     );
   }
 
-  #round(): void {
+  /** Looks now at what is due soon: what there is goes with the message that is about to be sent. */
+  now(): void {
+    this.#round(LONGEST_MS);
+  }
+
+  #round(early = 0): void {
     const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
     let asked = 0;
     for (const [looked, dueAt] of this.#dueAt) {
       let at = dueAt;
-      if (dueAt <= now && asked < AT_ONCE) {
+      if (dueAt <= now + early && asked < AT_ONCE) {
         asked += 1;
-        const { hasNews } = looked;
+        const hasNews = hasNewsNow(looked);
         at = hasNews ? Number.POSITIVE_INFINITY : now + looked.lookAgainMs;
         if (at === Number.POSITIVE_INFINITY) this.#dueAt.delete(looked);
         else this.#dueAt.set(looked, at);
@@ -67,5 +75,15 @@ export class Looks {
     if (next === Number.POSITIVE_INFINITY) return;
     const pause = Math.min(LONGEST_MS, Math.max(SHORTEST_MS, this.#dueAt.size * MS_EACH));
     this.#look(asked === AT_ONCE ? now : Math.max(next, now + pause));
+  }
+}
+
+/** A file that cannot be asked is news too: whoever is woken says what is wrong with it. */
+function hasNewsNow(looked: Looked): boolean {
+  try {
+    return looked.hasNews;
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error;
+    return true;
   }
 }

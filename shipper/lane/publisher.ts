@@ -7,7 +7,7 @@ import { chunkDone } from '../../common/runtime/memory.ts';
 import { type Bell, untilAnswered } from '../../common/runtime/run.ts';
 import type { Chunk, EndReason } from '../../common/wire/chunk.ts';
 import type { Cursor } from '../cursor/cursor.ts';
-import type { Piece } from '../cursor/tailer.ts';
+import type { Piece } from '../cursor/piece.ts';
 import type { GenerationState } from '../files/generation-state.ts';
 import { Committed } from './committed.ts';
 import type { ShipperContext } from './context.ts';
