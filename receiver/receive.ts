@@ -43,7 +43,7 @@ import { isThere } from './disk/segments.ts';
 import { serveReceiver } from './report/service.ts';
 import { keepUp, passOnce, type UpkeepContext } from './upkeep/upkeep.ts';
 import { verifyEndpoint } from './read/verify.ts';
-import { noReceiverStats } from './term/writer.ts';
+import { noReceiverStats } from './term/counts.ts';
 import type { FixedShare, ReceiveLimits, ReceiveOptions } from './options.ts';
 
 /** All pulls of a receiver together. */

@@ -445,7 +445,8 @@ export class Session {
   get #viewNow(): ViewNow {
     const published = this.#run.counts.publishedBytes;
     const epoch = this.#host.link.epoch();
-    return { ms: performance.now(), isBehind: this.#isBehind(), epoch, published };
+    const { isHeld } = this.#holding;
+    return { ms: performance.now(), isBehind: this.#isBehind(), isHeld, epoch, published };
   }
 
   async #holdBacklog(signal: AbortSignal): Promise<boolean> {

@@ -30,6 +30,7 @@ const schema = z.object({
   terms: z.array(z.string()),
   stream: z.object({ created: z.string(), seq: offset }),
   holes: z.record(z.string(), z.object({ path: z.string(), seq: offset, end: offset })),
+  unnamed: offset,
   archives: z.array(z.object({ token: z.string().regex(/^[0-9a-f]{8,32}$/), files: offset })),
   files: filesSchema,
 });
@@ -77,9 +78,9 @@ export function decodeRecord(text: string, what = 'the record'): PartitionRecord
   const value = parseJson(text);
   refuseNewer(value, RECORD_VERSION, what);
   const { files, holes, ...rest } = parseAs(schema, value);
-  const { partitions, owner, term, terms, stream, archives } = rest;
+  const { partitions, owner, term, terms, stream, unnamed, archives } = rest;
   return {
-    ...{ partitions, owner, term, terms, stream, archives },
+    ...{ partitions, owner, term, terms, stream, unnamed, archives },
     holes: new Map(Object.entries(holes)),
     files: new Map(Object.entries(files)),
   };

@@ -31,7 +31,7 @@ export interface Hole {
   readonly end: number;
 }
 
-/** A record names no more of them: what is beyond is known to its owner only. */
+/** A record names no more of them. */
 export const MAX_HOLES = 500;
 
 /** How far a stream was processed; `seq` counts only for the stream that was created then. */
@@ -50,6 +50,8 @@ export interface PartitionRecord {
   readonly stream: StreamPosition;
   /** By fileKey: what was processed and not written. */
   readonly holes: ReadonlyMap<string, Hole>;
+  /** The lowest sequence of those that are not named, 0 for none: the next term reads from there. */
+  readonly unnamed: number;
   /** Where the files are that have not changed lately, oldest first; see store.ts. */
   readonly archives: readonly Archive[];
   /** By fileKey(host, file id). */
@@ -113,6 +115,7 @@ export function emptyRecord(partitions: number): PartitionRecord {
     terms: [],
     stream: { created: '', seq: 0 },
     holes: new Map(),
+    unnamed: 0,
     archives: [],
     files: new Map(),
   };
@@ -151,7 +154,7 @@ export function takeRecord(
   },
 ): { record: PartitionRecord; relabels: Relabel[] } {
   const { files, relabels } = raise(previous.files, take.claims, take.term);
-  const stream = streamPosition(previous.stream, take.stream);
+  const stream = positionOf(previous, take.stream);
   const record: PartitionRecord = {
     ...previous,
     owner: take.owner,
@@ -159,9 +162,19 @@ export function takeRecord(
     terms: addTerm(previous.terms, take.term),
     stream,
     holes: holesLeft(previous.holes, stream, files),
+    unnamed: 0,
     files,
   };
   return { record, relabels };
+}
+
+/** Where a new term begins: what was processed and is not named by the record is met again. */
+export function positionOf(
+  { stream, unnamed }: Pick<PartitionRecord, 'stream' | 'unnamed'>,
+  now: { created: string; lastSeq: number },
+): StreamPosition {
+  const { created, seq } = streamPosition(stream, now);
+  return { created, seq: unnamed === 0 ? seq : Math.min(seq, unnamed - 1) };
 }
 
 /** Those that the taker's ledger has not filled. Where the stream is read from its beginning they are met again. */
@@ -269,6 +282,7 @@ export function commitRecord(
     stream: StreamPosition;
     changes: ReadonlyMap<string, readonly FileChange[]>;
     holes: ReadonlyMap<string, Hole>;
+    unnamed?: number;
   },
 ): PartitionRecord {
   const files = copyMap(previous.files);
@@ -278,7 +292,8 @@ export function commitRecord(
       const entry = changeEntry(files.get(file), change, commit.term, wholly);
       if (entry !== undefined) files.set(file, entry);
     }
-  return { ...previous, stream: commit.stream, holes: commit.holes, files };
+  const { stream, holes, unnamed = 0 } = commit;
+  return { ...previous, stream, holes, unnamed, files };
 }
 
 /** @param wholly the term from the first byte on: most files are held like this, and share it */

@@ -14,7 +14,7 @@ import type { IsAsked } from './asked.ts';
 import { Coverage } from './coverage.ts';
 import type { Begin, Hole, ReplayState, Waiting } from './state.ts';
 import { scanHost, type StreamRange } from './stream-range.ts';
-import type { Resolution, Resolver, Unwritten } from '../term/writer.ts';
+import type { Resolution, Resolver, Unwritten } from '../term/resolver.ts';
 
 /** More are only counted. */
 const MOST_HOLES = 1_000;

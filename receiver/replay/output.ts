@@ -28,7 +28,9 @@ import type { LedgerFile } from '../ledger/ledger-file.ts';
 import { mostOpen, OpenDestinations } from '../disk/open-destinations.ts';
 import { ledgerOf, type Output } from '../output/output.ts';
 import type { Delivery } from '../../common/stream/pull.ts';
-import { noReceiverStats, type ReceiverStats, type Resolver, Writer } from '../term/writer.ts';
+import { noReceiverStats, type ReceiverStats } from '../term/counts.ts';
+import { type Resolver } from '../term/resolver.ts';
+import { Writer } from '../term/writer.ts';
 
 /** As a receiver's. */
 const COMMIT_BYTES = 64 * 1024 * 1024;

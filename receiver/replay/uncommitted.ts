@@ -4,7 +4,7 @@
 import { bundleIn, type Stored } from '../../common/wire/bundle.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Link } from '../../common/nats/connection.ts';
-import { type FileEntry, type PartitionRecord, streamPosition } from '../../common/record/record.ts';
+import { type FileEntry, type PartitionRecord, positionOf } from '../../common/record/record.ts';
 import { inParallel } from '../../common/runtime/run.ts';
 import { fileKey, parseStoredSubject, partitionOf, sourceOf } from '../../common/wire/subjects.ts';
 import { partitionFilter, type Topology } from '../../common/wire/topology.ts';
@@ -47,7 +47,7 @@ export async function uncommittedIn(
   const found = new Map<string, Uncommitted>();
   const positions = new Map<number, number>();
   for (const [partition, record] of records) {
-    let { seq } = streamPosition(record.stream, stream);
+    let { seq } = positionOf(record, stream);
     // Of another stream: all of this one is looked at.
     if (seq === 0) continue;
     for (const [key, hole] of record.holes) {

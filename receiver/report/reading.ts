@@ -2,7 +2,7 @@
 
 import type { ReceiverStatus } from '../../common/fleet/daemon-status.ts';
 import type { ReceiverCounts } from '../term/counts.ts';
-import type { ReceiverStats } from '../term/writer.ts';
+import type { ReceiverStats } from '../term/counts.ts';
 
 export interface ReceiverReading {
   readonly stats: Readonly<ReceiverStats>;

@@ -98,8 +98,8 @@ export async function announce(
   const { link, store, prefix, partition, signal } = options;
   const { term } = held.record;
   if (term === null) throw new Error('BUG: a commit without a term');
-  const { changes, holes } = group;
-  const commit = { term, stream: position, changes, holes };
+  const { changes, holes, unnamed } = group;
+  const commit = { term, stream: position, changes, holes, unnamed };
   await setRecord(store, partition, held, (record) => commitRecord(record, commit), signal);
   for (const reply of group.replies) link.nc.publish(reply, '+ACK');
   for (const [host, files] of group.touched) {

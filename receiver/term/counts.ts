@@ -17,3 +17,19 @@ export interface ReceiverCounts {
 export function noReceiverCounts(): ReceiverCounts {
   return { terms: 0, termsLost: 0, commitFailures: 0, unanswered: 0, diskFailures: 0, rotations: 0 };
 }
+
+/** Counters of one receiver, for status and progress. */
+export interface ReceiverStats {
+  bytes: number;
+  /** Chunks that the bytes were in. */
+  chunks: number;
+  /** Lines that ended in them; undefined where nobody wants them counted. */
+  lines?: number;
+  duplicates: number;
+  missing: number;
+  foreign: number;
+}
+
+export function noReceiverStats(countsLines = false): ReceiverStats {
+  return { ...(countsLines ? { lines: 0 } : {}), bytes: 0, chunks: 0, duplicates: 0, missing: 0, foreign: 0 };
+}

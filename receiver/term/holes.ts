@@ -3,8 +3,11 @@
 import { type Hole, MAX_HOLES } from '../../common/record/record.ts';
 import { fileKey, type SourceName, sourceOf } from '../../common/wire/subjects.ts';
 
-/** Beyond so many no more are remembered, to be given up one day. */
+/** Beyond so many no more are remembered by name. */
 const MOST = 100_000;
+/** In a record, with their names and paths: it is written with each commit, and must fit into a message. */
+const MAX_HOLES_BYTES = 32 * 1024;
+const HOLE_BYTES = 60;
 
 /** A file that waits: since when, and the first message that was not written for that. */
 export interface Waiting {
@@ -18,6 +21,8 @@ export interface Waiting {
 export class Holes {
   /** By fileKey. */
   readonly #waiting: Map<string, Waiting>;
+  /** The first message of those that are not remembered. */
+  #unnamed = Number.POSITIVE_INFINITY;
 
   /** @param known what an earlier term has seen: counted from now on */
   constructor(known: ReadonlyMap<string, Hole>) {
@@ -46,11 +51,16 @@ export class Holes {
     if (known !== undefined) this.#waiting.set(file, { ...known, end: Math.max(known.end, end) });
     else if (this.#waiting.size < MOST)
       this.#waiting.set(file, { source, since: performance.now(), seq, end });
+    else this.#unnamed = Math.min(this.#unnamed, seq);
   }
 
-  /** It goes on, or is given up: not again for the same hole. */
-  end(file: string): void {
-    this.#waiting.delete(file);
+  /** It is written up to there: over when nothing of what was not written is beyond; without an offset, given up. */
+  end(source: SourceName, offset = Number.POSITIVE_INFINITY): void {
+    const file = fileKey(source.host, source.file);
+    const waiting = this.#waiting.get(file);
+    if (waiting === undefined) return;
+    if (waiting.end <= offset) this.#waiting.delete(file);
+    else this.#waiting.set(file, { ...waiting, since: performance.now() });
   }
 
   /** What the stream has before this message was looked through. */
@@ -71,9 +81,16 @@ export class Holes {
     return [...this.#waiting.values()].filter(({ since }) => since <= before);
   }
 
-  /** As the record is told: of many only the first. */
-  get known(): Map<string, Hole> {
-    const first = [...this.#waiting].slice(0, MAX_HOLES);
-    return new Map(first.map(([file, { source, seq, end }]) => [file, { path: source.path, seq, end }]));
+  /** As the record is told: of many only the first, and the lowest sequence of the others, 0 for none. */
+  get known(): { readonly holes: Map<string, Hole>; readonly unnamed: number } {
+    const holes = new Map<string, Hole>();
+    let [room, unnamed] = [MAX_HOLES_BYTES, Number.POSITIVE_INFINITY];
+    for (const [file, { source, seq, end }] of this.#waiting) {
+      room -= file.length + Buffer.byteLength(source.path) + HOLE_BYTES;
+      if (room > 0 && holes.size < MAX_HOLES) holes.set(file, { path: source.path, seq, end });
+      else unnamed = Math.min(unnamed, seq);
+    }
+    unnamed = Math.min(unnamed, this.#unnamed);
+    return { holes, unnamed: Number.isFinite(unnamed) ? unnamed : 0 };
   }
 }

@@ -23,7 +23,7 @@ import {
 import type { Loop, Pulse } from '../../common/health/pulse.ts';
 import type { RecordStore, StoredRecord } from '../../common/record/store.ts';
 import { sleep } from '../../common/runtime/run.ts';
-import { encodeToken, fileKey, hostFilter, partitionOf } from '../../common/wire/subjects.ts';
+import { encodeToken, hostFilter, partitionOf } from '../../common/wire/subjects.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
 import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
@@ -43,7 +43,8 @@ import { readStream } from '../../common/stream/read.ts';
 import { isNoRoom } from '../output/room.ts';
 import type { RoomWatch } from '../output/room-watch.ts';
 import { cutHeldElsewhere } from '../disk/segments.ts';
-import { type Group, type Passed, type ReceiverStats, Writer } from './writer.ts';
+import { type Group, type Passed, Writer } from './writer.ts';
+import { type ReceiverStats } from './counts.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
 
 /** Everything that a receiver's partitions share. */
@@ -322,8 +323,14 @@ export class Partition {
       });
     }
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
-    for (const waiting of this.#writer.holes.overdue(this.#context.giveUpAfterMs))
-      await this.#giveUp(waiting, going, signal);
+    const overdue = this.#writer.holes.overdue(this.#context.giveUpAfterMs);
+    for (const host of new Set(overdue.map(({ source }) => source.host)))
+      await this.#giveUp(
+        host,
+        overdue.filter(({ source }) => source.host === host),
+        going,
+        signal,
+      );
   }
 
   /** A shipper with a backlog sends no more of it than can be written soon (design §4.10). */
@@ -334,18 +341,22 @@ export class Partition {
     link.nc.publish(receivedSubject(topology.prefix, encodeToken(host)), JSON.stringify(position));
   }
 
-  /** Its shipper is gone for good: what the stream still holds of it is written, with the gaps reported. */
-  async #giveUp({ source, seq }: Waiting, going: Loop, signal: AbortSignal): Promise<void> {
+  /** Its shipper is gone for good: what the stream still holds of these is written, with the gaps reported. */
+  async #giveUp(host: string, overdue: readonly Waiting[], going: Loop, signal: AbortSignal): Promise<void> {
     const { link, topology, log } = this.#context;
-    log.error({ ...source }, `${source.host}: ${source.path}: giving up waiting for missing bytes`);
-    this.#writer.holes.end(fileKey(source.host, source.file));
+    const { holes } = this.#writer;
+    for (const { source } of overdue)
+      log.error({ ...source }, `${host}: ${source.path}: giving up waiting for missing bytes`);
+    const sources = overdue.map(({ source }) => source);
+    const first = Math.min(...overdue.map(({ seq }) => seq));
     const info = await streamInfo(link, topology.stream);
-    for await (const message of this.#messagesOf(source.host, seq, (info?.state.last_seq ?? 0) + 1)) {
-      if (signal.aborted) break;
+    for await (const message of this.#messagesOf(host, first, (info?.state.last_seq ?? 0) + 1)) {
+      if (signal.aborted) return;
       going.beat();
-      await this.#writer.rescue(message, source);
+      await this.#writer.rescue(message, sources);
       if (this.#writer.group.bytes >= COMMIT_BYTES) await this.#commit();
     }
+    for (const source of sources) holes.end(source);
     await this.#commit();
   }
 
@@ -354,7 +365,10 @@ export class Partition {
     const { link, topology } = this.#context;
     const subjects = [hostFilter(topology.prefix, host)];
     const reading = { stream: topology.stream, subjects, from, until: before - 1, bytes: AGAIN_BYTES };
-    for await (const messages of readStream(link, reading, this.#hardStop.signal)) yield* messages;
+    const { signal } = this.#hardStop;
+    for await (const messages of readStream(link, reading, signal)) yield* messages;
+    // Nobody may take what was read until then for all of it.
+    if (signal.aborted) throw new LogferryError('unreachable', 'stopped while the stream was read');
   }
 
   #commitIsDue(quiet: boolean): boolean {

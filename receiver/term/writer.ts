@@ -2,6 +2,7 @@
 // Nothing that it wrote counts before commit.ts has said so.
 
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 import { isUnanswered } from '../../common/nats/bucket.ts';
 import type { Chunk, DataChunk } from '../../common/wire/chunk.ts';
@@ -14,13 +15,15 @@ import {
   offsetsBefore,
   type PartitionRecord,
 } from '../../common/record/record.ts';
-import { fileKey, type SourceName } from '../../common/wire/subjects.ts';
+import { fileKey, type SourceName, sourceOf } from '../../common/wire/subjects.ts';
 import { accept, type Verdict } from './accept.ts';
 import { Destination, type Place, type RotateOptions } from '../disk/destination.ts';
 import { isPlaceTaken } from '../disk/places.ts';
 import type { PartitionGenerations } from './generations.ts';
 import { Holes } from './holes.ts';
-import { type IntakeOptions, type Message, open, type Taken } from './intake.ts';
+import type { ReceiverStats } from './counts.ts';
+import type { Resolver } from './resolver.ts';
+import { type IntakeOptions, type Message, open, type Opened, type Taken } from './intake.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
 import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from '../ledger/names.ts';
@@ -34,6 +37,10 @@ const JOIN_BYTES = 256 * 1024;
 
 /** Chunks that are decompressed ahead of the one being written. */
 const AHEAD = 2;
+
+/** Source bytes, and chunks, of the messages that are taken apart at once; of one more where one alone has as many. */
+const MOST_BYTES = 8 * 1024 * 1024;
+const MOST_CHUNKS = 8_192;
 
 /** What was written, or decided, since the last commit. */
 export interface Group {
@@ -51,50 +58,8 @@ export interface Group {
   readonly lost: Map<string, number>;
   /** What waits for missing bytes when the group is handed over. */
   holes: ReadonlyMap<string, Hole>;
+  unnamed: number;
   bytes: number;
-}
-
-/** Counters of one receiver, for status and progress. */
-export interface ReceiverStats {
-  bytes: number;
-  /** Chunks that the bytes were in. */
-  chunks: number;
-  /** Lines that ended in them; undefined where nobody wants them counted. */
-  lines?: number;
-  duplicates: number;
-  missing: number;
-  foreign: number;
-}
-
-export function noReceiverStats(countsLines = false): ReceiverStats {
-  return { ...(countsLines ? { lines: 0 } : {}), bytes: 0, chunks: 0, duplicates: 0, missing: 0, foreign: 0 };
-}
-
-/** A message before which bytes are missing. */
-export interface Unwritten {
-  readonly source: SourceName;
-  readonly chunk: Chunk;
-  /** The offset of its generation, undefined when nothing of it is here; and that of the one before. */
-  readonly offset: number | undefined;
-  readonly before: number | undefined;
-  /** Bytes of the path are here, of whichever generation. */
-  readonly isBegun: boolean;
-}
-
-/** How a message is written all the same. */
-export interface Resolution {
-  /** What it passes over, of its own generation or the one before. */
-  readonly lost: readonly { readonly file: string; readonly from: number; readonly to: number }[];
-  /** The path begins with its generation: which one came before is no matter. */
-  readonly isFirst: boolean;
-}
-
-/** Decides about missing bytes where nobody will send them again: a receiver has none, and waits. */
-export interface Resolver {
-  /** Undefined: it is not to be written now. */
-  resolve(message: Unwritten): Promise<Resolution | undefined>;
-  /** A payload is not what its header says, and never will be. */
-  damaged(source: SourceName, chunk: Chunk, seq: number): void;
 }
 
 export interface WriterOptions extends IntakeOptions {
@@ -171,13 +136,32 @@ export class Writer {
     onPassed: (passed: Passed) => void = () => {},
     isWanted?: (source: SourceName) => boolean,
   ): Promise<void> {
-    const messages = deliveries.map((delivery) => open(this.#options, delivery));
-    const all = messages.flatMap((message) => message?.chunks ?? []);
+    for (let at = 0; at < deliveries.length;) {
+      const some: [Delivery, Opened | undefined][] = [];
+      // A few bytes may say that they are many: no more is unpacked at once, whatever was pulled.
+      for (let [bytes, chunks] = [0, 0]; bytes < MOST_BYTES && chunks < MOST_CHUNKS; at += 1) {
+        const delivery = deliveries[at];
+        if (delivery === undefined) break;
+        const message = open(this.#options, delivery);
+        some.push([delivery, message]);
+        bytes += message?.bytes ?? 0;
+        chunks += 1 + (message?.chunks.length ?? 0);
+      }
+      await this.#processSome(some, onPassed, isWanted);
+      if (at < deliveries.length) await setImmediate();
+    }
+  }
+
+  async #processSome(
+    some: readonly [Delivery, Opened | undefined][],
+    onPassed: (passed: Passed) => void,
+    isWanted?: (source: SourceName) => boolean,
+  ): Promise<void> {
+    const all = some.flatMap(([, message]) => message?.chunks ?? []);
     let [ahead, at] = [0, 0];
-    for (const [index, { seq, reply }] of deliveries.entries()) {
+    for (const [{ seq, reply }, message] of some) {
       this.#group.seq = Math.max(this.#group.seq, seq);
       this.#group.replies.push(reply);
-      const message = messages[index];
       for (const item of message?.chunks ?? []) {
         for (; ahead < all.length && ahead <= at + AHEAD; ahead += 1)
           this.#startDecoding(all[ahead], isWanted);
@@ -217,14 +201,14 @@ export class Writer {
       return;
     switch (verdict.kind) {
       case 'duplicate':
-        this.#holes.end(file);
+        this.#holes.end(source, known);
         stats.duplicates += 1;
         return;
       case 'missing':
         this.#missing(item, chunk, known);
         return;
       case 'end':
-        this.#holes.end(file);
+        this.#holes.end(source, chunk.end);
         await this.#flushSource(source);
         this.#change(file, {
           start: chunk.end,
@@ -238,7 +222,7 @@ export class Writer {
         return;
       case 'gap': {
         const why = chunk.kind === 'gap' ? chunk.reason : '';
-        if (!(await this.#rescueBefore(source, seq, why))) {
+        if (!(await this.#rescueBefore(item, why))) {
           // Its shipper sees that it was not counted, and sends it again.
           this.#missing(item, chunk, known);
           return;
@@ -347,10 +331,11 @@ export class Writer {
     );
     await this.#flushSource(source);
     this.#group.lost.set(host, (this.#group.lost.get(host) ?? 0) + end - start);
-    this.#holes.end(file);
+    const generation = { host, path, file: sourceOf(file).id };
+    this.#holes.end(generation, end);
     this.#pending.set(file, { offset: end, after });
     this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
-    this.#touch({ host, path, file: file.slice(file.lastIndexOf('/') + 1) });
+    this.#touch(generation);
   }
 
   get holes(): Holes {
@@ -358,19 +343,19 @@ export class Writer {
   }
 
   /**
-   * Writes what a message, read again from the stream, holds of a source that was given up: what is missing before it counts
-   * as lost (design §5.4). What has nothing new changes nothing.
+   * Writes what a message, read again from the stream, holds of sources that were given up: what is missing before it counts as
+   * lost (design §5.4). What has nothing new changes nothing.
    */
   async rescue(
     message: Message,
-    source: SourceName,
+    sources: readonly SourceName[],
     kinds: readonly Chunk['kind'][] = ['data', 'end', 'gap'],
     reason = 'waited in vain for them to be sent again',
   ): Promise<void> {
     for (const item of open(this.#options, message, true)?.chunks ?? []) {
       const { file, host } = item.source;
-      if (file !== source.file || host !== source.host || !kinds.includes(item.chunk.kind)) continue;
-      await this.#rescueChunk(item, reason);
+      const isOne = sources.some((source) => source.file === file && source.host === host);
+      if (isOne && kinds.includes(item.chunk.kind)) await this.#rescueChunk(item, reason);
     }
     await this.#flushAll();
   }
@@ -395,19 +380,25 @@ export class Writer {
    * The host has these bytes no more, but messages that were not written for what was missing before them may be in the
    * stream still. False when there was no answer.
    */
-  async #rescueBefore(source: SourceName, seq: number, reason: string): Promise<boolean> {
+  async #rescueBefore({ source: { host }, seq, bundle }: Taken, reason: string): Promise<boolean> {
     const { earlier } = this.#options;
-    const waiting = this.#holes.of(source);
-    if (earlier === undefined || waiting === undefined) return true;
+    // Of all gaps in the message together: many cost no more than one.
+    const waiting = bundle.listed.flatMap(({ path: name, file, chunk }) => {
+      const source = { host, path: name, file };
+      const found = chunk.kind === 'gap' ? this.#holes.of(source) : undefined;
+      return found !== undefined && this.#judge(source, chunk).verdict.kind === 'gap' ? [found] : [];
+    });
+    const first = Math.min(...waiting.map((one) => one.seq));
+    if (earlier === undefined || first >= seq) return true;
+    const sources = waiting.map(({ source }) => source);
     try {
-      for await (const message of earlier(source.host, waiting.seq, seq))
-        await this.rescue(message, source, ['data'], reason);
+      for await (const message of earlier(host, first, seq))
+        await this.rescue(message, sources, ['data'], reason);
     } catch (error) {
       if (!isUnanswered(error)) throw error;
       return false;
     }
-    // Looked through up to here: many gaps cost no more than one.
-    this.#holes.looked(waiting, seq);
+    for (const one of waiting) this.#holes.looked(one, seq);
     return true;
   }
 
@@ -465,7 +456,7 @@ export class Writer {
     });
     joined.bytes += chunk.end - from;
     this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
-    this.#holes.end(file);
+    this.#holes.end(source, chunk.end);
     if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
   }
 
@@ -616,7 +607,7 @@ export class Writer {
   takeGroup(): Group {
     const group = this.#group;
     this.#group = emptyGroup();
-    group.holes = this.#holes.known;
+    Object.assign(group, this.#holes.known);
     return group;
   }
 
@@ -680,6 +671,7 @@ function emptyGroup(): Group {
     touched: new Map(),
     lost: new Map(),
     holes: new Map(),
+    unnamed: 0,
     bytes: 0,
   };
 }

@@ -43,7 +43,7 @@ export class Directories {
       });
       for (const entry of await readdir(directory, { withFileTypes: true })) {
         const name = path.join(directory, entry.name);
-        if (entry.isSymbolicLink()) await this.#follow(name);
+        if (entry.isSymbolicLink()) await this.follow(name);
         else if (entry.isDirectory() && level < this.#options.depth) await this.add(name, level + 1);
       }
     } catch (error) {
@@ -52,10 +52,13 @@ export class Directories {
     }
   }
 
-  /** It went, or is another one. */
+  /** It went, or is another one, and so is all below it. */
   remove(name: string): void {
-    this.#watchers.get(name)?.close();
-    this.#watchers.delete(name);
+    for (const [watched, watcher] of this.#watchers) {
+      if (watched !== name && !watched.startsWith(`${name}/`)) continue;
+      watcher.close();
+      this.#watchers.delete(watched);
+    }
   }
 
   close(): void {
@@ -84,6 +87,10 @@ export class Directories {
     }
     this.#options.onNamed(file);
     void this.#named(file, level);
+    // Told under its own name: it went itself, and another one may have its place.
+    if (name !== path.basename(directory)) return;
+    this.remove(directory);
+    void this.add(directory, level);
   }
 
   /** What the name is of now. */
@@ -93,7 +100,7 @@ export class Directories {
       const stats = await lstat(file);
       // Another one may be under the name.
       if (this.#watchers.has(file)) this.remove(file);
-      if (stats.isSymbolicLink()) await this.#follow(file);
+      if (stats.isSymbolicLink()) await this.follow(file);
       if (!stats.isDirectory()) return;
       if (level < depth) await this.add(file, level + 1);
       onChange(file);
@@ -106,15 +113,20 @@ export class Directories {
     }
   }
 
-  /** A link to a file: what is written there is told here. */
-  async #follow(link: string): Promise<void> {
+  /** A link to a file: what is written there is told here. One that is followed is left alone. */
+  async follow(link: string): Promise<void> {
     const { isRemote, onWritten, onNamed, onError } = this.#options;
     try {
       const stats = await stat(link, { bigint: true });
       if (!stats.isFile() || isRemote(stats.dev)) return;
       this.#watch(link, (event) => {
         if (event === 'change') onWritten(link);
-        else onNamed(link);
+        else {
+          // What it led to has another name, or went.
+          this.remove(link);
+          void this.follow(link);
+          onNamed(link);
+        }
       });
     } catch (error) {
       if (systemCode(error) === undefined) throw error;

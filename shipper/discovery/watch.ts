@@ -68,6 +68,7 @@ export function watchPaths(options: WatchOptions): Watching {
     const changed = path.resolve(name);
     if (event === 'unlinkDir') directories.remove(changed);
     if (event === 'addDir') void directories.add(changed, levelBelow(roots, changed));
+    if (event === 'add' || event === 'change') void directories.follow(changed);
     onChange(changed);
   });
   watcher.on('error', onError);

@@ -17,6 +17,10 @@ export class Trails {
   readonly #onRead: (upTo: number) => void;
   #read: Promise<ReadonlyMap<string, Trail>> | undefined;
   #isRead = false;
+  /** What was read so far, of the stream that was created then: after an answer that did not come it goes on there. */
+  #trails = new Map<string, Trail>();
+  #upTo = 0;
+  #readOf: string | undefined;
 
   /** @param onRead told up to which sequence the positions of all generations are known, before anything else is */
   constructor(host: Host, state: State, onRead: (upTo: number) => void) {
@@ -65,22 +69,23 @@ export class Trails {
     const { processed, created, extent } = view;
     const isKept = this.#state.isSentOf(created, extent.lastSeq);
     const begun = processed?.created === created ? processed.seq : 0;
-    let upTo = isKept ? this.#state.sent.seq : begun;
-    const trails = new Map<string, Trail>();
-    for await (const { seq, storedAt, listed } of this.#host.lanes.from(upTo + 1)) {
-      upTo = seq;
+    if (this.#readOf !== created)
+      [this.#readOf, this.#trails, this.#upTo] = [created, new Map(), isKept ? this.#state.sent.seq : begun];
+    const trails = this.#trails;
+    for await (const { seq, storedAt, listed } of this.#host.lanes.from(this.#upTo + 1)) {
       for (const { path, file, chunk } of listed) {
         const trail = trails.get(file) ?? new Trail(path, chunk);
         trails.set(file, trail);
         trail.add(chunk, seq, storedAt);
       }
+      this.#upTo = seq;
     }
     this.#state.resetSent(created, extent.lastSeq);
     for (const entry of [...this.#state.sources.values()].flat()) {
       const trail = trails.get(entry.file);
       if (trail !== undefined) entry.sent = follow(trail, entry, view);
     }
-    this.#reaches(created, upTo);
+    this.#reaches(created, this.#upTo);
     return trails;
   }
 

@@ -13,6 +13,8 @@ export interface ViewNow {
   readonly ms: number;
   /** Something is published and not committed, or held back. */
   readonly isBehind: boolean;
+  /** Nothing is published until the stream has room. */
+  readonly isHeld: boolean;
   /** Of the connection: another one means that the server may be another, too. */
   readonly epoch: number;
   /** Source bytes so far. */
@@ -47,6 +49,6 @@ export class ViewPace {
     if (since >= IDLE_MS) return true;
     if (!now.isBehind || since < SOON_MS) return false;
     const isUnseen = last.maxBytes > 0 && now.published - last.published > last.maxBytes * SHARE_UNSEEN;
-    return isUnseen || now.ms - this.#noticedAt >= OVERDUE_MS;
+    return isUnseen || now.isHeld || now.ms - this.#noticedAt >= OVERDUE_MS;
   }
 }

@@ -72,7 +72,7 @@ export class Generation implements CursorReader, Looked {
     this.source = source;
     this.entry = entry;
     const { buffers, host, counts } = context;
-    const room = HEADER_ROOM + source.length * 3;
+    const room = HEADER_ROOM + Buffer.byteLength(JSON.stringify(source));
     this.cursor = new Cursor(context, { path: owner.path, name: source, entry }, handle, this, {
       maxBytes: () => Math.max(1, Math.min(buffers.chunkBytes, host.lanes.maxPayload() - room)),
       countsLines: counts.publishedLines !== undefined,

@@ -115,6 +115,8 @@ export class Lanes {
       if (lane.number === 0) this.#options.onFree();
       await setImmediate();
       const waiting = this.#take(queue);
+      // Another lane has taken it.
+      if (waiting.length === 0) break;
       try {
         await this.#deliver(lane, waiting);
       } catch (error) {
@@ -156,7 +158,9 @@ export class Lanes {
     let left = waiting;
     let bundle = this.#pack(left);
     lane.floor = this.#stored;
-    for (;;) {
+    for (let refusals = 0; ; refusals += 1) {
+      // Who answers may be behind, or somebody else publishes here.
+      if (refusals > 1) await sleep(RETRY_MS, stop);
       try {
         lane.expected ??= (await lanes.lastOf(lane.number))?.seq ?? 0;
         this.#acknowledged(lane, left, await lanes.publish(lane.number, bundle, lane.expected));
@@ -226,7 +230,7 @@ export class Lanes {
 }
 
 function rowBytes({ path, file }: Sent): number {
-  return Buffer.byteLength(path) * 2 + file.length * 2 + ROW_BYTES;
+  return Buffer.byteLength(JSON.stringify(path)) + file.length * 2 + ROW_BYTES;
 }
 
 function bytesOf(queue: readonly Waiting[]): number {

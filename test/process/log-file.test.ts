@@ -25,9 +25,19 @@ const OPEN = ['sh', '-c', 'umask 000; exec "$@"', 'sh'];
 /** The messages of a log, every line of which must be one of pino's. */
 function said(...files: string[]): string[] {
   return files
-    .flatMap((file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []))
+    .flatMap((file) => textOf(file).split('\n'))
     .filter((line) => line !== '')
     .map((line) => (JSON.parse(line) as { msg: string }).msg);
+}
+
+/** Empty where there is none: it may be renamed at this moment. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return '';
+  }
 }
 
 async function says(file: string, pattern: RegExp): Promise<void> {

@@ -67,6 +67,7 @@ const record: fc.Arbitrary<PartitionRecord> = fc.record(
     archives: fc.constant([]),
     stream: fc.record({ created: fc.string(), seq: fc.nat() }, plain),
     holes,
+    unnamed: fc.nat(),
     files: fc.dictionary(key, entry).map((files) => new Map(Object.entries(files))),
   },
   plain,

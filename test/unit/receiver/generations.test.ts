@@ -12,7 +12,8 @@ import { emptyRecord } from '../../../common/record/record.ts';
 import { storedSubject } from '../../../common/wire/subjects.ts';
 import { Generations, mostGenerations, PartitionGenerations } from '../../../receiver/term/generations.ts';
 import { OpenDestinations } from '../../../receiver/disk/open-destinations.ts';
-import { noReceiverStats, Writer, type WriterOptions } from '../../../receiver/term/writer.ts';
+import { noReceiverStats } from '../../../receiver/term/counts.ts';
+import { Writer, type WriterOptions } from '../../../receiver/term/writer.ts';
 import { Central, scratch } from '../../support/central.ts';
 
 const files = (host: string, count: number): string[] =>
@@ -101,7 +102,7 @@ describe('a generation that was given up', () => {
       ...{ seq: 1, data: payload, header: (name: string) => (name === BUNDLE_HEADER ? header : '') },
       subject: storedSubject({ prefix: 'logs', partitions: 1 }, source.host, 0),
     };
-    await writer.rescue(message, source);
+    await writer.rescue(message, [source]);
     const changed = writer.group.changes.size;
     await writer.cutBack();
     await writer.close();

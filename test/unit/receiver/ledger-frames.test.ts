@@ -163,7 +163,7 @@ test('of the end, every frame is cut that holds nothing but what another holds, 
       // Said once more, the lines cut no more.
       assert.deepEqual(ledgerOf([...lines, ...cuts]).destinations, ledger.destinations);
     }),
-    { numRuns: 3_000 },
+    { numRuns: 10_000 },
   );
   assert.ok(whole > 0 && within > 0, `${whole} examples cut anything, ${within} within a run`);
 });

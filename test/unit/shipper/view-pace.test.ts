@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { ViewPace } from '../../../shipper/host/view-pace.ts';
 
 const LIMIT = 1_000_000;
-const quiet = { isBehind: false, epoch: 1, published: 0 };
+const quiet = { isBehind: false, isHeld: false, epoch: 1, published: 0 };
 const behind = { ...quiet, isBehind: true };
 
 function viewedAt(ms: number): ViewPace {
@@ -36,6 +36,13 @@ test('each second while something is not committed, and no notice has come for s
   assert.ok(!pace.isDue({ ...behind, ms: 7_000 }));
   assert.ok(pace.isDue({ ...behind, ms: 7_500 }));
   assert.ok(!viewedAt(0).isDue({ ...quiet, ms: 7_500 }));
+});
+
+test('each second while it is held back, also while notices come', () => {
+  const pace = viewedAt(0);
+  pace.noticed(900);
+  assert.ok(!pace.isDue({ ...behind, isHeld: true, ms: 999 }));
+  assert.ok(pace.isDue({ ...behind, isHeld: true, ms: 1_000 }));
 });
 
 test('at once when it is wanted, or the connection is another; then no more', () => {
