@@ -15,6 +15,7 @@ import { WAIT_MS } from '../support/timeouts.ts';
 import { ended } from '../support/said.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 import { assertIdentical } from '../support/compare.ts';
+import { systemCode } from '../../common/runtime/errors.ts';
 import { World } from '../support/world.ts';
 import { Written } from '../support/log-files.ts';
 
