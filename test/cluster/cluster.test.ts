@@ -47,7 +47,7 @@ describe('a cluster that loses servers for a while', { concurrency: 2 }, () => {
           await world.inFlight();
           const { nc, jsm } = await world.connection();
           const publish = async (): Promise<number> =>
-            (await jetstream(nc).publish('logs.other.file.0', `killed ${victim}`)).seq;
+            (await jetstream(nc).publish('logs.other.0', `killed ${victim}`)).seq;
           const seq = await answered(publish);
           await cluster.kill(victim);
           await world.goesOn();
