@@ -166,7 +166,8 @@ export async function generate(
   }
 }
 
-async function sizeOf(file: string): Promise<number> {
+/** 0 of a file that is not there. */
+export async function sizeOf(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
   } catch (error) {

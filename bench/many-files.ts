@@ -1,11 +1,12 @@
 // `npm run bench -- many-files`: many files that are written to at a low rate each, through logferry and the peers in
 // turn: what that costs, and how long a line takes from its append until it can be read from its central file.
 
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { LogferryError, systemCode } from '../common/runtime/errors.ts';
+import { LogferryError } from '../common/runtime/errors.ts';
 import { until } from '../common/runtime/run.ts';
+import { sizeOf } from './generate.ts';
 import { Follower, latenciesOf } from './arrivals.ts';
 import { firstDifference } from './compare.ts';
 import { partOf } from './fleet.ts';
@@ -246,14 +247,4 @@ async function bytesOf(files: readonly string[]): Promise<number> {
   let bytes = 0;
   for (const file of files) bytes += await sizeOf(file);
   return bytes;
-}
-
-/** 0 of a file that is not there. */
-async function sizeOf(file: string): Promise<number> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
 }

@@ -443,10 +443,13 @@ export class Session {
   }
 
   get #viewNow(): ViewNow {
-    const published = this.#run.counts.publishedBytes;
-    const epoch = this.#host.link.epoch();
-    const { isHeld } = this.#holding;
-    return { ms: performance.now(), isBehind: this.#isBehind(), isHeld, epoch, published };
+    return {
+      ms: performance.now(),
+      isBehind: () => this.#isBehind(),
+      isHeld: this.#holding.isHeld,
+      epoch: this.#host.link.epoch(),
+      published: this.#run.counts.publishedBytes,
+    };
   }
 
   async #holdBacklog(signal: AbortSignal): Promise<boolean> {

@@ -1,8 +1,7 @@
 // What is on its way: published to the stream, not yet committed by a receiver. Looks at the stream and at the record
 // as any other client could; never changes either.
 
-import { Bundle, BUNDLE_HEADER } from '../../common/wire/bundle.ts';
-import { LogferryError } from '../../common/runtime/errors.ts';
+import { Bundle, BUNDLE_HEADER, ifOurs } from '../../common/wire/bundle.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { type Link, openLink } from '../../common/nats/connection.ts';
 import { RecordStore } from '../../common/record/store.ts';
@@ -88,7 +87,8 @@ export class FlightWatch {
       const message = await this.#link.jsm.streams.getMessage(DEFAULT_STREAM, query);
       if (message === null) break;
       ({ seq } = message);
-      for (const { file, chunk } of listedIn(message.header.get(BUNDLE_HEADER), message.data))
+      const bundle = ifOurs(() => new Bundle(message.header.get(BUNDLE_HEADER), message.data));
+      for (const { file, chunk } of bundle?.listed ?? [])
         if (chunk.kind === 'data')
           published.push({ seq, file: fileKey(this.#host, file), start: chunk.start, end: chunk.end });
     }
@@ -108,15 +108,5 @@ export class FlightWatch {
 
   async close(): Promise<void> {
     await this.#link.close();
-  }
-}
-
-/** Nothing for what is no bundle. */
-function listedIn(header: string, data: Uint8Array): Bundle['listed'] {
-  try {
-    return new Bundle(header, data).listed;
-  } catch (error) {
-    if (!(error instanceof LogferryError)) throw error;
-    return [];
   }
 }

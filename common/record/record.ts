@@ -264,7 +264,7 @@ function raise(
       tail: claim.tail,
       held,
       after: known?.after ?? claim.after,
-      // It was the size before: somebody has written on behind it.
+      // It was the size before a late writer.
       final: null,
     });
   }

@@ -1,6 +1,5 @@
 // One message: chunks of many files of one host, behind one header, one checksum and one table. Small chunks share one frame;
-// a large one has its own. Everything that is read here comes from the network and is hostile until it
-// has passed.
+// a large one has its own. Everything that is read here comes from the network and is hostile until it has passed.
 
 import { zstdCompressSync } from 'node:zlib';
 
@@ -95,6 +94,8 @@ interface Place {
 export class Bundle {
   readonly stamp: string;
   readonly listed: readonly Listed[];
+  /** Source bytes of all its chunks. */
+  readonly bytes: number;
   readonly #payload: Uint8Array;
   readonly #crc32: number;
   readonly #shared: { readonly from: number; readonly packed: number; readonly bytes: number };
@@ -137,18 +138,11 @@ export class Bundle {
     if (all > MAX_CHUNK_BYTES || at !== bytes || own !== payload.length)
       throw bad(header, `the ${payload.length} bytes of the payload, and what the table lists`);
     this.listed = listed;
+    this.bytes = all;
     this.#places = places;
     // A marker has no bytes that could show it.
     if (listed.some(({ chunk }) => chunk.kind !== 'data') && !this.#isAsSent())
       throw bad(header, 'the checksum of the payload');
-  }
-
-  /** Source bytes of all its chunks. */
-  get bytes(): number {
-    return this.listed.reduce(
-      (sum, { chunk }) => sum + (chunk.kind === 'data' ? chunk.end - chunk.start : 0),
-      0,
-    );
   }
 
   /** The source bytes of a chunk of data; undefined when the payload is not what the header says. */
@@ -228,4 +222,14 @@ export function bundleIn(
   const source = parseStoredSubject(prefix, message.subject);
   if (source === undefined) throw new LogferryError('corrupt', 'the subject is not one of logferry');
   return { host: source.host, bundle: new Bundle(message.header(BUNDLE_HEADER), message.data) };
+}
+
+/** What reads a message; undefined for one that logferry did not write. */
+export function ifOurs<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof LogferryError && error.code === 'corrupt') return undefined;
+    throw error;
+  }
 }

@@ -1,4 +1,4 @@
-// Where central files lie: their directories, and the active file that becomes a segment when nobody writes to it.
+// Where central files lie: their directories, and the active file that becomes a segment when it is no longer written to.
 
 import { mkdir, rename } from 'node:fs/promises';
 import path from 'node:path';

@@ -3,14 +3,12 @@
 
 import type { ConsumerConfig } from '@nats-io/jetstream';
 
-import { bundleIn, type Listed } from '../../common/wire/bundle.ts';
-import { LogferryError } from '../../common/runtime/errors.ts';
+import { bundleIn, ifOurs } from '../../common/wire/bundle.ts';
 import type { Link } from '../../common/nats/connection.ts';
 import { hostFilter } from '../../common/wire/subjects.ts';
 import type { Topology } from '../../common/wire/topology.ts';
 import type { IsAsked } from './asked.ts';
 import { Coverage } from './coverage.ts';
-import type { Delivery } from '../../common/stream/pull.ts';
 import { readStream } from '../../common/stream/read.ts';
 import { NANOS_PER_MS } from '../../common/text/units.ts';
 
@@ -97,7 +95,8 @@ export async function scanHost(
   for await (const deliveries of readStream(link, reading, signal))
     for (const delivery of deliveries) {
       if (damaged.has(delivery.seq)) continue;
-      for (const { path, file, chunk } of listedIn(prefix, delivery)) {
+      // A foreign client's is said when it is to be written.
+      for (const { path, file, chunk } of ifOurs(() => bundleIn(prefix, delivery))?.bundle.listed ?? []) {
         if (chunk.kind === 'end' || !isAsked({ host, path })) continue;
         const coverage = coverages.get(file) ?? new Coverage();
         coverage.add(chunk.start, chunk.end);
@@ -106,14 +105,4 @@ export async function scanHost(
     }
   signal.throwIfAborted();
   return coverages;
-}
-
-/** The chunks that a message lists; none for a foreign client's: that is said when it is to be written. */
-function listedIn(prefix: string, delivery: Delivery): readonly Listed[] {
-  try {
-    return bundleIn(prefix, delivery).bundle.listed;
-  } catch (error) {
-    if (error instanceof LogferryError && error.code === 'corrupt') return [];
-    throw error;
-  }
 }

@@ -1,8 +1,7 @@
 // What a stream holds that no record says is committed: what lies behind the positions of the records, and what they say
 // was processed and not written. Never writes.
 
-import { bundleIn, type Stored } from '../../common/wire/bundle.ts';
-import { LogferryError } from '../../common/runtime/errors.ts';
+import { bundleIn, ifOurs, type Stored } from '../../common/wire/bundle.ts';
 import type { Link } from '../../common/nats/connection.ts';
 import { type FileEntry, type PartitionRecord, positionOf } from '../../common/record/record.ts';
 import { inParallel } from '../../common/runtime/run.ts';
@@ -110,11 +109,8 @@ async function readBundles(
   const { stream, prefix } = topology;
   const reading = { stream, subjects: [partitionFilter(topology, partition)], ...range, bytes: READ_BYTES };
   for await (const deliveries of readStream(link, reading, signal))
-    for (const delivery of deliveries)
-      try {
-        onBundle(bundleIn(prefix, delivery));
-      } catch (error) {
-        // A foreign client's: nobody will ever write it.
-        if (!(error instanceof LogferryError) || error.code !== 'corrupt') throw error;
-      }
+    for (const delivery of deliveries) {
+      const stored = ifOurs(() => bundleIn(prefix, delivery));
+      if (stored !== undefined) onBundle(stored);
+    }
 }

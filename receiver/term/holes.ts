@@ -75,7 +75,7 @@ export class Holes {
     for (const [file, waiting] of this.#waiting) this.#waiting.set(file, { ...waiting, seq: 1 });
   }
 
-  /** Those whose next bytes have been missing for so long. */
+  /** Those whose next bytes have been missing for this time. */
   overdue(ms: number): Waiting[] {
     const before = performance.now() - ms;
     return [...this.#waiting.values()].filter(({ since }) => since <= before);

@@ -23,7 +23,7 @@ import {
 import type { Loop, Pulse } from '../../common/health/pulse.ts';
 import type { RecordStore, StoredRecord } from '../../common/record/store.ts';
 import { sleep } from '../../common/runtime/run.ts';
-import { encodeToken, hostFilter, partitionOf } from '../../common/wire/subjects.ts';
+import { encodeToken, fileKey, hostFilter, partitionOf } from '../../common/wire/subjects.ts';
 import { streamInfo } from '../../common/stream/stream.ts';
 import { partitionFilter, partitionKey, receivedSubject, type Topology } from '../../common/wire/topology.ts';
 import { announce, type Held, makeDurable, refresh, setRecord } from './commit.ts';
@@ -79,10 +79,10 @@ const COMMIT_EVERY_MS = 1_000;
 const MOST_COMMIT_EVERY_MS = 5_000;
 const LOADED_COMMITS_COST = 20;
 const COMMIT_BYTES = 64 * 1024 * 1024;
-/** When nothing more comes for so long, a commit that is cheap need not wait; many slow files bring something more often. */
+/** After this time without a message a commit that is cheap need not wait; many slow files bring something more often. */
 const COMMIT_QUIET_MS = 20;
 const QUIET_COMMITS_COST = 40;
-/** When nothing comes for so long, hardly any need wait. */
+/** After this time hardly any need wait. */
 const COMMIT_SILENT_MS = 100;
 const SILENT_COMMITS_COST = 5;
 
@@ -324,13 +324,8 @@ export class Partition {
     }
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
     const overdue = this.#writer.holes.overdue(this.#context.giveUpAfterMs);
-    for (const host of new Set(overdue.map(({ source }) => source.host)))
-      await this.#giveUp(
-        host,
-        overdue.filter(({ source }) => source.host === host),
-        going,
-        signal,
-      );
+    for (const [host, waiting] of Map.groupBy(overdue, ({ source }) => source.host))
+      await this.#giveUp(host, waiting, going, signal);
   }
 
   /** A shipper with a backlog sends no more of it than can be written soon (design §4.10). */
@@ -347,16 +342,16 @@ export class Partition {
     const { holes } = this.#writer;
     for (const { source } of overdue)
       log.error({ ...source }, `${host}: ${source.path}: giving up waiting for missing bytes`);
-    const sources = overdue.map(({ source }) => source);
-    const first = Math.min(...overdue.map(({ seq }) => seq));
+    const files = new Set(overdue.map(({ source }) => fileKey(host, source.file)));
+    const first = overdue.reduce((least, { seq }) => Math.min(least, seq), Number.POSITIVE_INFINITY);
     const info = await streamInfo(link, topology.stream);
     for await (const message of this.#messagesOf(host, first, (info?.state.last_seq ?? 0) + 1)) {
       if (signal.aborted) return;
       going.beat();
-      await this.#writer.rescue(message, sources);
+      await this.#writer.rescue(message, files);
       if (this.#writer.group.bytes >= COMMIT_BYTES) await this.#commit();
     }
-    for (const source of sources) holes.end(source);
+    for (const { source } of overdue) holes.end(source);
     await this.#commit();
   }
 
@@ -367,7 +362,7 @@ export class Partition {
     const reading = { stream: topology.stream, subjects, from, until: before - 1, bytes: AGAIN_BYTES };
     const { signal } = this.#hardStop;
     for await (const messages of readStream(link, reading, signal)) yield* messages;
-    // Nobody may take what was read until then for all of it.
+    // What was read until then is not all of it.
     if (signal.aborted) throw new LogferryError('unreachable', 'stopped while the stream was read');
   }
 

@@ -1,4 +1,4 @@
-// What becomes of missing bytes where nobody will send them again. Types alone.
+// What becomes of missing bytes where no shipper will send them again. Types alone.
 
 import type { Chunk } from '../../common/wire/chunk.ts';
 import type { SourceName } from '../../common/wire/subjects.ts';

@@ -103,14 +103,15 @@ export class Writer {
   /** The same by host and path: what they are called costs more than to look here. */
   readonly #byPath = new Map<string, Destination>();
   readonly #joined = new Map<string, Joined>();
-  readonly #holes: Holes;
+  /** What waits for missing bytes. */
+  readonly holes: Holes;
   #group: Group = emptyGroup();
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
     this.#options = options;
     this.#record = record;
     this.#term = term;
-    this.#holes = new Holes(record.holes);
+    this.holes = new Holes(record.holes);
   }
 
   get group(): Group {
@@ -201,14 +202,14 @@ export class Writer {
       return;
     switch (verdict.kind) {
       case 'duplicate':
-        this.#holes.end(source, known);
+        this.holes.end(source, known);
         stats.duplicates += 1;
         return;
       case 'missing':
         this.#missing(item, chunk, known);
         return;
       case 'end':
-        this.#holes.end(source, chunk.end);
+        this.holes.end(source, chunk.end);
         await this.#flushSource(source);
         this.#change(file, {
           start: chunk.end,
@@ -332,30 +333,28 @@ export class Writer {
     await this.#flushSource(source);
     this.#group.lost.set(host, (this.#group.lost.get(host) ?? 0) + end - start);
     const generation = { host, path, file: sourceOf(file).id };
-    this.#holes.end(generation, end);
+    this.holes.end(generation, end);
     this.#pending.set(file, { offset: end, after });
     this.#change(file, { start, end, path, tail: null, after, final: null, gap: true });
     this.#touch(generation);
   }
 
-  get holes(): Holes {
-    return this.#holes;
-  }
-
   /**
-   * Writes what a message, read again from the stream, holds of sources that were given up: what is missing before it counts as
-   * lost (design §5.4). What has nothing new changes nothing.
+   * Writes what a message, read again from the stream, holds of generations that were given up: what is missing before it counts
+   * as lost (design §5.4). What has nothing new changes nothing.
+   *
+   * @param files their fileKeys
    */
   async rescue(
     message: Message,
-    sources: readonly SourceName[],
+    files: ReadonlySet<string>,
     kinds: readonly Chunk['kind'][] = ['data', 'end', 'gap'],
     reason = 'waited in vain for them to be sent again',
   ): Promise<void> {
     for (const item of open(this.#options, message, true)?.chunks ?? []) {
-      const { file, host } = item.source;
-      const isOne = sources.some((source) => source.file === file && source.host === host);
-      if (isOne && kinds.includes(item.chunk.kind)) await this.#rescueChunk(item, reason);
+      const { host, file } = item.source;
+      if (files.has(fileKey(host, file)) && kinds.includes(item.chunk.kind))
+        await this.#rescueChunk(item, reason);
     }
     await this.#flushAll();
   }
@@ -380,30 +379,31 @@ export class Writer {
    * The host has these bytes no more, but messages that were not written for what was missing before them may be in the
    * stream still. False when there was no answer.
    */
-  async #rescueBefore({ source: { host }, seq, bundle }: Taken, reason: string): Promise<boolean> {
+  async #rescueBefore({ source, seq, bundle }: Taken, reason: string): Promise<boolean> {
     const { earlier } = this.#options;
+    if (earlier === undefined || (this.holes.of(source)?.seq ?? seq) >= seq) return true;
+    const { host } = source;
     // Of all gaps in the message together: many cost no more than one.
     const waiting = bundle.listed.flatMap(({ path: name, file, chunk }) => {
-      const source = { host, path: name, file };
-      const found = chunk.kind === 'gap' ? this.#holes.of(source) : undefined;
-      return found !== undefined && this.#judge(source, chunk).verdict.kind === 'gap' ? [found] : [];
+      const own = { host, path: name, file };
+      const found = chunk.kind === 'gap' ? this.holes.of(own) : undefined;
+      return found !== undefined && this.#judge(own, chunk).verdict.kind === 'gap' ? [found] : [];
     });
     const first = Math.min(...waiting.map((one) => one.seq));
-    if (earlier === undefined || first >= seq) return true;
-    const sources = waiting.map(({ source }) => source);
+    const files = new Set(waiting.map((one) => fileKey(host, one.source.file)));
     try {
       for await (const message of earlier(host, first, seq))
-        await this.rescue(message, sources, ['data'], reason);
+        await this.rescue(message, files, ['data'], reason);
     } catch (error) {
       if (!isUnanswered(error)) throw error;
       return false;
     }
-    for (const one of waiting) this.#holes.looked(one, seq);
+    for (const one of waiting) this.holes.looked(one, seq);
     return true;
   }
 
   #missing({ source, seq }: Taken, chunk: Chunk, known: number | undefined): void {
-    this.#holes.met(source, seq, chunk.end);
+    this.holes.met(source, seq, chunk.end);
     this.#options.stats.missing += 1;
     this.#touch(source);
     this.#options.log.debug(
@@ -456,7 +456,7 @@ export class Writer {
     });
     joined.bytes += chunk.end - from;
     this.#pending.set(file, { offset: chunk.end, after: chunk.after?.file ?? null });
-    this.#holes.end(source, chunk.end);
+    this.holes.end(source, chunk.end);
     if (joined.bytes >= JOIN_BYTES) await this.#flushSource(source);
   }
 
@@ -607,7 +607,7 @@ export class Writer {
   takeGroup(): Group {
     const group = this.#group;
     this.#group = emptyGroup();
-    Object.assign(group, this.#holes.known);
+    Object.assign(group, this.holes.known);
     return group;
   }
 

@@ -10,16 +10,16 @@ import { linesIn } from '../../common/wire/lines.ts';
 import { type Buffers, SMALL_BYTES } from './buffers.ts';
 import { cutPoint } from './chunker.ts';
 import type { Piece } from './piece.ts';
-import { headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
+import { type Head, headMatches, headOf, HEAD_BYTES } from '../files/identity.ts';
 import type { Packers } from './packers.ts';
 import type { GenerationState } from '../files/generation-state.ts';
 import { withBytes } from '../files/sums.ts';
 import {
   firstBytes,
-  firstBytesNow,
+  holdsStill,
+  holdsStillNow,
   readFullyNow,
   standsBefore,
-  standsBeforeNow,
   withBytesUpTo,
 } from '../files/fingerprint.ts';
 import { type Touch, Touches } from './touches.ts';
@@ -156,9 +156,7 @@ export class Tailer {
     if (size !== position) return false;
     const touch = this.touches.since(mtimeMs, Date.now());
     if (touch === undefined || !touch.isLast) return true;
-    const isHeadSame =
-      (position > 0 && this.#hasGrownSince) || headMatches(this.#entry.head, firstBytesNow(handle));
-    if (!isHeadSame || !standsBeforeNow(handle, position, tail)) return false;
+    if (!holdsStillNow(handle, this.#headToSee(position), position, tail)) return false;
     this.#hasGrownSince = false;
     this.touches.lookedInto(touch);
     return true;
@@ -179,11 +177,13 @@ export class Tailer {
   async check(position: number, tail: string | undefined): Promise<void> {
     const handle = this.#handle;
     if (handle === undefined) return;
-    // What grew was read: else it was written in place, or as long as before.
-    const isHeadSame =
-      (position > 0 && this.#hasGrownSince) || headMatches(this.#entry.head, await firstBytes(handle));
+    if (!(await holdsStill(handle, this.#headToSee(position), position, tail))) this.#replaced = true;
     this.#hasGrownSince = false;
-    if (!isHeadSame || !(await standsBefore(handle, position, tail))) this.#replaced = true;
+  }
+
+  /** Undefined where what grew was read: else it was written in place, or as long as before. */
+  #headToSee(position: number): Head | undefined {
+    return position > 0 && this.#hasGrownSince ? undefined : this.#entry.head;
   }
 
   /** The content is not what was read before: the file was truncated, or written anew. */

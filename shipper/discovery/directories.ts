@@ -2,10 +2,9 @@
 // directories below by itself, as deep as it may. Never the truth: see watch.ts.
 
 import { type FSWatcher, watch } from 'node:fs';
-
 import path from 'node:path';
 
-import { systemCode } from '../../common/runtime/errors.ts';
+import { hasSystemCode, systemCode } from '../../common/runtime/errors.ts';
 import { lstat, readdir, stat } from '../files/disk.ts';
 
 export interface DirectoriesOptions {
@@ -33,7 +32,7 @@ export class Directories {
 
   /** Watches a directory and those below it. One that is not there, or is watched, is left alone. */
   async add(directory: string, level = 0): Promise<void> {
-    const { isRemote, onError } = this.#options;
+    const { isRemote } = this.#options;
     if (this.#isClosed || this.#watchers.has(directory)) return;
     try {
       const stats = await stat(directory, { bigint: true });
@@ -47,8 +46,7 @@ export class Directories {
         else if (entry.isDirectory() && level < this.#options.depth) await this.add(name, level + 1);
       }
     } catch (error) {
-      if (systemCode(error) === undefined) throw error;
-      if (!isGone(error)) onError(error);
+      this.#failed(error);
     }
   }
 
@@ -72,7 +70,7 @@ export class Directories {
     const watcher = watch(name, told);
     watcher.on('error', (error) => {
       this.remove(name);
-      if (!isGone(error)) this.#options.onError(error);
+      this.#failed(error);
     });
     this.#watchers.set(name, watcher);
   }
@@ -95,7 +93,7 @@ export class Directories {
 
   /** What the name is of now. */
   async #named(file: string, level: number): Promise<void> {
-    const { depth, onChange, onError } = this.#options;
+    const { depth, onChange } = this.#options;
     try {
       const stats = await lstat(file);
       // Another one may be under the name.
@@ -105,8 +103,7 @@ export class Directories {
       if (level < depth) await this.add(file, level + 1);
       onChange(file);
     } catch (error) {
-      if (systemCode(error) === undefined) throw error;
-      if (!isGone(error)) onError(error);
+      this.#failed(error);
       if (!this.#watchers.has(file)) return;
       this.remove(file);
       onChange(file);
@@ -115,7 +112,7 @@ export class Directories {
 
   /** A link to a file: what is written there is told here. One that is followed is left alone. */
   async follow(link: string): Promise<void> {
-    const { isRemote, onWritten, onNamed, onError } = this.#options;
+    const { isRemote, onWritten, onNamed } = this.#options;
     try {
       const stats = await stat(link, { bigint: true });
       if (!stats.isFile() || isRemote(stats.dev)) return;
@@ -129,13 +126,13 @@ export class Directories {
         }
       });
     } catch (error) {
-      if (systemCode(error) === undefined) throw error;
-      if (!isGone(error) && systemCode(error) !== 'ELOOP') onError(error);
+      if (systemCode(error) !== 'ELOOP') this.#failed(error);
     }
   }
-}
 
-function isGone(error: unknown): boolean {
-  const code = systemCode(error);
-  return code === 'ENOENT' || code === 'ENOTDIR';
+  /** What is not there any more is no error. */
+  #failed(error: unknown): void {
+    if (systemCode(error) === undefined) throw error;
+    if (!hasSystemCode(error, ['ENOENT', 'ENOTDIR'])) this.#options.onError(error);
+  }
 }

@@ -4,7 +4,7 @@ import { type FileHandle, readSync } from './disk.ts';
 import { readFully } from '../../common/runtime/files.ts';
 import { TAIL_BYTES } from '../../common/wire/chunk.ts';
 import { tailOf } from '../../common/wire/digest.ts';
-import { HEAD_BYTES } from './identity.ts';
+import { type Head, HEAD_BYTES, headMatches } from './identity.ts';
 import { endOfSums, type Sums, withBytes } from './sums.ts';
 
 /** What an earlier run shipped and had not saved yet is read again, if it is not more than this. */
@@ -15,12 +15,6 @@ const STEP_BYTES = 256 * 1024;
 export async function firstBytes(handle: FileHandle): Promise<Uint8Array> {
   const first = Buffer.alloc(HEAD_BYTES);
   return first.subarray(0, await readFully(handle, first, 0));
-}
-
-/** The same of a file on a disk that answers at once. */
-export function firstBytesNow(handle: FileHandle): Uint8Array {
-  const first = Buffer.alloc(HEAD_BYTES);
-  return first.subarray(0, readFullyNow(handle, first, 0));
 }
 
 /** Whether these bytes stand before the position; true where nothing is known of them. */
@@ -35,8 +29,27 @@ export async function standsBefore(
   return tailOf(before.subarray(0, read)) === tail;
 }
 
-/** The same of a file on a disk that answers at once. */
-export function standsBeforeNow(handle: FileHandle, position: number, tail: string | undefined): boolean {
+/** Whether a file still has this head, undefined for any, and these bytes before the position. */
+export async function holdsStill(
+  handle: FileHandle,
+  head: Head | undefined,
+  position: number,
+  tail: string | undefined,
+): Promise<boolean> {
+  if (head !== undefined && !headMatches(head, await firstBytes(handle))) return false;
+  return await standsBefore(handle, position, tail);
+}
+
+/** The same on the spot, of a file on a disk that answers at once. */
+export function holdsStillNow(
+  handle: FileHandle,
+  head: Head | undefined,
+  position: number,
+  tail: string | undefined,
+): boolean {
+  const first = Buffer.alloc(head === undefined ? 0 : HEAD_BYTES);
+  if (head !== undefined && !headMatches(head, first.subarray(0, readFullyNow(handle, first, 0))))
+    return false;
   if (tail === undefined || position === 0) return true;
   const before = Buffer.alloc(Math.min(TAIL_BYTES, position));
   return tailOf(before.subarray(0, readFullyNow(handle, before, position - before.length))) === tail;

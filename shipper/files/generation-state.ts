@@ -7,9 +7,7 @@ import { NO_SUMS, type Sums } from './sums.ts';
 
 /** A number of bytes, or a sequence. */
 export const offset = z.int().min(0);
-/** One generation as state.json has it. */
-export const generationSchema = z.object({
-  file: z.string(),
+const stamp = {
   ino: z.string(),
   birth: z.string(),
   /** See FileStamp: not kept, for it may be another one after a restart. */
@@ -17,6 +15,11 @@ export const generationSchema = z.object({
     .string()
     .default('')
     .transform(() => ''),
+};
+/** One generation as state.json has it. */
+export const generationSchema = z.object({
+  file: z.string(),
+  ...stamp,
   /** When it was last seen at the path, in nanoseconds since 1970. */
   seen: z.string().default('0'),
   /** The directory that the path led to, where that is another than it says; null where it is the same. */
@@ -24,17 +27,7 @@ export const generationSchema = z.object({
   /** When it was found, in nanoseconds since 1970: a copy that was made later is its own, or of a later one. */
   since: z.string(),
   /** The file that has its bytes now: a copy of the truncated one, or a compressed one. */
-  copy: z
-    .object({
-      ino: z.string(),
-      birth: z.string(),
-      device: z
-        .string()
-        .default('')
-        .transform(() => ''),
-    })
-    .nullable()
-    .default(null),
+  copy: z.object(stamp).nullable().default(null),
   /** What stood beside it while it was at the path, see Beside; null when nobody has looked. */
   beside: z
     .object({ strangers: z.boolean(), latest: z.record(z.string(), z.record(z.string(), z.string())) })

@@ -15,7 +15,7 @@ export class Holding {
     return this.#isHeld;
   }
 
-  /** Judges anew by what was read just now: true when what was held back may go on. */
+  /** Judges by what was read just now: true when what was held back may go on. */
   judge(
     generations: Iterable<{ readonly oldestUncommitted: number | undefined }>,
     { extent, isRecordKnown }: { readonly extent: StreamExtent; readonly isRecordKnown: boolean },

@@ -3,10 +3,9 @@
 import type { StoredMsg } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 
-import { LogferryError } from '../../common/runtime/errors.ts';
 import type { Link } from '../../common/nats/connection.ts';
 import { lastMessageOf, messageAt } from '../../common/nats/last-message.ts';
-import { Bundle, BUNDLE_HEADER, type Listed, type Packed } from '../../common/wire/bundle.ts';
+import { Bundle, BUNDLE_HEADER, ifOurs, type Listed, type Packed } from '../../common/wire/bundle.ts';
 import { headersOf } from '../../common/wire/headers.ts';
 import {
   LANES,
@@ -44,7 +43,7 @@ export class HostLanes {
     return this.#link.maxPayload();
   }
 
-  /** Publishes behind the lane's last sequence; returns its own. Throws the server's refusal, also when nobody answers. */
+  /** Publishes behind the lane's last sequence; returns its own. Throws the server's refusal, also when there is no answer. */
   async publish(lane: number, { header, payload }: Packed, expected: number): Promise<number> {
     const subject = publishSubject(this.#topology.prefix, this.#name, lane);
     const sent = headers();
@@ -68,7 +67,7 @@ export class HostLanes {
     if (seq === 0) return false;
     const message = await this.#messageAt(seq);
     if (message !== undefined) return message !== null;
-    // Whoever may only ask for the last ones: nothing else is known to be lost.
+    // For a user who may only ask for the last ones nothing else is known to be lost.
     const last = await this.#lastOfEach();
     return last.some((one) => one.seq >= seq);
   }
@@ -124,12 +123,7 @@ export class HostLanes {
 
 /** Undefined for one that is not one of ours, or damaged in its table. */
 function bundleOf(message: StoredMsg): Bundle | undefined {
-  try {
-    return new Bundle(headersOf(message)?.get(BUNDLE_HEADER) ?? '', message.data);
-  } catch (error) {
-    if (error instanceof LogferryError && error.code === 'corrupt') return undefined;
-    throw error;
-  }
+  return ifOurs(() => new Bundle(headersOf(message)?.get(BUNDLE_HEADER) ?? '', message.data));
 }
 
 function laneMessage(message: StoredMsg): LaneMessage {

@@ -15,7 +15,7 @@ export class Trails {
   readonly #host: Host;
   readonly #state: State;
   readonly #onRead: (upTo: number) => void;
-  #read: Promise<ReadonlyMap<string, Trail>> | undefined;
+  #read: Promise<void> | undefined;
   #isRead = false;
   /** What was read so far, of the stream that was created then: after an answer that did not come it goes on there. */
   #trails = new Map<string, Trail>();
@@ -33,7 +33,8 @@ export class Trails {
   async all(view: HostView): Promise<ReadonlyMap<string, Trail>> {
     this.#read ??= this.#readFrom(view);
     try {
-      return await this.#read;
+      await this.#read;
+      return this.#trails;
     } catch (error) {
       this.#read = undefined;
       throw error;
@@ -65,7 +66,7 @@ export class Trails {
   }
 
   /** Behind what the state knows of this stream; if it knows nothing, behind what was processed. */
-  async #readFrom(view: HostView): Promise<ReadonlyMap<string, Trail>> {
+  async #readFrom(view: HostView): Promise<void> {
     const { processed, created, extent } = view;
     const isKept = this.#state.isSentOf(created, extent.lastSeq);
     const begun = processed?.created === created ? processed.seq : 0;
@@ -86,7 +87,6 @@ export class Trails {
       if (trail !== undefined) entry.sent = follow(trail, entry, view);
     }
     this.#reaches(created, this.#upTo);
-    return trails;
   }
 
   /**

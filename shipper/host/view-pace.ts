@@ -6,13 +6,13 @@ const SOON_MS = 1_000;
 const IDLE_MS = 10_000;
 /** A receiver commits every five seconds at least, and says so. */
 const OVERDUE_MS = 6_000;
-/** Of a stream that holds so much, what may be published before anybody looks how full it is. */
+/** Of a stream that holds so much, what may be published before it is read how full it is. */
 const SHARE_UNSEEN = 0.01;
 
 export interface ViewNow {
   readonly ms: number;
-  /** Something is published and not committed, or held back. */
-  readonly isBehind: boolean;
+  /** Whether something is published and not committed, or held back; asked only when it matters, as it looks at every file. */
+  readonly isBehind: () => boolean;
   /** Nothing is published until the stream has room. */
   readonly isHeld: boolean;
   /** Of the connection: another one means that the server may be another, too. */
@@ -23,7 +23,7 @@ export interface ViewNow {
 
 export class ViewPace {
   #noticedAt = Number.NEGATIVE_INFINITY;
-  #last: (ViewNow & { readonly maxBytes: number }) | undefined;
+  #last: (Omit<ViewNow, 'isBehind'> & { readonly isBehind: boolean; readonly maxBytes: number }) | undefined;
   #isWanted = false;
 
   /** A notice came. */
@@ -38,7 +38,7 @@ export class ViewPace {
 
   /** @param maxBytes of the stream, negative for no limit */
   viewed(now: ViewNow, maxBytes: number): void {
-    this.#last = { ...now, maxBytes };
+    this.#last = { ...now, isBehind: now.isBehind(), maxBytes };
     this.#isWanted = false;
   }
 
@@ -47,8 +47,10 @@ export class ViewPace {
     if (last === undefined || this.#isWanted || now.epoch !== last.epoch) return true;
     const since = now.ms - last.ms;
     if (since >= IDLE_MS) return true;
-    if (!now.isBehind || since < SOON_MS) return false;
+    // What was committed as a whole, and nothing was published since, still is.
+    if (since < SOON_MS || (!last.isBehind && now.published === last.published)) return false;
     const isUnseen = last.maxBytes > 0 && now.published - last.published > last.maxBytes * SHARE_UNSEEN;
-    return isUnseen || now.isHeld || now.ms - this.#noticedAt >= OVERDUE_MS;
+    const isOverdue = now.ms - this.#noticedAt >= OVERDUE_MS;
+    return (isUnseen || now.isHeld || isOverdue) && now.isBehind();
   }
 }

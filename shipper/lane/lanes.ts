@@ -94,7 +94,7 @@ export class Lanes {
 
   /**
    * Sends a chunk with whatever else there is. Resolves when the stream has it; throws the server's error, or the signal's
-   * reason when that fires while there is no answer: then nobody knows.
+   * reason when that fires while there is no answer: then it is not known.
    *
    * @param onStored told the message's sequence before anything else is
    */
@@ -152,14 +152,14 @@ export class Lanes {
     return queue.splice(0, count);
   }
 
-  /** Until the stream has it, or says what is wrong with it, or nobody waits for it any more. */
+  /** Until the stream has it, or says what is wrong with it, or no sender waits for it any more. */
   async #deliver(lane: Lane, waiting: readonly Waiting[]): Promise<void> {
     const { lanes, counts, log, stop } = this.#options;
     let left = waiting;
     let bundle = this.#pack(left);
     lane.floor = this.#stored;
     for (let refusals = 0; ; refusals += 1) {
-      // Who answers may be behind, or somebody else publishes here.
+      // The server that answers may be behind, or another process publishes here.
       if (refusals > 1) await sleep(RETRY_MS, stop);
       try {
         lane.expected ??= (await lanes.lastOf(lane.number))?.seq ?? 0;
@@ -191,7 +191,7 @@ export class Lanes {
     }
   }
 
-  /** The last message of the lane, null for none; undefined when nobody waits for an answer any more. */
+  /** The last message of the lane, null for none; undefined when no sender waits for an answer any more. */
   async #look(
     lane: Lane,
     left: readonly Waiting[],

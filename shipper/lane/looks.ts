@@ -3,11 +3,11 @@
 
 import { systemCode } from '../../common/runtime/errors.ts';
 
-/** Somebody who waits until there is something to do. */
+/** What waits until there is something to do. */
 export interface Looked {
   /** Whether there is; asked often, and on the spot. */
   readonly hasNews: boolean;
-  /** How long from now on nobody need look; Infinity: somebody else will tell. */
+  /** How long from now on no look is needed; Infinity: it is woken otherwise. */
   readonly lookAgainMs: number;
   readonly wake: () => void;
 }
@@ -24,7 +24,7 @@ export class Looks {
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  /** Looks at it after so long, and again, until there is something; then it is woken, once. */
+  /** Asks it after this time, and again, until there is something; then it is woken, once. */
   add(looked: Looked, ms: number): void {
     const at = performance.now() + Math.max(0, ms);
     this.#dueAt.set(looked, at);
@@ -78,7 +78,7 @@ export class Looks {
   }
 }
 
-/** A file that cannot be asked is news too: whoever is woken says what is wrong with it. */
+/** A file that cannot be asked is news too: its loop says what is wrong with it. */
 function hasNewsNow(looked: Looked): boolean {
   try {
     return looked.hasNews;

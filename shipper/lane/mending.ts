@@ -11,6 +11,7 @@ import {
   type Observed,
   committedOffset,
   decideRepair,
+  isMissing,
   type Published,
   type Repair,
   Rewinds,
@@ -39,12 +40,11 @@ export class Mending {
   }
 
   /** A commit notice: whether it shows that bytes are missing, which record and stream then tell for certain. */
-  noticed(offset: number, { created, seq }: StreamPosition): boolean {
-    const earlier = this.#earlier;
-    if (earlier !== undefined && offset < earlier.position)
-      return created === earlier.created && seq >= earlier.lastSeq;
-    this.#earlier = this.#publisher.snapshot();
-    return false;
+  noticed(offset: number, processed: StreamPosition): boolean {
+    const now = this.#publisher.snapshot();
+    const earlier = this.#earlier ?? now;
+    if (this.#earlier === undefined || offset >= earlier.position) this.#earlier = now;
+    return isMissing(now, offset, processed) || isMissing(earlier, offset, processed);
   }
 
   /** The record and the stream were read after `snapshot`. */

@@ -28,8 +28,6 @@ export class Notices {
       const generation = this.#files.get(file);
       if (generation === undefined || offset === null) continue;
       if (generation.noticed(offset, stream)) isOdd = true;
-      const { position, lastSeq, created } = generation.snapshot();
-      if (stream.created === created && stream.seq >= lastSeq && offset < position) isOdd = true;
     }
     return isOdd;
   }

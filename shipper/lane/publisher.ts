@@ -84,8 +84,9 @@ export class Publisher {
   // --- where to go on -------------------------------------------------------------------------------------------
 
   /**
-   * Design §4.6: behind what the state and the lanes hold, else the record's offset, else where shipping began. Says whether the file before that offset is the one that was shipped. Throws the signal's reason when it fires before
-   * there is an answer: nothing is known then.
+   * Design §4.6: behind what the state and the lanes hold, else the record's offset, else where shipping began. Says whether
+   * the file before that offset is the one that was shipped. Throws the signal's reason when it fires before there is an answer:
+   * nothing is known then.
    */
   async resume(signal: AbortSignal): Promise<boolean> {
     const ask = async (): Promise<boolean> => await this.#resumeFrom(await this.#context.host.needView());

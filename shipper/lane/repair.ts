@@ -1,6 +1,7 @@
-import { tuning } from '../../common/runtime/tuning.ts';
 // When a generation must be shipped again from its committed offset (design §4.7). Pure. Nothing is believed but what
 // the stream and the record say now: an acknowledged message can be gone, and a committed offset can go back.
+
+import { tuning } from '../../common/runtime/tuning.ts';
 
 /** What a generation's publisher knows of itself. */
 export interface Published {
@@ -42,6 +43,15 @@ export function committedOffset(state: { begin: number }, observed: Observed): n
   return observed.offset ?? state.begin;
 }
 
+/** Whether all that was published then was processed, and less of it is committed: a receiver did not have what came before. */
+export function isMissing(
+  { created, lastSeq, position }: Pick<Published, 'created' | 'lastSeq' | 'position'>,
+  committed: number,
+  processed: Observed['processed'],
+): boolean {
+  return processed?.created === created && processed.seq >= lastSeq && committed < position;
+}
+
 /**
  * Whether published bytes must be shipped again.
  *
@@ -58,13 +68,8 @@ export function decideRepair(state: Published, observed: Observed, earlier = sta
   if (stream.lastSeq < state.lastSeq)
     return { kind: 'rewind', to: committed, isLost: true, reason: 'the stream lost its last messages' };
   if (committed >= state.position) return { kind: 'none' };
-  for (const { created, lastSeq, position } of [state, earlier])
-    if (
-      processed?.created === created &&
-      created === state.created &&
-      processed.seq >= lastSeq &&
-      committed < position
-    )
+  for (const each of [state, earlier])
+    if (each.created === state.created && isMissing(each, committed, processed))
       return { kind: 'rewind', to: committed, isLost: false, reason: 'bytes were missing at the receiver' };
   return state.quietMs >= STALLED_MS ? { kind: 'look' } : { kind: 'none' };
 }

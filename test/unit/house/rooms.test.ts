@@ -15,8 +15,8 @@ const MOST_ENTRIES = 20;
 const TOO_LONG: Readonly<Record<string, number>> = {
   'receiver/term/writer.ts': 677,
   'shipper/sources/source.ts': 550,
-  'shipper/session.ts': 612,
-  'receiver/term/partition.ts': 559,
+  'shipper/session.ts': 615,
+  'receiver/term/partition.ts': 554,
   'receiver/ledger/ledger.ts': 543,
   'shipper/sources/sources.ts': 521,
   'receiver/ownership/ownership.ts': 432,

@@ -9,7 +9,7 @@ import { BUNDLE_HEADER, packBundle } from '../../../common/wire/bundle.ts';
 import { tailOf } from '../../../common/wire/digest.ts';
 import { silentLogger, Throttle } from '../../../common/runtime/log.ts';
 import { emptyRecord } from '../../../common/record/record.ts';
-import { storedSubject } from '../../../common/wire/subjects.ts';
+import { fileKey, storedSubject } from '../../../common/wire/subjects.ts';
 import { Generations, mostGenerations, PartitionGenerations } from '../../../receiver/term/generations.ts';
 import { OpenDestinations } from '../../../receiver/disk/open-destinations.ts';
 import { noReceiverStats } from '../../../receiver/term/counts.ts';
@@ -102,7 +102,7 @@ describe('a generation that was given up', () => {
       ...{ seq: 1, data: payload, header: (name: string) => (name === BUNDLE_HEADER ? header : '') },
       subject: storedSubject({ prefix: 'logs', partitions: 1 }, source.host, 0),
     };
-    await writer.rescue(message, [source]);
+    await writer.rescue(message, new Set([fileKey(source.host, source.file)]));
     const changed = writer.group.changes.size;
     await writer.cutBack();
     await writer.close();

@@ -8,8 +8,8 @@ import fc from 'fast-check';
 import { ViewPace } from '../../../shipper/host/view-pace.ts';
 
 const LIMIT = 1_000_000;
-const quiet = { isBehind: false, isHeld: false, epoch: 1, published: 0 };
-const behind = { ...quiet, isBehind: true };
+const quiet = { isBehind: () => false, isHeld: false, epoch: 1, published: 0 };
+const behind = { ...quiet, isBehind: () => true };
 
 function viewedAt(ms: number): ViewPace {
   const pace = new ViewPace();
@@ -71,7 +71,15 @@ test('whatever happens, never more than ten seconds pass', () => {
     fc.property(fc.array(fc.nat(9_999), { maxLength: 20 }), fc.boolean(), (notices, isBehind) => {
       const pace = viewedAt(0);
       for (const ms of notices.toSorted((a, b) => a - b)) pace.noticed(ms);
-      assert.ok(pace.isDue({ ...quiet, isBehind, ms: 10_000 }));
+      assert.ok(pace.isDue({ ...quiet, isBehind: () => isBehind, ms: 10_000 }));
     }),
   );
+});
+
+test('while all is committed and nothing is published the files are not looked at', () => {
+  const pace = new ViewPace();
+  pace.viewed({ ...quiet, ms: 0 }, LIMIT);
+  const isBehind = (): boolean => assert.fail('looked at the files');
+  for (let ms = 500; ms < 10_000; ms += 500) assert.ok(!pace.isDue({ ...quiet, isBehind, ms }));
+  assert.ok(pace.isDue({ ...behind, published: 1, ms: 7_000 }));
 });
