@@ -2,6 +2,7 @@
 // written anywhere but below the output directory.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { createConnection } from 'node:net';
@@ -444,6 +445,53 @@ describe('foreign messages', { concurrency: 2 }, () => {
       assert.equal(await ended(once), 0, once.stderr);
       await stops(again);
       await assertIdentical(world, [file]);
+      file.close();
+    });
+  });
+
+  test(
+    'small messages that say they are many: a receiver with little memory goes on',
+    { timeout: TEST_MS },
+    async () => {
+      await World.run('many-in-few', async (world) => {
+        const file = new Written(world, 'a.log');
+        file.line();
+        await world.setUp(PARTITIONS);
+        // A pull holds all of them: six million chunks.
+        const row = ['g', '/x', 'f-0', 1, 1, 0, '', 0];
+        const message = asMessage(madePacked(rows(...Array.from({ length: MAX_CHUNKS }, () => row))));
+        const subject = publishSubject('logs', hostBeside(world.host), 0);
+        for (let number = 0; number < 1_500; number += 1) await publish(world, subject, ...message);
+        world.receive([], world.out, ['env', 'NODE_OPTIONS=--max-old-space-size=192']);
+        world.ship();
+        await assertArrived(world, file);
+        file.close();
+      });
+    },
+  );
+
+  test('holes in files with long names are recorded as far as a message has room', async () => {
+    await World.run('long-holes', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      await world.setUp(PARTITIONS);
+      const subject = publishSubject('logs', hostBeside(world.host), 0);
+      for (let number = 0; number < 600; number += 1) {
+        // Bytes of its own for each, so that nothing makes the record small; what comes before byte 1 never comes.
+        const name = `/${randomBytes(2_000).toString('hex')}`;
+        const table = rows(['d', name, `f-${number}`, 1, 1, 0, '0'.repeat(12), 0]);
+        await publish(world, subject, ...asMessage(made(table, { shared: Buffer.from('x') })));
+      }
+      const receiver = world.receive();
+      const shipper = world.ship();
+      await assertArrived(world, file);
+      const isCommitted = async (): Promise<boolean> => {
+        const { record } = await (await world.records()).read(partitionOf(world.host, world.partitions));
+        return (record?.holes.size ?? 0) > 0 && (record?.unnamed ?? 0) > 0 && (record?.stream.seq ?? 0) > 600;
+      };
+      assert.ok(await until(isCommitted, { timeoutMs: WAIT_MS }), 'the partition commits nothing');
+      await stops(shipper);
+      await stops(receiver);
       file.close();
     });
   });
