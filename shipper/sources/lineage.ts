@@ -9,6 +9,7 @@ import type { Generation } from '../lane/generation.ts';
 import { baseOf, type FileStamp, isSameFile, splitFileId } from '../files/identity.ts';
 import type { GenerationState } from '../files/generation-state.ts';
 import type { Finished } from './finished.ts';
+import { Turns } from './turns.ts';
 
 /** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
 const PARK_DELETED_MS = 60_000;
@@ -20,9 +21,7 @@ export class Lineage {
   readonly #path: string;
   /** The state's own list: what of it has a generation is in the same order there. */
   readonly #entries: GenerationState[];
-  readonly #generations: Generation[] = [];
-  /** So many of them, from the first one on, have begun. */
-  #started = 0;
+  readonly #turns = new Turns<Generation>();
 
   constructor(context: ShipperContext, path: string) {
     this.#context = context;
@@ -38,12 +37,12 @@ export class Lineage {
   }
 
   get generations(): readonly Generation[] {
-    return this.#generations;
+    return this.#turns.all;
   }
 
   /** The newest one. */
   get current(): Generation | undefined {
-    return this.#generations.at(-1);
+    return this.generations.at(-1);
   }
 
   /** The files of all of them, their copies included. */
@@ -58,7 +57,7 @@ export class Lineage {
 
   /** Undefined for one that was finished in an earlier run. */
   generationOf(entry: GenerationState | undefined): Generation | undefined {
-    return this.#generations.find((generation) => generation.entry === entry);
+    return this.generations.find((generation) => generation.entry === entry);
   }
 
   /** Those before this one. */
@@ -69,31 +68,31 @@ export class Lineage {
   // --- order ----------------------------------------------------------------------------------------------------
 
   get hasAllStarted(): boolean {
-    return this.#started === this.#generations.length;
+    return this.#turns.waiting === 0;
   }
 
   /** The one that begins next. */
   get next(): Generation | undefined {
-    return this.#generations[this.#started];
+    return this.#turns.next;
   }
 
   /** The one that began last. */
   get latest(): Generation | undefined {
-    return this.#generations[this.#started - 1];
+    return this.#turns.latest;
   }
 
   /** Whether others follow the one that begins next. */
   get hasMore(): boolean {
-    return this.#started + 1 < this.#generations.length;
+    return this.#turns.waiting > 1;
   }
 
-  started(): void {
-    this.#started += 1;
+  started(generation: Generation): void {
+    this.#turns.begin(generation);
   }
 
   /** The one that began last waits for others, and begins again. */
-  unstarted(): void {
-    this.#started -= 1;
+  unstarted(generation: Generation): void {
+    this.#turns.beginAgain(generation);
   }
 
   /** What the next one names as the generation before it. */
@@ -118,19 +117,18 @@ export class Lineage {
 
   /** One that the state knows. */
   add(generation: Generation): void {
-    this.#generations.push(generation);
+    this.#turns.insert(generation, undefined);
   }
 
   /** A new one, before another or as the last one. */
   insert(generation: Generation, following: Generation | undefined): void {
     const { entry } = generation;
-    const before = following === undefined ? undefined : this.#generations.indexOf(following);
     const entryBefore = following === undefined ? undefined : this.#entries.indexOf(following.entry);
     const newest = this.#entries.at(-1);
     // Only the newest one is asked what stood beside it.
     if (following === undefined && newest !== undefined) newest.beside = null;
     this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
-    this.#generations.splice(before ?? this.#generations.length, 0, generation);
+    this.#turns.insert(generation, following);
     // It follows another one now.
     if (following !== undefined) following.entry.after = null;
     this.#context.knownFiles.add(entry, this.#path);
@@ -155,7 +153,7 @@ export class Lineage {
 
   /** Finished and committed generations let go of their descriptors; the oldest of many are forgotten. */
   park(finished: Finished): void {
-    for (const generation of this.#generations) {
+    for (const generation of this.generations) {
       const { entry, cursor } = generation;
       const { rotateWaitMs } = this.#context;
       const keepMs = entry.closed === 'rotated' ? rotateWaitMs : Math.min(rotateWaitMs, PARK_DELETED_MS);
@@ -172,7 +170,7 @@ export class Lineage {
         this.#context.state.touch();
       }
     }
-    while (this.#entries.length > REMEMBERED && this.#entries[0]?.done === true) this.#forgetOldest();
+    while (this.#entries.length > REMEMBERED && this.#forgetsOldest());
   }
 
   /** Its file is closed: without a birth its number may be any file's from now on. */
@@ -184,17 +182,18 @@ export class Lineage {
       }
   }
 
-  #forgetOldest(): void {
-    const entry = this.#entries.shift();
-    if (entry === undefined) return;
+  /** False when it is wanted still. */
+  #forgetsOldest(): boolean {
+    const [entry] = this.#entries;
+    if (entry?.done !== true) return false;
+    const generation = this.generationOf(entry);
+    if (generation !== undefined && !this.#turns.remove(generation)) return false;
+    void generation?.retire();
+    this.#entries.shift();
     const { knownFiles } = this.#context;
     knownFiles.remove(entry, this.#path);
     if (entry.copy !== null) knownFiles.remove(entry.copy, this.#path);
-    const generation = this.generationOf(entry);
-    if (generation === undefined) return;
-    this.#generations.splice(this.#generations.indexOf(generation), 1);
-    void generation.retire();
-    this.#started -= 1;
+    return true;
   }
 }
 

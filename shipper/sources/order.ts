@@ -83,7 +83,7 @@ export class Order {
       if (await this.#insertUnseen(next)) return;
       next.entry.after ??= after;
       await this.#context.state.save();
-      this.#lineage.started();
+      this.#lineage.started(next);
       const run = next.run(this.#signal).finally(() => this.#running.delete(run));
       this.#running.add(run);
     } else {
@@ -131,7 +131,7 @@ export class Order {
     await own?.handle.close();
     if (candidates.length === 0) return true;
     this.#unseen = { copies: candidates, next: generation };
-    this.#lineage.unstarted();
+    this.#lineage.unstarted(generation);
     this.#bell.ring();
     return false;
   }
