@@ -338,27 +338,6 @@ export function releaseRecord(mine: PartitionRecord): PartitionRecord {
   return { ...mine, owner: null };
 }
 
-/**
- * The offsets of the generations that come before this one, by following `after` back through the record;
- * stops where an entry is missing. Keys are fileKeys of the same host.
- */
-export function offsetsBefore(
-  offsetOf: (file: string) => { offset: number; after: string | null } | undefined,
-  host: string,
-  after: string | null,
-): Record<string, number> {
-  const offsets: Record<string, number> = {};
-  for (let id = after; id !== null;) {
-    const key = `${host}/${id}`;
-    if (Object.hasOwn(offsets, key)) break;
-    const entry = offsetOf(key);
-    if (entry === undefined) break;
-    offsets[key] = entry.offset;
-    id = entry.after;
-  }
-  return offsets;
-}
-
 function addTerm(terms: readonly string[], term: string): string[] {
   return [...terms, term].slice(-MAX_TERMS);
 }

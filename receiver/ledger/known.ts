@@ -1,10 +1,11 @@
-// What a ledger still knows of bytes that retention removed: how far each generation was committed, which one it
-// follows, and which ranges are gone. One entry for each generation, however many runs it had. Pure.
+// What a ledger knows of bytes that are not here, as retention removed them or others have written them: how far each
+// generation was committed, which one it follows, and which ranges are gone. One entry for each, however many runs it had. Pure.
 
 import type { After } from '../../common/wire/chunk.ts';
 import { type ByteRange, joinRanges } from '../../common/wire/ranges.ts';
+import { fileKey } from '../../common/wire/subjects.ts';
 
-/** One generation, beyond the runs that are still listed. */
+/** One generation, beyond the runs that are listed. */
 export interface Known {
   /** fileKey(host, file id). */
   readonly file: string;
@@ -27,27 +28,14 @@ interface Going {
   readonly end: number;
   readonly tail: string;
   readonly after?: After | undefined;
-  readonly before?: Readonly<Record<string, number>> | undefined;
 }
 
-/** Keeps what a run says that retention removes, its links to earlier generations included. */
+/** Keeps what a run says that retention removes, its link to the generation before included. */
 export function rememberRun(known: Map<string, Known>, run: Going): void {
-  const { file, path, start, end, tail, after, before = {} } = run;
+  const { file, path, start, end, tail, after } = run;
   addKnown(known, { file, path, end, tail, after: after?.file, removed: [[start, end]] });
   if (after !== undefined)
     addKnown(known, { file: siblingKey(file, after.file), path, end: after.size, tail: '', removed: [] });
-  const earlier = Object.entries(before);
-  for (const [index, [one, size]] of earlier.entries()) {
-    const next = earlier[index + 1]?.[0];
-    addKnown(known, {
-      file: one,
-      path,
-      end: size,
-      tail: '',
-      after: next?.slice(next.lastIndexOf('/') + 1),
-      removed: [],
-    });
-  }
 }
 
 /** Adds what is known of a generation to what was known of it before. */
@@ -71,4 +59,38 @@ export function addKnown(known: Map<string, Known>, more: Known): void {
 /** The key of another generation of the same host. */
 export function siblingKey(file: string, id: string): string {
   return `${file.slice(0, file.lastIndexOf('/') + 1)}${id}`;
+}
+
+/** What comes before a generation of one path. */
+export interface Earlier {
+  readonly host: string;
+  readonly path: string;
+  /** The file id of the one before, null for none. */
+  readonly after: string | null;
+  /** What the record knows, by fileKey. */
+  readonly recorded: (file: string) => { readonly offset: number; readonly after: string | null } | undefined;
+}
+
+/**
+ * What the record knows of the generations that come before one, as far as the ledger does not say it already: so the order
+ * across rotations survives a lost bucket. Whoever says something of a generation has said all this of it, so the first
+ * that is known ends the search, and a ledger says each generation once.
+ *
+ * @param isSaid whether the ledger says that so much of a generation was committed
+ */
+export function earlierThan(
+  { host, path, after, recorded }: Earlier,
+  isSaid: (file: string, offset: number) => boolean,
+): Known[] {
+  const earlier: Known[] = [];
+  const seen = new Set<string>();
+  for (let id = after; id !== null;) {
+    const file = fileKey(host, id);
+    const entry = recorded(file);
+    if (entry === undefined || seen.has(file) || isSaid(file, entry.offset)) break;
+    seen.add(file);
+    earlier.push({ file, path, end: entry.offset, tail: '', after: entry.after ?? undefined, removed: [] });
+    id = entry.after;
+  }
+  return earlier;
 }

@@ -41,9 +41,8 @@ interface Range {
   to: number;
   /** See tailOf, at `end`. */
   tail: string;
+  /** On the first line of a generation. */
   readonly after?: After | undefined;
-  /** The recorded offsets of the earlier generations, on a term's first line of a generation. */
-  readonly before?: Readonly<Record<string, number>> | undefined;
 }
 
 /** What lines that follow each other add up to. */
@@ -73,7 +72,7 @@ export type LedgerLine =
     }
   /** Retention removed this inode: its runs were committed and are gone. */
   | { readonly dropped: string; readonly inode: string }
-  /** What dropped runs of one generation add up to. */
+  /** What dropped runs of one generation add up to, and what others have of it. */
   | { readonly known: Known }
   /** Files of this destination may exist from now on, listed or not; without a format they are plain. */
   | { readonly open: string; readonly format?: 'zstd' | undefined }
@@ -99,8 +98,10 @@ export interface Ledger {
   readonly opened: Set<string>;
   /** The files that are, or were, written to, and whose they are. */
   readonly actives: Map<string, string>;
-  readonly destinations: Map<string, Run[]>;
-  /** By file: what is left of the runs that retention removed. */
+  readonly destinations: Map<string, readonly Run[]>;
+  /** The same runs by file: see setRuns. */
+  readonly files: Map<string, readonly Run[]>;
+  /** By file: what is left of the runs that retention removed, and what was committed elsewhere. */
   readonly known: Map<string, Known>;
 }
 
@@ -114,6 +115,7 @@ export function emptyLedger(directory: string, partition: number): Ledger {
     opened: new Set(),
     actives: new Map(),
     destinations: new Map(),
+    files: new Map(),
     known: new Map(),
   };
 }
@@ -129,8 +131,7 @@ export function applyLine(ledger: Ledger, line: LedgerLine): void {
   else if ('dropped' in line) dropRuns(ledger, line.dropped, line.inode);
   else if ('known' in line) addKnown(ledger.known, line.known);
   else if ('relabel' in line) {
-    for (const run of allRuns(ledger))
-      if (run.file === line.relabel && run.start >= line.start) run.term = line.term;
+    for (const run of ledger.files.get(line.relabel) ?? []) if (run.start >= line.start) run.term = line.term;
   } else addRun(ledger, line);
 }
 
@@ -147,15 +148,9 @@ function addRun(ledger: Ledger, line: RunLine): void {
   // The line that opened it may be lost.
   const name = activeName(run.destination, run.format ?? 'plain');
   if (run.encoding === undefined && !ledger.actives.has(name)) ledger.actives.set(name, run.destination);
-  const runs = ledger.destinations.get(run.destination);
-  if (runs === undefined) {
-    ledger.destinations.set(run.destination, [run]);
-    return;
-  }
-  const last = runs.at(-1);
+  const last = ledger.destinations.get(run.destination)?.at(-1);
   const goesOn =
     last !== undefined &&
-    run.before === undefined &&
     last.file === run.file &&
     last.term === run.term &&
     last.inode === run.inode &&
@@ -164,7 +159,16 @@ function addRun(ledger: Ledger, line: RunLine): void {
   if (goesOn) {
     Object.assign(last, { end: run.end, to: run.to, tail: run.tail });
     addSum(last.sums, last.from, sum);
-  } else runs.push(run);
+    return;
+  }
+  append(ledger.destinations, run.destination, run);
+  append(ledger.files, run.file, run);
+}
+
+function append(runs: Map<string, readonly Run[]>, key: string, run: Run): void {
+  const there = runs.get(key) as Run[] | undefined;
+  if (there === undefined) runs.set(key, [run]);
+  else there.push(run);
 }
 
 function cutRuns(ledger: Ledger, { cut, inode, to, end }: Extract<LedgerLine, { cut: string }>): void {
@@ -198,9 +202,20 @@ function dropRuns(ledger: Ledger, destination: string, inode: string): void {
   );
 }
 
-function setRuns(ledger: Ledger, destination: string, runs: Run[]): void {
-  if (runs.length > 0) ledger.destinations.set(destination, runs);
-  else ledger.destinations.delete(destination);
+/** What a destination has from now on. */
+export function setRuns(ledger: Ledger, destination: string, runs: readonly Run[]): void {
+  const { destinations, files } = ledger;
+  const left = new Set(runs);
+  for (const run of destinations.get(destination) ?? [])
+    if (!left.delete(run))
+      setOrDelete(files, run.file, files.get(run.file)?.filter((each) => each !== run) ?? []);
+  for (const run of left) append(files, run.file, run);
+  setOrDelete(destinations, destination, runs);
+}
+
+function setOrDelete(runs: Map<string, readonly Run[]>, key: string, own: readonly Run[]): void {
+  if (own.length > 0) runs.set(key, own);
+  else runs.delete(key);
 }
 
 /** The tail at the new end is not known; an empty one never matches, which only means that it is looked up. */
@@ -254,9 +269,9 @@ export function encodingOf(ledger: Ledger, destination: string, inode: string): 
 }
 
 /**
- * What this ledger proves, per file: the contiguous run that reaches its end. Earlier generations that a line names
- * as complete or as committed so far are claimed too, as lying elsewhere, so the order across rotations survives a
- * lost bucket. So are bytes that retention removed: they were committed, and nobody is to fetch them again.
+ * What this ledger proves, per file: the contiguous run that reaches its end. Earlier generations that are known to be
+ * complete, or committed so far, are claimed too, as lying elsewhere, so the order across rotations survives a lost
+ * bucket. So are bytes that retention removed: they were committed, and nobody is to fetch them again.
  */
 export function claimsOf(ledger: Ledger): Map<string, Claim> {
   const claims = new Map<string, Claim>();
@@ -284,38 +299,22 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
       claims.set(known.file, { start, end, path, tail: tail || null, after, elsewhere: true });
     }
   }
-  const links = linksOf(byStart);
-  const claimElsewhere = (file: string, end: number, run: Run): void => {
+  for (const { file: later, path, after: before } of byStart) {
+    if (before === undefined) continue;
+    const [file, end] = [siblingKey(later, before.file), before.size];
     const claim = claims.get(file);
-    if ((claim?.end ?? 0) >= end) return;
-    const { path } = run;
-    claims.set(file, {
-      start: claim?.end ?? end,
-      end,
-      path,
-      tail: null,
-      after: claim?.after ?? links.get(file) ?? null,
-      elsewhere: true,
-    });
-  };
-  for (const run of byStart)
-    if (run.after !== undefined) claimElsewhere(siblingKey(run.file, run.after.file), run.after.size, run);
-  for (const run of byStart)
-    for (const [file, end] of Object.entries(run.before ?? {})) claimElsewhere(file, end, run);
+    if (claim !== undefined && claim.end >= end) continue;
+    const [start, after] = [claim?.end ?? end, claim?.after ?? null];
+    claims.set(file, { start, end, path, tail: null, after, elsewhere: true });
+  }
   return claims;
 }
 
-/** Which generation each one follows that a `before` names: offsetsBefore lists them from the latest on. */
-function linksOf(runs: readonly Run[]): Map<string, string> {
-  const links = new Map<string, string>();
-  for (const { before = {} } of runs) {
-    let later: string | undefined;
-    for (const file of Object.keys(before)) {
-      if (later !== undefined) links.set(later, file.slice(file.lastIndexOf('/') + 1));
-      later = file;
-    }
-  }
-  return links;
+/** Whether it says that so much of a generation was committed, and what comes before it. */
+export function says({ files, known }: Ledger, file: string, offset: number): boolean {
+  return (
+    (known.get(file)?.end ?? -1) >= offset || (files.get(file)?.some(({ end }) => end >= offset) ?? false)
+  );
 }
 
 /** Cut an inode of a destination back to `to`. */
@@ -474,12 +473,12 @@ export function compactLines(ledger: Ledger): LedgerLine[] {
   return lines;
 }
 
-function linesOf({ sums, before, tail, ...run }: Run): RunLine[] {
+function linesOf({ sums, after, tail, ...run }: Run): RunLine[] {
   return stretchesOf({ ...run, sums }).map(({ start, end, from, to, crc }) => ({
     ...{ ...run, start, end, from, to },
     tail: end === run.end ? tail : '',
     checksum: crc === undefined ? '' : hex32(crc),
-    ...(start === run.start && before !== undefined ? { before } : {}),
+    ...(start === run.start && after !== undefined ? { after } : {}),
   }));
 }
 
@@ -507,7 +506,6 @@ const lineSchema = z.union([
     tail: z.string(),
     checksum: z.string(),
     after: z.object({ file: z.string(), size: offset }).optional(),
-    before: z.record(z.string(), offset).optional(),
   }),
   z.object({ relabel: z.string(), start: offset, term: z.string() }),
   z.object({ cut: z.string(), inode: z.string(), to: offset, end: offset.optional() }),

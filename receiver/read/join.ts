@@ -130,13 +130,6 @@ function linksOf(runs: readonly PresentRun[], known: readonly Known[]): Links {
       link(run.file, earlier);
       reaches(earlier, run.after.size);
     }
-    // The one before, the one before that, and so on.
-    let later = run.file;
-    for (const [earlier, end] of Object.entries(run.before ?? {})) {
-      link(later, earlier);
-      reaches(earlier, end);
-      later = earlier;
-    }
   }
   for (const { file, end, after } of known) {
     if (after !== undefined) link(file, fileKey(sourceOf(file).host, after));

@@ -10,7 +10,7 @@ import {
 } from '../../common/record/record.ts';
 import { partitionOf, sourceOf } from '../../common/wire/subjects.ts';
 import { addKnown } from '../ledger/known.ts';
-import { emptyLedger, type Ledger, type Run } from '../ledger/ledger.ts';
+import { emptyLedger, type Ledger, type Run, setRuns } from '../ledger/ledger.ts';
 
 /**
  * A record for each of the new partitions, also for those without a file: a receiver that found none would consume from
@@ -79,7 +79,7 @@ export function regroupLedgers(ledgers: readonly Ledger[], partitions: number): 
 
 /** All runs of a destination are one host's: its first directory is the host. */
 function moveDestination(from: Ledger, to: Ledger, destination: string, runs: readonly Run[]): void {
-  to.destinations.set(destination, [...runs]);
+  setRuns(to, destination, [...runs]);
   if (from.opened.has(destination)) to.opened.add(destination);
   for (const [name, owner] of from.actives) if (owner === destination) to.actives.set(name, owner);
 }

@@ -84,7 +84,7 @@ export async function makeDurable(ledgerFile: LedgerFile, group: Group): Promise
   await inParallel(group.destinations, SYNCS_AT_ONCE, async (destination) => {
     await destination.sync();
   });
-  await ledgerFile.append(group.lines);
+  await ledgerFile.append([...group.earlier.map((known) => ({ known })), ...group.lines]);
   for (const destination of group.destinations) destination.settle();
 }
 

@@ -9,12 +9,7 @@ import type { Chunk, DataChunk } from '../../common/wire/chunk.ts';
 import { crc32, hex32 } from '../../common/wire/digest.ts';
 import { linesIn } from '../../common/wire/lines.ts';
 import { chunkDone, giveBack } from '../../common/runtime/memory.ts';
-import {
-  type FileChange,
-  type Hole,
-  offsetsBefore,
-  type PartitionRecord,
-} from '../../common/record/record.ts';
+import { type FileChange, type Hole, type PartitionRecord } from '../../common/record/record.ts';
 import { fileKey, type SourceName, sourceOf } from '../../common/wire/subjects.ts';
 import { accept, type Verdict } from './accept.ts';
 import { Destination, type Place, type RotateOptions } from '../disk/destination.ts';
@@ -23,7 +18,9 @@ import type { PartitionGenerations } from './generations.ts';
 import { Holes } from './holes.ts';
 import type { ReceiverStats } from './counts.ts';
 import type { Resolver } from './resolver.ts';
+import { Said } from './said.ts';
 import { type IntakeOptions, type Message, open, type Opened, type Taken } from './intake.ts';
+import type { Known } from '../ledger/known.ts';
 import { isOthers, listedBytes, openLines, type RunLine } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
 import { activeName, destinationOf, flatDestinationOf, type Format, FORMATS } from '../ledger/names.ts';
@@ -48,6 +45,8 @@ export interface Group {
   seq: number;
   readonly replies: string[];
   readonly changes: Map<string, FileChange[]>;
+  /** What comes before generations that the ledger says nothing of. */
+  readonly earlier: Known[];
   readonly lines: RunLine[];
   /** By destination, where its last line is among them. */
   readonly lastLines: Map<string, number>;
@@ -97,8 +96,7 @@ export class Writer {
   readonly #pending = new Map<string, { offset: number; after: string | null }>();
   /** New generations that are counted, and that no commit has made known yet. */
   readonly #counted = new Set<string>();
-  /** Generations that this term has a ledger line for. */
-  readonly #begun = new Set<string>();
+  readonly #said: Said;
   readonly #destinations = new Map<string, Destination>();
   /** The same by host and path: what they are called costs more than to look here. */
   readonly #byPath = new Map<string, Destination>();
@@ -112,6 +110,7 @@ export class Writer {
     this.#record = record;
     this.#term = term;
     this.holes = new Holes(record.holes);
+    this.#said = new Said(options.ledgerFile.ledger);
   }
 
   get group(): Group {
@@ -519,15 +518,9 @@ export class Writer {
       lines[index] = { ...last, end: piece.end, to, tail: piece.tail, checksum };
       return;
     }
-    const begins = !this.#begun.has(file);
-    this.#begun.add(file);
-    const before = begins
-      ? offsetsBefore(
-          (key) => this.#offsetOf(key),
-          source.host,
-          piece.after?.file ?? this.#record.files.get(file)?.after ?? null,
-        )
-      : {};
+    const after = piece.after?.file ?? this.#record.files.get(file)?.after ?? null;
+    const earlier = this.#said.begin(file, { ...source, after, recorded: (key) => this.#offsetOf(key) });
+    if (earlier !== undefined) this.#group.earlier.push(...earlier);
     lastLines.set(destination, lines.length);
     lines.push({
       term: this.#term,
@@ -542,8 +535,7 @@ export class Writer {
       to,
       tail: piece.tail,
       checksum: hex32(crc32(bytes)),
-      ...(piece.after === undefined || !begins ? {} : { after: piece.after }),
-      ...(Object.keys(before).length === 0 ? {} : { before }),
+      ...(piece.after === undefined || earlier === undefined ? {} : { after: piece.after }),
     });
   }
 
@@ -607,12 +599,14 @@ export class Writer {
   takeGroup(): Group {
     const group = this.#group;
     this.#group = emptyGroup();
+    this.#said.commits();
     Object.assign(group, this.holes.known);
     return group;
   }
 
   /** After a commit: the ledger lists all that was written, so of destinations that are closed nothing is kept. */
   forgetClosed(): void {
+    this.#said.committed();
     for (const [key, { isClosed }] of this.#byPath) if (isClosed) this.#byPath.delete(key);
     for (const [name, destination] of this.#destinations)
       if (destination.isClosed) {
@@ -628,7 +622,7 @@ export class Writer {
     const written = new Set([...this.#destinations.values(), ...(group ?? this.#group).destinations]);
     this.#joined.clear();
     this.#pending.clear();
-    this.#begun.clear();
+    this.#said.cutBack();
     this.#destinations.clear();
     this.#byPath.clear();
     this.#counted.clear();
@@ -665,6 +659,7 @@ function emptyGroup(): Group {
     seq: 0,
     replies: [],
     changes: new Map(),
+    earlier: [],
     lines: [],
     lastLines: new Map(),
     destinations: new Set(),

@@ -12,11 +12,12 @@ import { crc32, zstdCompressSync } from 'node:zlib';
 
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 
-import { BUNDLE_HEADER, MAX_CHUNKS, packBundle } from '../../common/wire/bundle.ts';
+import { BUNDLE_HEADER, MAX_CHUNKS, packBundle, type Sent } from '../../common/wire/bundle.ts';
 import type { After } from '../../common/wire/chunk.ts';
 import { tailOf } from '../../common/wire/digest.ts';
 import { until } from '../../common/runtime/run.ts';
 import { parseStoredSubject, partitionOf, publishSubject } from '../../common/wire/subjects.ts';
+import { ledgerPath } from '../../receiver/ledger/ledger-file.ts';
 import { destinationOf, flatDestinationOf } from '../../receiver/ledger/names.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
 import { assertClear, ended, messages, stops, warns } from '../support/said.ts';
@@ -57,6 +58,8 @@ function asMessage({ header, payload }: MadeUp): Message {
 
 const BOMB = zstdCompressSync(Buffer.alloc(64 * 1024 ** 2));
 const HUGE = Number.MAX_SAFE_INTEGER;
+const LETTER = Buffer.from('x');
+const CHAINED = 4_000;
 const NO_FIELDS: Message = [{}, TEXT];
 
 type Message = readonly [fields: Fields, payload: Uint8Array];
@@ -492,6 +495,47 @@ describe('foreign messages', { concurrency: 2 }, () => {
       assert.ok(await until(isCommitted, { timeoutMs: WAIT_MS }), 'the partition commits nothing');
       await stops(shipper);
       await stops(receiver);
+      file.close();
+    });
+  });
+
+  test('a path of thousands of generations: what is noted of each does not grow with their number', async () => {
+    await World.run('chained', async (world) => {
+      const file = new Written(world, 'a.log');
+      file.line();
+      await world.setUp(PARTITIONS);
+      const evil = hostBeside(world.host);
+      const subject = publishSubject('logs', evil, 0);
+      const chained = (number: number): Sent => {
+        const after = number === 0 ? undefined : { file: `f-${number - 1}`, size: 1 };
+        const chunk = { kind: 'data', start: 0, end: 1, begin: 0, after, tail: tailOf(LETTER) } as const;
+        return { path: '/x', file: `f-${number}`, chunk, payload: LETTER };
+      };
+      const sends = async (from: number, count: number): Promise<void> => {
+        const sent = Array.from({ length: count }, (_, index) => chained(from + index));
+        const { header, payload } = packBundle(`0123abcd.${from}`, sent, true);
+        await publish(world, subject, { [BUNDLE_HEADER]: header }, payload);
+      };
+      for (let from = 0; from < CHAINED; from += 100) await sends(from, 100);
+      const shipper = world.ship();
+      const partition = partitionOf(evil, PARTITIONS);
+      const other = path.join(world.dir, 'other');
+      // Taken again and again, also by another that has written none of them.
+      for (const [round, out] of [world.out, world.out, other, world.out].entries()) {
+        const last = CHAINED + round;
+        await sends(last, 1);
+        const receiver = world.receive([], out);
+        const isCommitted = async (): Promise<boolean> => {
+          const { record } = await (await world.records()).read(partition);
+          return record?.files.get(`${evil}/f-${last}`)?.offset === 1;
+        };
+        assert.ok(await until(isCommitted, { timeoutMs: WAIT_MS }), 'not all of them are committed');
+        await stops(receiver);
+        const { size } = await stat(ledgerPath(out, partition));
+        assert.ok(size < CHAINED * 400, `${size} bytes for ${CHAINED} generations`);
+      }
+      await stops(shipper);
+      assert.equal(await readFile(path.join(world.out, evil, 'x'), 'utf8'), 'x'.repeat(CHAINED + 3));
       file.close();
     });
   });

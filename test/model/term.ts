@@ -4,7 +4,6 @@
 import {
   adoptRecord,
   commitRecord,
-  offsetsBefore,
   releaseRecord,
   streamPosition,
   type FileChange,
@@ -13,7 +12,9 @@ import {
 import { fileKey } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
 import { accept } from '../../receiver/term/accept.ts';
+import type { Known } from '../../receiver/ledger/known.ts';
 import type { Ledger, RunLine } from '../../receiver/ledger/ledger.ts';
+import { Said } from '../../receiver/term/said.ts';
 import type { Found } from './bucket.ts';
 import { activeFile, sizeOf } from './directory.ts';
 import { appendLines } from './ledger-on-disk.ts';
@@ -24,6 +25,7 @@ import type { Receiver, World } from './world.ts';
 
 /** What was written and not yet committed. */
 interface Group {
+  earlier: Known[];
   lines: RunLine[];
   changes: Map<string, FileChange[]>;
   seqs: number[];
@@ -43,8 +45,7 @@ interface Owned extends Term {
   readonly key: string;
   /** How far each generation is written, committed or not. */
   readonly written: Map<string, { offset: number; after: string | null }>;
-  /** Generations whose first line of this term is written. */
-  readonly noted: Set<string>;
+  readonly said: Said;
   group: Group;
   consumer: string;
   created: string;
@@ -53,7 +54,7 @@ interface Owned extends Term {
   seq: number;
 }
 
-const emptyGroup = (): Group => ({ lines: [], changes: new Map(), seqs: [] });
+const emptyGroup = (): Group => ({ earlier: [], lines: [], changes: new Map(), seqs: [] });
 
 export function* ownPartition(term: Term): Process {
   const { world, receiver, ledger } = term;
@@ -62,7 +63,7 @@ export function* ownPartition(term: Term): Process {
     ...term,
     key: partitionKey(ledger.partition),
     written: new Map(),
-    noted: new Set(),
+    said: new Said(ledger),
     group: emptyGroup(),
     consumer: '',
     created: '',
@@ -226,7 +227,7 @@ interface Write {
 
 /** Appends what the chunk has to the active file, not yet durable, and prepares the ledger's line. */
 function write(owned: Owned, { source, chunk, file, from: start }: Write): void {
-  const { world, receiver, ledger, term, written, noted, group } = owned;
+  const { world, receiver, ledger, term, written, said, group } = owned;
   const { path } = source;
   const destination = `${source.host}${path}`;
   const rotates = world.random.chance(world.scenario.rotations);
@@ -246,9 +247,12 @@ function write(owned: Owned, { source, chunk, file, from: start }: Write): void 
     group.lines[group.lines.indexOf(last)] = { ...last, end, to, tail };
     return;
   }
-  const isFirst = !noted.has(file);
-  noted.add(file);
-  const before = offsetsBefore((key) => written.get(key), source.host, after?.file ?? null);
+  const before = said.begin(file, {
+    ...source,
+    after: after?.file ?? null,
+    recorded: (key) => written.get(key),
+  });
+  if (before !== undefined) group.earlier.push(...before);
   group.lines.push({
     term,
     file,
@@ -262,15 +266,17 @@ function write(owned: Owned, { source, chunk, file, from: start }: Write): void 
     to,
     tail,
     checksum: '00000000',
-    ...(isFirst && after && { after, before }),
+    ...(before && after && { after }),
   });
 }
 
 /** Data, ledger, record, ack. False when the term is lost. */
 function* commit(owned: Owned): Process<boolean> {
-  const { world, receiver, ledger, term, group } = owned;
-  const { lines, changes, seqs } = group;
+  const { world, receiver, ledger, term, group, said } = owned;
+  const { changes, seqs } = group;
+  said.commits();
   yield* breath();
+  const lines = [...group.earlier.map((known) => ({ known })), ...group.lines];
   yield* appendLines(world, receiver.directory, ledger, lines);
   yield* breath();
   const stream = { created: owned.created, seq: owned.seq };
@@ -279,6 +285,7 @@ function* commit(owned: Owned): Process<boolean> {
   )
     return false;
   owned.group = emptyGroup();
+  said.committed();
   yield* ask(() => world.stream.acknowledge(owned.consumer, seqs));
   return true;
 }

@@ -15,7 +15,6 @@ import {
   lowerRecord,
   isTermOf,
   mergeRecord,
-  offsetsBefore,
   pushHolder,
   releaseRecord,
   streamPosition,
@@ -385,25 +384,4 @@ test('a term belongs to the directory that it is named for, whatever other direc
   assert.ok(isTermOf('a', termOf('a', 'x1')));
   assert.ok(!isTermOf('a', termOf('ab', 'x1')));
   assert.ok(!isTermOf('ab', termOf('a', 'b')));
-});
-
-test('the offsets before a generation are those of every generation that it follows, up to the first unknown', () => {
-  const table: Record<string, { offset: number; after: string | null }> = {
-    'h/f-3': { offset: 30, after: 'f-2' },
-    'h/f-2': { offset: 20, after: 'f-1' },
-    'h/f-1': { offset: 10, after: 'f-0' },
-    'other/f-0': { offset: 99, after: null },
-  };
-  const offsetOf = (file: string): { offset: number; after: string | null } | undefined => table[file];
-  assert.deepEqual(offsetsBefore(offsetOf, 'h', 'f-3'), { 'h/f-3': 30, 'h/f-2': 20, 'h/f-1': 10 });
-  assert.deepEqual(offsetsBefore(offsetOf, 'h', null), {});
-  assert.deepEqual(offsetsBefore(offsetOf, 'h', 'f-9'), {});
-});
-
-test('a hostile circle of generations ends', () => {
-  const circle = (file: string): { offset: number; after: string } => ({
-    offset: 1,
-    after: file === 'h/a' ? 'b' : 'a',
-  });
-  assert.deepEqual(offsetsBefore(circle, 'h', 'a'), { 'h/a': 1, 'h/b': 1 });
 });

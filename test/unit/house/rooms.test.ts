@@ -13,16 +13,16 @@ const MOST_ENTRIES = 20;
 
 /** Longer than MOST_LINES for now, and how long. A line may only get a smaller number, or go. */
 const TOO_LONG: Readonly<Record<string, number>> = {
-  'receiver/term/writer.ts': 677,
+  'receiver/term/writer.ts': 671,
   'shipper/sources/source.ts': 550,
   'shipper/session.ts': 615,
   'receiver/term/partition.ts': 554,
-  'receiver/ledger/ledger.ts': 543,
+  'receiver/ledger/ledger.ts': 541,
   'shipper/sources/sources.ts': 521,
   'receiver/ownership/ownership.ts': 432,
   'receiver/disk/destination.ts': 403,
   'receiver/receive.ts': 393,
-  'common/record/record.ts': 364,
+  'common/record/record.ts': 343,
   'common/stream/stream.ts': 375,
   'receiver/disk/segments.ts': 362,
   'shipper/cursor/tailer.ts': 341,
