@@ -18,6 +18,8 @@ import path from 'node:path';
 import { isDiskFull, LogferryError, messageOf, systemCode } from './errors.ts';
 import { sleep } from './run.ts';
 
+const NEWLINE = 10;
+
 /** Makes a directory's entries durable: a rename or a new file counts only after this. */
 export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
@@ -29,13 +31,19 @@ export async function syncDirectory(directory: string): Promise<void> {
 }
 
 /** Replaces a whole file: temporary file, fsync, rename, fsync of the directory. Mode 0600: it is state. */
-export async function writeFileDurably(file: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileDurably(
+  file: string,
+  data: string | Uint8Array | Iterable<string>,
+): Promise<void> {
   await rename(await writeBeside(file, data), file);
   await syncDirectory(path.dirname(file));
 }
 
 /** The first half: what is to replace a file, durable under another name, which is returned. An error leaves nothing. */
-export async function writeBeside(file: string, data: string | Uint8Array): Promise<string> {
+export async function writeBeside(
+  file: string,
+  data: string | Uint8Array | Iterable<string>,
+): Promise<string> {
   const temporary = `${file}.tmp`;
   const handle = await open(temporary, 'w', 0o600);
   try {
@@ -53,6 +61,24 @@ export async function writeBeside(file: string, data: string | Uint8Array): Prom
 /** The file's text, undefined when it is not there. */
 export async function readIfThere(file: string): Promise<string | undefined> {
   return await readFile(file, 'utf8').catch(tolerateMissing);
+}
+
+/**
+ * The whole lines of a file of any size, without their ends, read in pieces; none where it is not there. What stands behind
+ * the last end is no line.
+ */
+export async function* wholeLines(file: string): AsyncGenerator<Buffer> {
+  const handle = await open(file).catch(tolerateMissing);
+  if (handle === undefined) return;
+  let rest: Buffer[] = [];
+  for await (const piece of handle.createReadStream() as AsyncIterable<Buffer>) {
+    let from = 0;
+    for (let end = piece.indexOf(NEWLINE); end >= 0; end = piece.indexOf(NEWLINE, from)) {
+      yield Buffer.concat([...rest, piece.subarray(from, end)]);
+      [rest, from] = [[], end + 1];
+    }
+    rest.push(piece.subarray(from));
+  }
 }
 
 /** For `catch`: what is not there is undefined, anything else is thrown. */

@@ -1,22 +1,22 @@
 // A ledger on disk: append and fsync, load, compact. Everything that it says is safe on this disk.
 
-import { type FileHandle, open, readdir, rename } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 import { isDiskFull, LogferryError } from '../../common/runtime/errors.ts';
-import { deleted, readIfThere, setAside, syncDirectory, writeBeside } from '../../common/runtime/files.ts';
+import {
+  deleted,
+  setAside,
+  syncDirectory,
+  tolerateMissing,
+  wholeLines,
+  writeBeside,
+} from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { sleep } from '../../common/runtime/run.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import {
-  applyLine,
-  compactLines,
-  decodeLine,
-  emptyLedger,
-  encodeLine,
-  type Ledger,
-  type LedgerLine,
-} from './ledger.ts';
+import { applyLine, emptyLedger, type Ledger, type LedgerLine } from './ledger.ts';
+import { compactText, decodeLine, encodeLine } from './lines.ts';
 import { STATE_DIRECTORY } from './names.ts';
 import { Turns } from '../../common/runtime/turns.ts';
 
@@ -74,7 +74,7 @@ export class LedgerFile {
     const loaded = await loadLedger(file, directory, partition);
     if (loaded.damaged || loaded.lines === 0) {
       // On a full disk nothing is set aside: the lines that do parse are only there.
-      const compacted = await writeBeside(file, textOf(loaded.ledger));
+      const compacted = await writeBeside(file, compactText(loaded.ledger));
       if (loaded.damaged) {
         const aside = await setAside(file);
         log.error(
@@ -131,7 +131,7 @@ export class LedgerFile {
   async #compact(): Promise<void> {
     let compacted;
     try {
-      compacted = await writeBeside(this.#file, textOf(this.ledger));
+      compacted = await writeBeside(this.#file, compactText(this.ledger));
     } catch (error) {
       if (isDiskFull(error)) return;
       throw error;
@@ -186,10 +186,6 @@ export class LedgerFile {
   }
 }
 
-function textOf(ledger: Ledger): string {
-  return compactLines(ledger).map(encodeLine).join('');
-}
-
 export function ledgerPath(out: string, partition: number, below = STATE_DIRECTORY): string {
   return path.join(out, below, `${partitionKey(partition)}.ledger`);
 }
@@ -209,15 +205,14 @@ export async function ledgersIn(out: string, below = STATE_DIRECTORY): Promise<n
  * does not parse, or when there is none in a file that is there: a ledger is put in its place with its first line.
  */
 export async function loadLedger(file: string, directory: string, partition: number): Promise<Loaded> {
-  const found = await readIfThere(file);
-  const text = found ?? '';
-  const end = text.lastIndexOf('\n') + 1;
-  const lines = text.slice(0, end).split('\n').slice(0, -1);
   let ledger = emptyLedger(directory, partition);
-  let damaged = found !== undefined && lines.length === 0;
-  for (const line of lines) {
+  let [lines, bytes] = [0, 0];
+  let damaged = false;
+  for await (const line of wholeLines(file)) {
+    lines += 1;
+    bytes += line.length + 1;
     try {
-      const parsed = decodeLine(line, file);
+      const parsed = decodeLine(line.toString(), file);
       if ('version' in parsed && ledger.directory === '') ledger = { ...ledger, directory: parsed.directory };
       applyLine(ledger, parsed);
     } catch (error) {
@@ -225,8 +220,9 @@ export async function loadLedger(file: string, directory: string, partition: num
       damaged = true;
     }
   }
+  damaged ||= lines === 0 && (await stat(file).catch(tolerateMissing)) !== undefined;
   ledger.damaged ||= damaged;
-  return { ledger, lines: lines.length, bytes: Buffer.byteLength(text.slice(0, end)), damaged };
+  return { ledger, lines, bytes, damaged };
 }
 
 /** The same from outside, while a receiver may be writing it: damage counts when it is found twice. */

@@ -1,11 +1,8 @@
 // The ledger of one partition in one directory: which bytes of which source file lie where. Pure: what its lines
 // mean, what it claims and what may be cut; ledger-file.ts keeps it on disk. A byte that no ledger lists is not there.
 
-import { z } from 'zod';
-
 import type { After } from '../../common/wire/chunk.ts';
-import { hex32, parse32 } from '../../common/wire/digest.ts';
-import { LogferryError } from '../../common/runtime/errors.ts';
+import { parse32 } from '../../common/wire/digest.ts';
 import { copyMap } from '../../common/record/layered-map.ts';
 import {
   type FileEntry,
@@ -18,8 +15,7 @@ import {
 } from '../../common/record/record.ts';
 import { addKnown, type Known, rememberRun, siblingKey } from './known.ts';
 import { activeName, type Encoding, type Format, FORMATS } from './names.ts';
-import { addSum, cutSums, stretchesOf, type Sum } from './sums.ts';
-import { parseJson, refuseNewer } from '../../common/runtime/json.ts';
+import { addSum, cutSums, type Sum } from './sums.ts';
 
 /** Source bytes [start, end) lie at [from, to) of one file on disk, written under `term`. */
 interface Range {
@@ -83,7 +79,7 @@ export type LedgerLine =
 
 export const LEDGER_VERSION = 2;
 /** A ledger that knows of no frames: an older logferry goes on with it. */
-const PLAIN_VERSION = 1;
+export const PLAIN_VERSION = 1;
 
 /** What the lines add up to. Runs are ordered per destination as they were written. */
 export interface Ledger {
@@ -101,6 +97,8 @@ export interface Ledger {
   readonly destinations: Map<string, readonly Run[]>;
   /** The same runs by file: see setRuns. */
   readonly files: Map<string, readonly Run[]>;
+  /** The same by file on disk, see placeOf. */
+  readonly places: Map<string, readonly Run[]>;
   /** By file: what is left of the runs that retention removed, and what was committed elsewhere. */
   readonly known: Map<string, Known>;
 }
@@ -116,6 +114,7 @@ export function emptyLedger(directory: string, partition: number): Ledger {
     actives: new Map(),
     destinations: new Map(),
     files: new Map(),
+    places: new Map(),
     known: new Map(),
   };
 }
@@ -162,7 +161,16 @@ function addRun(ledger: Ledger, line: RunLine): void {
     return;
   }
   append(ledger.destinations, run.destination, run);
-  append(ledger.files, run.file, run);
+  index(ledger, run);
+}
+
+function index({ files, places }: Ledger, run: Run): void {
+  append(files, run.file, run);
+  append(places, placeOf(run.destination, run.inode), run);
+}
+
+function placeOf(destination: string, inode: string): string {
+  return `${destination}\n${inode}`;
 }
 
 function append(runs: Map<string, readonly Run[]>, key: string, run: Run): void {
@@ -204,13 +212,16 @@ function dropRuns(ledger: Ledger, destination: string, inode: string): void {
 
 /** What a destination has from now on. */
 export function setRuns(ledger: Ledger, destination: string, runs: readonly Run[]): void {
-  const { destinations, files } = ledger;
-  const left = new Set(runs);
-  for (const run of destinations.get(destination) ?? [])
-    if (!left.delete(run))
-      setOrDelete(files, run.file, files.get(run.file)?.filter((each) => each !== run) ?? []);
-  for (const run of left) append(files, run.file, run);
+  const { destinations, files, places } = ledger;
+  const before = new Set(destinations.get(destination));
   setOrDelete(destinations, destination, runs);
+  for (const run of runs) if (!before.delete(run)) index(ledger, run);
+  const without = (own: Map<string, readonly Run[]>, key: string): void => {
+    setOrDelete(own, key, own.get(key)?.filter((run) => !before.has(run)) ?? []);
+  };
+  for (const file of new Set([...before].map((run) => run.file))) without(files, file);
+  for (const inode of new Set([...before].map((run) => run.inode)))
+    without(places, placeOf(destination, inode));
 }
 
 function setOrDelete(runs: Map<string, readonly Run[]>, key: string, own: readonly Run[]): void {
@@ -227,12 +238,14 @@ export function* allRuns(ledger: Ledger): Generator<Run> {
   for (const runs of ledger.destinations.values()) yield* runs;
 }
 
+/** What it lists of a file on disk. */
+function runsIn(ledger: Ledger, destination: string, inode: string): readonly Run[] {
+  return ledger.places.get(placeOf(destination, inode)) ?? [];
+}
+
 /** How much of a file on disk (of what it decompresses to) the ledger lists: anything behind it was never committed. */
 export function listedBytes(ledger: Ledger, destination: string, inode: string): number {
-  let listed = 0;
-  for (const run of ledger.destinations.get(destination) ?? [])
-    if (run.inode === inode) listed = Math.max(listed, run.to);
-  return listed;
+  return runsIn(ledger, destination, inode).reduce((listed, { to }) => Math.max(listed, to), 0);
 }
 
 /** The lines that say, before a file is created, that it may be there. None when the ledger says so already. */
@@ -260,12 +273,12 @@ export function activesOf(ledger: Ledger, destination: string): string[] {
 
 /** Whether a file on disk was written as frames; false when it is not listed. */
 export function hasFrames(ledger: Ledger, destination: string, inode: string): boolean {
-  return ledger.destinations.get(destination)?.find((run) => run.inode === inode)?.format !== undefined;
+  return runsIn(ledger, destination, inode)[0]?.format !== undefined;
 }
 
 /** How the ledger says that a file on disk is compressed; undefined when it is plain, or not listed. */
 export function encodingOf(ledger: Ledger, destination: string, inode: string): Encoding | undefined {
-  return ledger.destinations.get(destination)?.find((run) => run.inode === inode)?.encoding;
+  return runsIn(ledger, destination, inode)[0]?.encoding;
 }
 
 /**
@@ -444,8 +457,7 @@ export function staysWhole(
   destination: string,
   inode: string,
 ): boolean {
-  const runs = ledger.destinations.get(destination)?.filter((run) => run.inode === inode) ?? [];
-  return runs.every(
+  return runsIn(ledger, destination, inode).every(
     (run) =>
       (record.files.get(run.file)?.offset ?? 0) >= run.end &&
       keepUpTo(run, ledger.directory, record, run.end) >= run.end,
@@ -455,87 +467,4 @@ export function staysWhole(
 /** The ledger's lines for runs that a take or a merge moved to another term. */
 export function relabelLines(relabels: readonly Relabel[], term: string): LedgerLine[] {
   return relabels.map(({ file, start }) => ({ relabel: file, start, term }));
-}
-
-/** The shortest list of lines that says the same: what a ledger is compacted to. One line for each checksum. */
-export function compactLines(ledger: Ledger): LedgerLine[] {
-  const { version, directory, partition, bucket, damaged, opened, actives } = ledger;
-  const lines: LedgerLine[] = [{ version, directory, partition }];
-  if (bucket !== undefined) lines.push({ bucket });
-  if (damaged) lines.push({ damaged });
-  for (const destination of opened) {
-    lines.push({ open: destination });
-    if (actives.get(activeName(destination, 'zstd')) === destination)
-      lines.push({ open: destination, format: 'zstd' });
-  }
-  for (const known of ledger.known.values()) lines.push({ known });
-  for (const run of allRuns(ledger)) lines.push(...linesOf(run));
-  return lines;
-}
-
-function linesOf({ sums, after, tail, ...run }: Run): RunLine[] {
-  return stretchesOf({ ...run, sums }).map(({ start, end, from, to, crc }) => ({
-    ...{ ...run, start, end, from, to },
-    tail: end === run.end ? tail : '',
-    checksum: crc === undefined ? '' : hex32(crc),
-    ...(start === run.start && after !== undefined ? { after } : {}),
-  }));
-}
-
-const offset = z.int().min(0);
-const encoding = z.enum(['gzip', 'zstd']);
-const format = z.literal('zstd');
-const lineSchema = z.union([
-  z.object({
-    version: z.int().min(PLAIN_VERSION).max(LEDGER_VERSION),
-    directory: z.string(),
-    partition: z.int().min(0),
-  }),
-  z.object({
-    term: z.string(),
-    file: z.string(),
-    path: z.string(),
-    start: offset,
-    end: offset,
-    destination: z.string(),
-    inode: z.string(),
-    encoding: encoding.optional(),
-    format: format.optional(),
-    from: offset,
-    to: offset,
-    tail: z.string(),
-    checksum: z.string(),
-    after: z.object({ file: z.string(), size: offset }).optional(),
-  }),
-  z.object({ relabel: z.string(), start: offset, term: z.string() }),
-  z.object({ cut: z.string(), inode: z.string(), to: offset, end: offset.optional() }),
-  z.object({ compressed: z.string(), inode: z.string(), as: z.string(), encoding }),
-  z.object({ dropped: z.string(), inode: z.string() }),
-  z.object({
-    known: z.object({
-      file: z.string(),
-      path: z.string(),
-      end: offset,
-      tail: z.string(),
-      after: z.string().optional(),
-      removed: z.array(z.tuple([offset, offset])),
-    }),
-  }),
-  z.object({ open: z.string(), format: format.optional() }),
-  z.object({ damaged: z.boolean() }),
-  z.object({ bucket: z.string() }),
-]);
-
-/** One line of the file, with its newline. */
-export function encodeLine(line: LedgerLine): string {
-  return `${JSON.stringify(line)}\n`;
-}
-
-/** Reads one line (without its newline). Throws `newer` or `corrupt`. */
-export function decodeLine(text: string, what = 'the ledger'): LedgerLine {
-  const value = parseJson(text);
-  refuseNewer(value, LEDGER_VERSION, what);
-  const parsed = lineSchema.safeParse(value);
-  if (!parsed.success) throw new LogferryError('corrupt', `not a line of a ledger: ${text.slice(0, 100)}`);
-  return parsed.data;
 }

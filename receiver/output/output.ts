@@ -13,12 +13,13 @@ import {
   type Lock,
   readIfThere,
   setAside,
+  wholeLines,
   workIn,
   writeFileDurably,
 } from '../../common/runtime/files.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import { finishCopies } from '../upkeep/compress.ts';
-import { LedgerFile, ledgersIn } from '../ledger/ledger-file.ts';
+import { LedgerFile, ledgerPath, ledgersIn } from '../ledger/ledger-file.ts';
 import { STATE_DIRECTORY } from '../ledger/names.ts';
 import { isOfOthers, regroupLedgers } from '../repartition/regroup.ts';
 import { finishRegrouping, regroupOnDisk } from '../repartition/regroup-files.ts';
@@ -105,9 +106,11 @@ async function loadIdentity(
 async function directoryInLedgers(state: string): Promise<string | undefined> {
   const out = path.dirname(state);
   for (const partition of await ledgersIn(out)) {
-    const text = (await readIfThere(path.join(state, `p${String(partition).padStart(2, '0')}.ledger`))) ?? '';
-    const match = /"directory":"([0-9a-f]+)"/.exec(text.split('\n')[0] ?? '');
-    if (match?.[1] !== undefined) return match[1];
+    for await (const first of wholeLines(ledgerPath(out, partition))) {
+      const match = /"directory":"([0-9a-f]+)"/.exec(first.toString());
+      if (match?.[1] !== undefined) return match[1];
+      break;
+    }
   }
   return undefined;
 }

@@ -6,7 +6,8 @@ import path from 'node:path';
 
 import { systemCode } from '../../common/runtime/errors.ts';
 import { syncDirectory, unlinkIfThere, writeFileDurably } from '../../common/runtime/files.ts';
-import { compactLines, encodeLine, type Ledger } from '../ledger/ledger.ts';
+import { type Ledger } from '../ledger/ledger.ts';
+import { compactText } from '../ledger/lines.ts';
 import { ledgerPath, ledgersIn, loadLedgerOutside } from '../ledger/ledger-file.ts';
 import { STATE_DIRECTORY } from '../ledger/names.ts';
 
@@ -21,10 +22,7 @@ export async function regroupOnDisk(out: string, ledgers: readonly Ledger[]): Pr
   await rm(making, { recursive: true, force: true });
   await mkdir(making, { mode: 0o700 });
   for (const ledger of ledgers)
-    await writeFileDurably(
-      ledgerPath(out, ledger.partition, MAKING),
-      compactLines(ledger).map(encodeLine).join(''),
-    );
+    await writeFileDurably(ledgerPath(out, ledger.partition, MAKING), [...compactText(ledger)].join(''));
   await rename(making, ready);
   await syncDirectory(path.dirname(ready));
   await finishRegrouping(out);

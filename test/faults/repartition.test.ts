@@ -7,7 +7,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 
 import { sleep, until } from '../../common/runtime/run.ts';
-import { compactLines, encodeLine } from '../../receiver/ledger/ledger.ts';
+import { compactText } from '../../receiver/ledger/lines.ts';
 import { ledgerPath, ledgersIn, loadLedger } from '../../receiver/ledger/ledger-file.ts';
 import { regroupLedgers } from '../../receiver/repartition/regroup.ts';
 import { TEST_MS, WAIT_MS } from '../support/timeouts.ts';
@@ -80,7 +80,7 @@ async function cutHalfWay(out: string, partitions: number): Promise<void> {
   await mkdir(made);
   for (const ledger of regroupLedgers(await Promise.all(ledgers), partitions)) {
     const file = ledgerPath(out, ledger.partition);
-    const text = compactLines(ledger).map(encodeLine).join('');
+    const text = [...compactText(ledger)].join('');
     await writeFile(path.join(made, path.basename(file)), text);
     if (old.includes(ledger.partition)) await writeFile(file, text);
   }

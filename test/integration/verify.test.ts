@@ -15,7 +15,7 @@ import { until } from '../../common/runtime/run.ts';
 import { silentLogger } from '../../common/runtime/log.ts';
 import { partitionOf } from '../../common/wire/subjects.ts';
 import { partitionKey } from '../../common/wire/topology.ts';
-import { compactLines, encodeLine } from '../../receiver/ledger/ledger.ts';
+import { compactLines, compactText, encodeLine } from '../../receiver/ledger/lines.ts';
 import { ledgerPath, loadLedger } from '../../receiver/ledger/ledger-file.ts';
 import { compressedName } from '../../receiver/ledger/names.ts';
 import { passOnce } from '../../receiver/upkeep/upkeep.ts';
@@ -351,13 +351,13 @@ describe('verify', { concurrency: 2 }, () => {
         await receiver.stop();
         const ledgerFile = ledgerPath(world.out, partitionOf(world.host, PARTITIONS));
         const { ledger } = await loadLedger(ledgerFile, '', partitionOf(world.host, PARTITIONS));
-        await writeFile(ledgerFile, compactLines(ledger).map(encodeLine).join(''));
+        await writeFile(ledgerFile, [...compactText(ledger)].join(''));
         receiver = world.receive();
         await until(async () => (await verify(world)).code === 0, { timeoutMs: WAIT_MS });
         await check();
         // One that an older logferry has compacted.
         await receiver.stop();
-        const bare = compactLines(ledger).map((line) =>
+        const bare = [...compactLines(ledger)].map((line) =>
           'checksum' in line ? { ...line, checksum: '' } : line,
         );
         await writeFile(ledgerFile, bare.map(encodeLine).join(''));
@@ -587,7 +587,7 @@ describe('verify', { concurrency: 2 }, () => {
         await passOnce({ ...context, compress: encoding }, new AbortController().signal);
         disk = compressedName(disk, encoding);
       }
-      const bare = compactLines(central.ledger.ledger).map((line) =>
+      const bare = [...compactLines(central.ledger.ledger)].map((line) =>
         'checksum' in line ? { ...line, checksum: '' } : line,
       );
       await writeFile(ledgerPath(central.out, 7), bare.map(encodeLine).join(''));

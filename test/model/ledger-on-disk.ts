@@ -4,17 +4,15 @@
 import type { PartitionRecord } from '../../common/record/record.ts';
 import {
   applyLine,
-  compactLines,
   cutLine,
   cutsAllowed,
-  decodeLine,
   emptyLedger,
-  encodeLine,
   LEDGER_VERSION,
   listedBytes,
   type Ledger,
   type LedgerLine,
 } from '../../receiver/ledger/ledger.ts';
+import { compactText, decodeLine, encodeLine } from '../../receiver/ledger/lines.ts';
 import { frameEndBehind, sizeOf, truncate, type Directory } from './directory.ts';
 import { breath, type Process } from './scheduler.ts';
 import type { World } from './world.ts';
@@ -33,8 +31,7 @@ export function openLedger(world: World, directory: Directory, partition: number
   const text = directory.ledgers.get(partition) ?? '';
   const header = encodeLine({ version: LEDGER_VERSION, directory: directory.id, partition });
   if (text === '') directory.ledgers.set(partition, header);
-  else if (world.random.chance(0.3))
-    directory.ledgers.set(partition, compactLines(ledger).map(encodeLine).join(''));
+  else if (world.random.chance(0.3)) directory.ledgers.set(partition, [...compactText(ledger)].join(''));
   else directory.ledgers.set(partition, text.slice(0, text.lastIndexOf('\n') + 1));
   cutUnlisted(directory, ledger);
   // Lost lines may have said that bytes were cut.

@@ -10,12 +10,9 @@ import {
   activesOf,
   allRuns,
   applyLine,
-  compactLines,
   cutLine,
   cutsAllowed,
-  decodeLine,
   emptyLedger,
-  encodeLine,
   type FrameEnd,
   isOthers,
   type Ledger,
@@ -25,6 +22,7 @@ import {
   type Run,
   type RunLine,
 } from '../../../receiver/ledger/ledger.ts';
+import { compactLines, decodeLine, encodeLine } from '../../../receiver/ledger/lines.ts';
 import { file, HERE, MAX, mayGo, record } from '../../support/holders.ts';
 
 const DESTINATION = 'web1/x.log';
@@ -141,7 +139,7 @@ test('the runs list every frame, whole', () => {
   fc.assert(
     fc.property(disk, ({ frames, lines }) => {
       assertListed(ledgerOf(lines), frames);
-      assertListed(ledgerOf(compactLines(ledgerOf(lines))), frames);
+      assertListed(ledgerOf([...compactLines(ledgerOf(lines))]), frames);
     }),
   );
 });
@@ -190,7 +188,7 @@ test('a line read back is the line', () => {
 
 test('only a ledger that knows of frames says that it is of a later version', () => {
   const versions = (ledger: Ledger): unknown[] =>
-    compactLines(ledger).flatMap((line) => ('version' in line ? [line.version] : []));
+    [...compactLines(ledger)].flatMap((line) => ('version' in line ? [line.version] : []));
   const plain = ledgerOf(openLines(emptyLedger(HERE, 7), DESTINATION, 'plain'));
   assert.deepEqual(versions(plain), [1]);
   assert.deepEqual(openLines(plain, DESTINATION, 'plain'), []);
@@ -203,7 +201,7 @@ test('only a ledger that knows of frames says that it is of a later version', ()
   assert.deepEqual(versions(plain), [2]);
   assert.deepEqual(openLines(plain, DESTINATION, 'zstd'), []);
   assert.deepEqual(openLines(plain, 'web1/y.log', 'zstd'), [{ open: 'web1/y.log', format: 'zstd' }]);
-  assert.deepEqual(ledgerOf(compactLines(plain)), plain);
+  assert.deepEqual(ledgerOf([...compactLines(plain)]), plain);
 });
 
 test('a file belongs to the destination that was written to it first, whatever the other one is called', () => {

@@ -10,11 +10,8 @@ import {
   allRuns,
   applyLine,
   claimsOf,
-  compactLines,
   cutsAllowed,
-  decodeLine,
   emptyLedger,
-  encodeLine,
   LEDGER_VERSION,
   listedBytes,
   relabelLines,
@@ -23,6 +20,7 @@ import {
   type LedgerLine,
   type RunLine,
 } from '../../../receiver/ledger/ledger.ts';
+import { compactLines, decodeLine, encodeLine } from '../../../receiver/ledger/lines.ts';
 import { file, FILES, HERE, MAX, mayGo, record } from '../../support/holders.ts';
 
 const DESTINATIONS = ['web1/x.log', 'web1/y.log'];
@@ -321,7 +319,7 @@ test('a claim is listed whole, reaches the end of its file, and begins where the
   );
 });
 
-test('the runs of a file are those of all destinations', () => {
+test('the runs of a file, and of a file on disk, are those of all destinations', () => {
   fc.assert(
     fc.property(ledger, (ledger) => {
       const byFile = Map.groupBy(allRuns(ledger), ({ file }) => file);
@@ -330,6 +328,13 @@ test('the runs of a file are those of all destinations', () => {
         assert.equal(ledger.files.get(file)?.length, runs.length);
         assert.ok(runs.every((run) => ledger.files.get(file)?.includes(run)));
       }
+      const places = [...ledger.places.values()];
+      assert.equal(places.flat().length, [...allRuns(ledger)].length);
+      for (const own of places)
+        for (const { destination, inode, to } of own) {
+          assert.deepEqual([destination, inode], [own[0]?.destination, own[0]?.inode]);
+          assert.ok(to <= listedBytes(ledger, destination, inode));
+        }
     }),
     { numRuns: 500 },
   );
@@ -397,7 +402,7 @@ test('what retention removes is still known: no claim goes back, and the compact
           removed.every(([from, to], index) => from < to && to < (removed[index + 1]?.[0] ?? Infinity)),
         );
       }
-      const entries = compactLines(left).filter((line) => 'known' in line);
+      const entries = [...compactLines(left)].filter((line) => 'known' in line);
       assert.equal(new Set(entries.map(({ known }) => known.file)).size, entries.length);
       assert.ok(entries.length <= FILES.length && (isSaid || entries.length === 0));
     }),
@@ -473,7 +478,7 @@ test('the compacted ledger says the same, also after a crash and more lines', ()
       const all = linesOf(steps);
       const whole = ledgerOf(all);
       const split = Math.min(at, all.length);
-      const compacted = compactLines(ledgerOf(all.slice(0, split))).map((line) =>
+      const compacted = [...compactLines(ledgerOf(all.slice(0, split)))].map((line) =>
         decodeLine(encodeLine(line).trimEnd()),
       );
       const resumed = ledgerOf([...compacted, ...all.slice(split)]);
@@ -492,5 +497,5 @@ test('the compacted ledger says the same, also after a crash and more lines', ()
 
 test('the bucket that claims were merged into survives compaction', () => {
   const ledger = ledgerOf([{ bucket: 'first' }, { bucket: 'second' }]);
-  assert.equal(ledgerOf(compactLines(ledger)).bucket, 'second');
+  assert.equal(ledgerOf([...compactLines(ledger)]).bucket, 'second');
 });
