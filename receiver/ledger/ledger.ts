@@ -143,11 +143,11 @@ function openDestination(ledger: Ledger, destination: string, format: Format = '
 function addRun(ledger: Ledger, line: RunLine): void {
   const { checksum, ...range } = line;
   const sum = { end: range.end, to: range.to, crc: parse32(checksum) };
-  const run: Run = { ...range, sums: [sum] };
+  const last = ledger.destinations.get(range.destination)?.at(-1);
+  const run: Run = { ...range, ...sharedWith(last, range), sums: [sum] };
   // The line that opened it may be lost.
   const name = activeName(run.destination, run.format ?? 'plain');
   if (run.encoding === undefined && !ledger.actives.has(name)) ledger.actives.set(name, run.destination);
-  const last = ledger.destinations.get(run.destination)?.at(-1);
   const goesOn =
     last !== undefined &&
     last.file === run.file &&
@@ -162,6 +162,16 @@ function addRun(ledger: Ledger, line: RunLine): void {
   }
   append(ledger.destinations, run.destination, run);
   index(ledger, run);
+}
+
+/** What is the same as in the run before is kept once. */
+function sharedWith(last: Run | undefined, { term, path, destination, inode }: Range): Partial<Range> {
+  return {
+    destination: last?.destination ?? destination,
+    term: last?.term === term ? last.term : term,
+    path: last?.path === path ? last.path : path,
+    inode: last?.inode === inode ? last.inode : inode,
+  };
 }
 
 function index({ files, places }: Ledger, run: Run): void {
