@@ -345,6 +345,8 @@ export interface Cut {
   readonly destination: string;
   readonly inode: string;
   readonly to: number;
+  /** Of frames, between two runs: the source byte that follows. Whoever reads the line later may find one run there. */
+  readonly end?: number;
   /**
    * Of frames, when a part of a run stays: its source bytes below `keep`, and with them the frame that holds the last
    * one. Where that ends only the file says; it replaces `to`, which is the end of the run.
@@ -359,8 +361,8 @@ export interface FrameEnd {
 }
 
 /** The line that says so before it is done. */
-export function cutLine({ destination, inode, to }: Cut, frameEnd?: FrameEnd): LedgerLine {
-  return { cut: destination, inode, ...(frameEnd ?? { to }) };
+export function cutLine({ destination, inode, to, end }: Cut, frameEnd?: FrameEnd): LedgerLine {
+  return { cut: destination, inode, ...(frameEnd ?? { to, ...(end !== undefined && { end }) }) };
 }
 
 /**
@@ -392,7 +394,8 @@ function cutsFromEnd(
   for (const run of runs.toReversed()) {
     const keep = keepOf(run);
     const { inode } = run;
-    if (keep <= run.start) cuts.push({ destination, inode, to: run.from });
+    if (keep <= run.start)
+      cuts.push({ destination, inode, to: run.from, ...(run.format && { end: run.start }) });
     else if (keep < run.end && run.format === undefined)
       cuts.push({ destination, inode, to: run.to - (run.end - keep) });
     else if (keep < run.end) cuts.push({ destination, inode, to: run.to, within: { run, keep } });

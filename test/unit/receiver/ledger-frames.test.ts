@@ -23,7 +23,7 @@ import {
   type RunLine,
 } from '../../../receiver/ledger/ledger.ts';
 import { compactLines, decodeLine, encodeLine } from '../../../receiver/ledger/lines.ts';
-import { file, HERE, MAX, mayGo, record } from '../../support/holders.ts';
+import { file, FILES, HERE, MAX, mayGo, record } from '../../support/holders.ts';
 
 const DESTINATION = 'web1/x.log';
 
@@ -164,6 +164,26 @@ test('of the end, every frame is cut that holds nothing but what another holds, 
     { numRuns: 10_000 },
   );
   assert.ok(whole > 0 && within > 0, `${whole} examples cut anything, ${within} within a run`);
+});
+
+test('a cut means the same when runs that were two have become one', () => {
+  let between = 0;
+  fc.assert(
+    fc.property(disk, record, ({ frames, lines }, held) => {
+      const term = held.terms.find((one) => one.startsWith('here.')) ?? 'here.1';
+      const taken = [...lines, ...FILES.map((each) => ({ relabel: each, start: 0, term }))];
+      const ledger = ledgerOf(taken);
+      // As a start finds it: the lines of one term are one run.
+      const compacted = [...compactLines(ledger)];
+      const cuts = cut(ledger, frames, held);
+      const left = frames.filter(({ inode, to }) => to <= listedBytes(ledger, DESTINATION, inode));
+      assertListed(ledger, left);
+      assertListed(ledgerOf([...compacted, ...cuts]), left);
+      if (left.length > 0 && left.length < frames.length) between += 1;
+    }),
+    { numRuns: 10_000 },
+  );
+  assert.ok(between > 0, 'no example cut between two frames');
 });
 
 test('a cut within a run that does not say which byte is there takes the whole run', () => {
