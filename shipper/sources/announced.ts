@@ -6,7 +6,7 @@ import path from 'node:path';
 import { expandAmong, type Matched } from '../discovery/expand.ts';
 import { Unopened } from '../discovery/unopened.ts';
 import type { Found } from '../files/discover.ts';
-import { basesOf, type FileStamp, keyOf } from '../files/identity.ts';
+import { basesOf, keyOf } from '../files/identity.ts';
 import type { AnySource } from '../lane/any-source.ts';
 import { concernedBy } from './concerned.ts';
 import { type Group, type Listed, ownerOf, type SharedContext } from './groups.ts';
@@ -18,7 +18,8 @@ interface Paths {
   readonly isFree: (file: string) => boolean;
   readonly isBeginning: (file: string) => boolean;
   readonly lookAround: (matched: ReadonlyMap<string, Matched<Group>>) => Promise<ReadonlyMap<string, Listed>>;
-  readonly isInCircle: (file: string, stamp: FileStamp) => Promise<boolean>;
+  /** Whether it would ship itself, or another path that leads there ships it. */
+  readonly isNotToBegin: (found: Found) => Promise<boolean>;
   /** Undefined for all of them. */
   readonly lookAtShipped: (files: readonly string[] | undefined) => Promise<void>;
   readonly begin: (listed: ReadonlyMap<string, Listed>) => Promise<void>;
@@ -91,7 +92,7 @@ export class Announced {
       if (listed.has(file)) continue;
       const [found] = await this.#context.held.at(file);
       if (found === undefined || there.has(keyOf(found.stamp))) continue;
-      if (!(await this.#paths.isInCircle(file, found.stamp))) listed.set(file, { found, group });
+      if (!(await this.#paths.isNotToBegin(found))) listed.set(file, { found, group });
     }
     return listed;
   }

@@ -21,7 +21,7 @@ import {
   shippedAs,
 } from './groups.ts';
 import { statOf } from '../files/candidate.ts';
-import { baseOf, type FileStamp, keyOf } from '../files/identity.ts';
+import { baseOf, keyOf } from '../files/identity.ts';
 import { finishedAtItsEnd, isOlder, whyNotOlder } from '../discovery/old-files.ts';
 import { findMoved } from '../discovery/moved.ts';
 import type { ShipOptions, SourceOptions } from '../options.ts';
@@ -101,7 +101,7 @@ export class Sources {
         await (await this.#circle).lookAgain();
         return await this.#lookAround(matched);
       },
-      isInCircle: async (file, stamp) => await this.#isInCircle(file, stamp),
+      isNotToBegin: async (found) => await this.#isNotToBegin(found.path, found),
       lookAtShipped,
       begin: async (listed) => await this.#beginNew(listed, () => this.#later, undefined),
     });
@@ -316,7 +316,7 @@ export class Sources {
 
   /** Links lead from here to where those of a shipped path lead: that one sees what comes there. */
   async #isOtherName({ path: file, stamp }: Found): Promise<boolean> {
-    if (this.#context.state.sources.has(file) || this.#context.knownFiles.has(stamp)) return false;
+    if (this.#context.knownFiles.has(stamp)) return false;
     const shipped = await this.#names.sameAs(file);
     return shipped !== undefined && this.all.has(shipped);
   }
@@ -326,11 +326,11 @@ export class Sources {
     return { at: undefined, since: this.#newSince };
   }
 
-  /** Whether it would ship itself; what is shipped already, by an earlier run, goes on. */
-  async #isInCircle(file: string, stamp: FileStamp | undefined): Promise<boolean> {
+  /** It would ship itself, or has another name that is shipped; what is shipped already, by an earlier run, goes on. */
+  async #isNotToBegin(file: string, found: Found | undefined): Promise<boolean> {
     if (this.#context.state.sources.has(file)) return false;
-    const refusal = await (await this.#circle).refusal(file, stamp);
-    if (refusal === undefined) return false;
+    const refusal = await (await this.#circle).refusal(file, found?.stamp);
+    if (refusal === undefined) return found !== undefined && (await this.#isOtherName(found));
     this.#skipped.say(refusal.about, refusal.text);
     return true;
   }
@@ -363,10 +363,9 @@ export class Sources {
   async #lookAt(file: string, { source: group, isLiteral, by }: Matched<Group>): Promise<Found | undefined> {
     const sight = await inspect(file, group.followSymlinks);
     const found = sight.kind === 'file' ? sight.found : undefined;
-    if (sight.kind !== 'nothing' && (await this.#isInCircle(file, found?.stamp))) return undefined;
+    if (sight.kind !== 'nothing' && (await this.#isNotToBegin(file, found))) return undefined;
     if (sight.kind === 'nothing' && !isLiteral && !this.#vanished.has(file))
       this.#vanished.set(file, this.#newSince);
-    if (found !== undefined && (await this.#isOtherName(found))) return undefined;
     this.#skipped.sight(file, sight, isLiteral ? undefined : by);
     if (sight.kind === 'unnameable') this.#tryLater(file, group, 'its name is not UTF-8');
     else if (sight.kind !== 'file') this.#failed.delete(file);
