@@ -44,7 +44,7 @@ export function judgeFleet({ shippers, receivers, silent, files }: FleetFacts): 
     const some = `${silent.slice(0, 5).join(', ')}${silent.length > 5 ? ', …' : ''}`;
     return warning(
       `${says}; silent: ${some}`,
-      'look at those machines; logferry status --forget HOST for what is gone for good',
+      'look at those machines; logferry status --forget NAME for what is gone for good',
     );
   }
   if (receivers === 0) return warning(says, 'what is shipped waits in the stream: start logferry receive');

@@ -1,12 +1,12 @@
-// `logferry status --forget HOST`: a host that is gone for good is listed no more. Only its name goes: what it has
-// shipped, and how far, stays. Never forgets one that answers.
+// `logferry status --forget NAME`: a host or a receiver that is gone for good is listed no more. Only its name goes: what a
+// host has shipped, and how far, stays, and so does what a receiver has written. Never forgets one that answers.
 
 import { Bucket } from '../../common/nats/bucket.ts';
 import { LogferryError } from '../../common/runtime/errors.ts';
 import { ANSWER_MS, answersAs, type FleetNames } from '../../common/fleet/fleet.ts';
 import { parseMember } from '../../common/fleet/members.ts';
 import type { Link } from '../../common/nats/connection.ts';
-import { memberOfKey, membersBucket, shipperKey } from '../../common/wire/topology.ts';
+import { memberOfKey, membersBucket, receiverKey, shipperKey } from '../../common/wire/topology.ts';
 import { nearest } from '../../common/text/nearest.ts';
 import { printable } from '../terminal/printable.ts';
 
@@ -15,25 +15,36 @@ const SHOWN = 5;
 /** One that is only slow must not be forgotten; who has let go of its name is not waited for. */
 const LONG_MS = 3_000;
 
-/** Throws `failed` when there is no such host, and when it answers. */
-export async function forgetHost(link: Link, names: FleetNames, host: string): Promise<void> {
+/** Which kind it was. Throws `failed` when nobody has this name, and when its holder answers. */
+export async function forget(link: Link, names: FleetNames, name: string): Promise<'host' | 'receiver'> {
   const bucket = new Bucket(link, membersBucket(names.stream));
-  const keys = (await bucket.info()) === undefined ? [] : await bucket.keys('shipper.*');
-  const hosts = keys.map((key) => memberOfKey(key)?.name).filter((name) => name !== undefined);
-  if (!hosts.includes(host)) {
-    const some = nearest(host, hosts, SHOWN).map(printable).join(', ');
-    const more = hosts.length > SHOWN ? ` and ${hosts.length - SHOWN} more` : '';
-    throw new LogferryError(
-      'failed',
-      `there is no host ${printable(host)}`,
-      hosts.length === 0 ? 'no shipper has ever registered there' : `there is ${some}${more}`,
-    );
-  }
-  const key = shipperKey(host);
+  const keys = (await bucket.info()) === undefined ? [] : await bucket.keys('>');
+  const members = keys.map(memberOfKey).filter((member) => member !== undefined);
+  const its = members.filter((member) => member.name === name).map(({ kind }) => kind);
+  const [kind] = its.toSorted().toReversed();
+  if (kind === undefined) throw unknown(name, members);
+  const [key, what] =
+    kind === 'shipper' ? [shipperKey(name), 'host' as const] : [receiverKey(name), 'receiver' as const];
   const before = await bucket.read(key);
   const waitMs = parseMember(before.data) === undefined ? ANSWER_MS : LONG_MS;
-  const answers = await answersAs(link, names, host, waitMs);
+  const answers = await answersAs(link, names, kind, name, waitMs);
   if (answers || (await bucket.read(key)).revision !== before.revision)
-    throw new LogferryError('failed', `host ${printable(host)} answers`, 'stop its shipper first');
+    throw new LogferryError(
+      'failed',
+      `${what} ${printable(name)} answers`,
+      kind === 'shipper' ? 'stop its shipper first' : 'stop it first',
+    );
   await bucket.erase(key);
+  return what;
+}
+
+function unknown(name: string, members: readonly { kind: string; name: string }[]): LogferryError {
+  const known = [...new Set(members.map((member) => member.name))];
+  const some = nearest(name, known, SHOWN).map(printable).join(', ');
+  const more = known.length > SHOWN ? ` and ${known.length - SHOWN} more` : '';
+  return new LogferryError(
+    'failed',
+    `there is no host and no receiver ${printable(name)}`,
+    known.length === 0 ? 'nobody has ever registered there' : `there is ${some}${more}`,
+  );
 }

@@ -62,17 +62,18 @@ export async function lookAtFleet(link: Link, names: FleetNames, waitMs = ANSWER
   }
 }
 
-/** Whether anybody answers as this shipper within the time. */
+/** Whether anybody answers as this shipper, or receiver, within the time. */
 export async function answersAs(
   link: Link,
   names: FleetNames,
-  host: string,
+  kind: Answer['kind'],
+  name: string,
   waitMs: number,
 ): Promise<boolean> {
-  const gathering = new Gathering(link, names, [SHIPPER_SERVICE]);
+  const gathering = new Gathering(link, names, [kind === 'shipper' ? SHIPPER_SERVICE : RECEIVER_SERVICE]);
   try {
-    const key = answerKey('shipper', host);
-    gathering.askByName([host]);
+    const key = answerKey(kind, name);
+    if (kind === 'shipper') gathering.askByName([name]);
     await gathering.until([key], waitMs);
     return gathering.answers.has(key);
   } finally {

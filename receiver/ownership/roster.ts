@@ -21,6 +21,10 @@ const statusSchema = z.object({
 const LIST_MS = 2_000;
 /** Heard from this lately, a member need not be read. */
 const QUIET_SHARE = 0.5;
+/** One that has been silent for long is read less and less often: whoever comes back is heard. */
+const LONGEST_PAUSE_MS = 60_000;
+/** One whose key is gone for so long was forgotten. */
+const GONE_MS = 60_000;
 
 const ALL_RECEIVERS = 'receiver.*';
 
@@ -28,6 +32,7 @@ interface Known {
   member: Member | undefined;
   /** When it was last known to live, or was first looked for. */
   at: number;
+  readAt: number;
   /** It says something new, or nothing was read yet. */
   isNews: boolean;
 }
@@ -59,8 +64,7 @@ export class Roster {
         known.member = said;
         return;
       }
-      if (known === undefined)
-        this.#known.set(key, { member: undefined, at: performance.now(), isNews: true });
+      if (known === undefined) this.#entry(key);
       else known.isNews = true;
       this.#onNews();
     });
@@ -76,23 +80,31 @@ export class Roster {
       this.#epoch = epoch;
     }
     if (performance.now() - this.#listedAt > LIST_MS) {
-      for (const key of await this.#bucket.keys(ALL_RECEIVERS)) this.#entry(key);
+      const keys = new Set(await this.#bucket.keys(ALL_RECEIVERS));
+      for (const key of keys) this.#entry(key);
       this.#listedAt = performance.now();
+      for (const [key, { at }] of this.#known)
+        if (!keys.has(key) && this.#listedAt - at > GONE_MS) this.#known.delete(key);
     }
     for (const [key, known] of this.#known) {
-      const quiet = performance.now() - known.at > this.#leaseMs * QUIET_SHARE;
-      if (known.isNews || (quiet && known.member !== undefined)) await this.#read(key, known);
+      const now = performance.now();
+      const quietMs = now - known.at;
+      const pause = quietMs > 2 * this.#leaseMs ? Math.min(quietMs * QUIET_SHARE, LONGEST_PAUSE_MS) : 0;
+      const isDue = quietMs > this.#leaseMs * QUIET_SHARE && now - known.readAt >= pause;
+      if (known.isNews || (isDue && known.member !== undefined)) await this.#read(key, known);
     }
   }
 
   #entry(key: string): Known {
-    const known = this.#known.get(key) ?? { member: undefined, at: performance.now(), isNews: true };
+    const at = performance.now();
+    const known = this.#known.get(key) ?? { member: undefined, at, readAt: 0, isNews: true };
     this.#known.set(key, known);
     return known;
   }
 
   async #read(key: string, known: Known): Promise<void> {
     known.isNews = false;
+    known.readAt = performance.now();
     try {
       const read = await this.#bucket.read(key);
       const member = parseMember(read.data);
@@ -102,7 +114,6 @@ export class Roster {
       if (member === undefined || before?.run !== member.run || before.beats !== member.beats)
         known.at = performance.now();
       known.member = member;
-      if (member === undefined) this.#known.delete(key);
     } catch (error) {
       known.isNews = true;
       throw error;

@@ -194,7 +194,7 @@ test(
       const unknown = await run(world, '--forget', 'web2');
       assert.deepEqual(
         [unknown.child.exitCode, unknown.stderr],
-        [1, 'logferry: there is no host web2: there is web1\n'],
+        [1, 'logferry: there is no host and no receiver web2: there is web1, central-1\n'],
       );
       const before = Date.now();
       assert.equal(await shipper.stop(), 0);
@@ -207,6 +207,37 @@ test(
       const forgotten = await run(world, '--forget', 'web1');
       assert.equal(forgotten.stdout, 'forgot host web1\n');
       assert.deepEqual((await look(world)).status.hosts, []);
+    });
+  },
+);
+
+test(
+  'a receiver that is gone for good is forgotten, killed or stopped; not one that answers',
+  { timeout: TEST_MS },
+  async () => {
+    await World.run('retired', async (world) => {
+      const { receiver } = await fleet(world);
+      const retired = world.receive(['--id', 'central-2'], path.join(world.dir, 'other'));
+      const names = ({ status }: Looked): string[] => status.receivers.map(({ id }) => id).toSorted();
+      await looksUntil(world, (one) => names(one).length === 2);
+      const living = await run(world, '--forget', 'central-2');
+      assert.deepEqual(
+        [living.child.exitCode, living.stderr],
+        [1, 'logferry: receiver central-2 answers: stop it first\n'],
+      );
+      await retired.kill();
+      const forgotten = await run(world, '--forget', 'central-2');
+      assert.deepEqual([forgotten.child.exitCode, forgotten.stdout], [0, 'forgot receiver central-2\n']);
+      // What it owned is taken by the other.
+      const looked = await looksUntil(
+        world,
+        (one) => one.code === 0 && one.status.receivers[0]?.state === 'answers',
+      );
+      assert.deepEqual(names(looked), ['central-1']);
+      assert.equal(await receiver.stop(), 0);
+      const stopped = await run(world, '--forget', 'central-1');
+      assert.equal(stopped.stdout, 'forgot receiver central-1\n');
+      assert.deepEqual(names(await look(world)), []);
     });
   },
 );
@@ -338,7 +369,11 @@ test('no server, no stream, contradicting flags: one line each', { timeout: TEST
     const cases = [
       [['--server', 'nats://127.0.0.1:1'], 1, /^logferry: cannot reach nats-server at [^\n]*\n$/],
       [[], 1, /^logferry: there is no stream LOGS on nats-server at [^\n]*\n$/],
-      [['--forget', 'web1'], 1, /^logferry: there is no host web1: no shipper has ever registered there\n$/],
+      [
+        ['--forget', 'web1'],
+        1,
+        /^logferry: there is no host and no receiver web1: nobody has ever registered there\n$/,
+      ],
       [['--forget', 'web1', '--json'], 2, /^logferry: --forget goes with neither [^\n]*\n$/],
     ] as const;
     for (const [args, code, line] of cases) {
