@@ -13,6 +13,8 @@ export interface Tuning {
   rewindPauseMs: number;
   /** How long, in milliseconds, a compressed file that ends in the middle is waited for after its last write. */
   packingMs: number;
+  /** How long, in milliseconds, a central file stays open that nobody writes to. */
+  idleFileMs: number;
   /** How long, in milliseconds, nothing has to be at a path before a shipper forgets what is committed of it. */
   forgetMs: number;
   /** How long, in milliseconds, a silent shipper or receiver is no risk yet. */
@@ -26,6 +28,7 @@ export const tuning: Readonly<Tuning> = {
   knownAgainMs: 20_000,
   rewindPauseMs: 30_000,
   packingMs: 60_000,
+  idleFileMs: 120_000,
   forgetMs: 120_000,
   silentHostMs: 30_000,
   silentReceiverMs: 10_000,

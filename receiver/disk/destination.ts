@@ -11,7 +11,7 @@ import { LogferryError, messageOf, systemCode } from '../../common/runtime/error
 import { deleted, syncDirectory } from '../../common/runtime/files.ts';
 import { type Access, fileMode, giveFile } from './access.ts';
 import { activeName, type Format } from '../ledger/names.ts';
-import { makeDirectories, removeIfThere, rotateAway, rotatedName } from './places.ts';
+import { makeDirectories, type Place, removeIfThere, rotateAway, rotatedName } from './places.ts';
 import { inodeOf, isStill } from './segments.ts';
 
 const datasync = promisify(fdatasync);
@@ -27,13 +27,6 @@ export interface RotateOptions {
   readonly access?: Access;
   /** Told that a file has become a segment. */
   readonly onRotated?: () => void;
-}
-
-/** Where one write lies. */
-export interface Place {
-  readonly inode: string;
-  readonly from: number;
-  readonly to: number;
 }
 
 /** A file on disk, by a descriptor of our own: rotating-file-stream keeps its private, and never syncs. */
@@ -189,6 +182,11 @@ export class Destination {
   /** Somebody is about to write, or writes. */
   get isBusy(): boolean {
     return this.#users > 0;
+  }
+
+  /** Closed, nothing is missed: no clock rotates it, or there is nothing in it to be rotated. */
+  get mayRest(): boolean {
+    return this.#rotate.interval === undefined || this.#current?.size === 0;
   }
 
   /** It was closed to make room: open it anew. */

@@ -1,8 +1,9 @@
 // Which destinations are open, over all partitions of a receiver: the least recently used one is closed when there are
-// as many as the system lets this process have. Closing makes durable what was written.
+// as many as the system lets this process have, or nobody has written to it for long. Closing makes durable what was written.
 
 import { descriptorLimit } from '../../common/runtime/descriptors.ts';
-import { sleep } from '../../common/runtime/run.ts';
+import { inParallel, sleep } from '../../common/runtime/run.ts';
+import { tuning } from '../../common/runtime/tuning.ts';
 import type { Destination } from './destination.ts';
 
 /** Descriptors for everything else: ledgers, connections, segments that are read or compressed. */
@@ -21,14 +22,19 @@ const BUSY_MS = 20;
 
 /** Closed together: the file system joins syncs that wait together. */
 const CLOSED_AT_ONCE = 8;
+/** How often it is asked which ones are idle, and how many are closed then. */
+const IDLE_LOOK_MS = 1_000;
+const MOST_IDLE = 256;
 
 export class OpenDestinations {
   readonly #most: number;
-  /** Least recently used first. */
-  readonly #open = new Set<Destination>();
+  /** Least recently used first, each with when that was, by performance.now(). */
+  readonly #open = new Map<Destination, number>();
   /** Room that is given to destinations that are being opened. */
   #opening = 0;
   #closing: Promise<boolean> | undefined;
+  #closed = 0;
+  #idleLookAt = 0;
 
   constructor(most: number) {
     this.#most = most;
@@ -36,6 +42,11 @@ export class OpenDestinations {
 
   get count(): number {
     return this.#open.size;
+  }
+
+  /** How many were closed so far. */
+  get closed(): number {
+    return this.#closed;
   }
 
   /** Opens one more, when others were closed to make room for it. Those that are being written to now stay open. */
@@ -57,27 +68,51 @@ export class OpenDestinations {
   /** False when there was none that could be closed. */
   async #closeOldest(): Promise<boolean> {
     const closing: Destination[] = [];
-    for (const destination of this.#open) {
+    for (const destination of this.#open.keys()) {
       if (closing.length === CLOSED_AT_ONCE) break;
       if (!destination.isBusy) closing.push(destination);
     }
     try {
-      await Promise.all(closing.map(async (destination) => await destination.retire()));
+      await this.#close(closing);
     } finally {
-      for (const destination of closing) this.#open.delete(destination);
       this.#closing = undefined;
     }
     return closing.length > 0;
   }
 
+  async #close(closing: readonly Destination[]): Promise<void> {
+    try {
+      await Promise.all(closing.map(async (destination) => await destination.retire()));
+    } finally {
+      for (const destination of closing) this.remove(destination);
+    }
+  }
+
+  /** Closes some of those that nobody has written to for long; asked often. One that is rotated by the clock waits for that. */
+  async closeIdle(): Promise<void> {
+    const now = performance.now();
+    if (now < this.#idleLookAt) return;
+    this.#idleLookAt = now + IDLE_LOOK_MS;
+    const idle: Destination[] = [];
+    for (const [destination, usedAt] of this.#open) {
+      if (now - usedAt < tuning.idleFileMs || idle.length === MOST_IDLE) break;
+      if (!destination.isBusy && destination.mayRest) idle.push(destination);
+    }
+    await inParallel(idle, CLOSED_AT_ONCE, async (destination) => {
+      if (!destination.isBusy) await this.#close([destination]);
+    });
+  }
+
   /** Closes all that are open now, each when nobody writes to it; they are opened again as they are to be then. */
   async renew(signal: AbortSignal): Promise<void> {
-    const old = new Set(this.#open);
+    const old = new Set(this.#open.keys());
     while (old.size > 0 && !signal.aborted) {
       for (const destination of old) {
         if (destination.isBusy && this.#open.has(destination)) continue;
         old.delete(destination);
-        if (this.#open.delete(destination)) await destination.retire();
+        if (!this.#open.has(destination)) continue;
+        this.remove(destination);
+        await destination.retire();
       }
       if (old.size > 0) await sleep(BUSY_MS, signal);
     }
@@ -86,11 +121,11 @@ export class OpenDestinations {
   /** It is used again. */
   use(destination: Destination): void {
     this.#open.delete(destination);
-    this.#open.add(destination);
+    this.#open.set(destination, performance.now());
   }
 
   /** It was closed. */
   remove(destination: Destination): void {
-    this.#open.delete(destination);
+    if (this.#open.delete(destination)) this.#closed += 1;
   }
 }

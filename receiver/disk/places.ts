@@ -9,6 +9,13 @@ import { activeName, compressedName, type Format, segmentName } from '../ledger/
 import { type Access, directoryMode, giveDirectory } from './access.ts';
 import { isThere, statIfThere } from './segments.ts';
 
+/** Where one write lies. */
+export interface Place {
+  readonly inode: string;
+  readonly from: number;
+  readonly to: number;
+}
+
 /** What the active file is called from now on. */
 export function rotatedName(destination: string, format: Format, index: number): string {
   const name = segmentName(path.basename(destination), new Date(), index);

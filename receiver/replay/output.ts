@@ -165,7 +165,7 @@ export class ReplayOutput {
         const stream = { created, seq: Math.max(group.seq, shelf.record.stream.seq) };
         shelf.record = commitRecord(shelf.record, { term, stream, changes, holes });
         writer.record = shelf.record;
-        writer.forgetClosed();
+        await writer.rest();
       });
     });
     this.#committedAt = performance.now();

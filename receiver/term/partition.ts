@@ -323,6 +323,7 @@ export class Partition {
       });
     }
     if (this.#commitIsDue(deliveries.length === 0)) await this.#commit();
+    if (isEmpty(this.#writer.group)) await this.#writer.rest();
     const overdue = this.#writer.holes.overdue(this.#context.giveUpAfterMs);
     for (const [host, waiting] of Map.groupBy(overdue, ({ source }) => source.host))
       await this.#giveUp(host, waiting, going, signal);
@@ -395,7 +396,6 @@ export class Partition {
     this.#context.onCommit?.(this.#commitMs / 1_000);
     this.#committedSince = true;
     this.#writer.record = this.#held.record;
-    this.#writer.forgetClosed();
     this.#position = this.#held.record.stream;
   }
 

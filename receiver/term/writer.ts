@@ -12,8 +12,8 @@ import { chunkDone, giveBack } from '../../common/runtime/memory.ts';
 import { type FileChange, type Hole, type PartitionRecord } from '../../common/record/record.ts';
 import { fileKey, type SourceName, sourceOf } from '../../common/wire/subjects.ts';
 import { accept, type Verdict } from './accept.ts';
-import { Destination, type Place, type RotateOptions } from '../disk/destination.ts';
-import { isPlaceTaken } from '../disk/places.ts';
+import { Destination, type RotateOptions } from '../disk/destination.ts';
+import { isPlaceTaken, type Place } from '../disk/places.ts';
 import type { PartitionGenerations } from './generations.ts';
 import { Holes } from './holes.ts';
 import type { ReceiverStats } from './counts.ts';
@@ -104,6 +104,8 @@ export class Writer {
   /** What waits for missing bytes. */
   readonly holes: Holes;
   #group: Group = emptyGroup();
+  /** How many destinations had been closed when it was last asked. */
+  #closed = 0;
 
   constructor(options: WriterOptions, record: PartitionRecord, term: string) {
     this.#options = options;
@@ -604,15 +606,16 @@ export class Writer {
     return group;
   }
 
-  /** After a commit: the ledger lists all that was written, so of destinations that are closed nothing is kept. */
-  forgetClosed(): void {
+  /** With nothing to commit: the ledger lists all that was written, so of destinations that are closed nothing is kept. */
+  async rest(): Promise<void> {
+    const { open, ledgerFile } = this.#options;
     this.#said.committed();
+    await open.closeIdle();
+    if (open.closed === this.#closed) return;
+    this.#closed = open.closed;
     for (const [key, { isClosed }] of this.#byPath) if (isClosed) this.#byPath.delete(key);
-    for (const [name, destination] of this.#destinations)
-      if (destination.isClosed) {
-        this.#options.ledgerFile.unlisted.delete(name);
-        this.#destinations.delete(name);
-      }
+    for (const [name, { isClosed }] of this.#destinations)
+      if (isClosed && this.#destinations.delete(name)) ledgerFile.unlisted.delete(name);
   }
 
   /** After a write error: everything that the ledger does not list goes, and nothing of the group is remembered. */

@@ -27,6 +27,10 @@ function receiveWithFew(world: World): Daemon {
   return world.receive(['--rotate-size', '16KiB'], world.out, FEW);
 }
 
+function written({ files }: SimulatedHosts): number {
+  return files.reduce((sum, file) => sum + file.bytes, 0);
+}
+
 async function descriptorsOf({ child }: Daemon): Promise<number> {
   return (await readdir(`/proc/${child.pid}/fd`).catch(() => [])).length;
 }
@@ -53,8 +57,10 @@ test(
         await receiver.kill();
         receiver = receiveWithFew(world);
       }
-      const written = hosts.files.reduce((sum, file) => sum + file.bytes, 0);
-      await until(async () => (await bytesIn([world.out])) >= written, { timeoutMs: WAIT_MS, everyMs: 200 });
+      await until(async () => (await bytesIn([world.out])) >= written(hosts), {
+        timeoutMs: WAIT_MS,
+        everyMs: 200,
+      });
       for (const file of hosts.files) {
         const got = await central(world.out, file.host, file.path);
         assert.ok(
@@ -62,9 +68,48 @@ test(
           `${file.host} ${file.path}: ${got.length} of ${file.bytes}`,
         );
       }
-      assert.equal(await bytesIn([world.out]), written);
+      assert.equal(await bytesIn([world.out]), written(hosts));
       assert.ok(most > 0 && most < DESCRIPTORS, `${most} descriptors`);
       context.diagnostic(`at most ${most} descriptors were open at a look`);
+    });
+  },
+);
+
+test(
+  'central files that nobody writes to are closed, and go on when somebody does',
+  { timeout: TEST_MS },
+  async () => {
+    await World.run('idle-files', async (world) => {
+      const setup = world.start('setup', ['setup', '--server', world.server.url]);
+      assert.equal(await setup.exited, 0);
+      const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
+      world.atEnd(async () => {
+        await link.close();
+      });
+      const hosts = new SimulatedHosts(link, 'logs', HOSTS, FILES_EACH, 4 * 1024);
+      // One that is rotated by the clock waits for that.
+      for (const [interval, mayClose] of [
+        ['off', true],
+        ['5s', true],
+        ['1M', false],
+      ] as const) {
+        const receiver = world.receive(['--rotate-interval', interval]);
+        for (let round = 0; round < (mayClose ? 3 : 1); round += 1) {
+          await hosts.publishRound();
+          const arrived = async (): Promise<boolean> => (await bytesIn([world.out])) >= written(hosts);
+          assert.ok(await until(arrived, { timeoutMs: WAIT_MS, everyMs: 100 }));
+          const closes = async (): Promise<boolean> => (await descriptorsOf(receiver)) < hosts.files.length;
+          const closed = await until(closes, { timeoutMs: mayClose ? WAIT_MS : 5_000, everyMs: 100 });
+          assert.equal(closed, mayClose, `${await descriptorsOf(receiver)} descriptors`);
+        }
+        assert.equal(await receiver.stop(), 0, receiver.stderr);
+        assert.doesNotMatch(receiver.stderr, /"level":[456]0/);
+      }
+      for (const file of hosts.files) {
+        const got = await central(world.out, file.host, file.path);
+        assert.ok(got.equals(contentOf(file, 0, file.bytes)), `${file.host} ${file.path}: ${got.length}`);
+      }
+      assert.equal(await bytesIn([world.out]), written(hosts));
     });
   },
 );

@@ -9,4 +9,4 @@ export const UNTUNED = { ...tuning };
 export const PARTITIONS = 16;
 
 tune({ partitions: PARTITIONS, knownAgainMs: 8_000, rewindPauseMs: 5_000, packingMs: 20_000 });
-tune({ silentHostMs: 11_000, silentReceiverMs: 5_000 });
+tune({ silentHostMs: 11_000, silentReceiverMs: 5_000, idleFileMs: 2_000 });
