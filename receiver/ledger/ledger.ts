@@ -335,9 +335,9 @@ export function claimsOf(ledger: Ledger): Map<string, Claim> {
 
 /** Whether it says that so much of a generation was committed, and what comes before it. */
 export function says({ files, known }: Ledger, file: string, offset: number): boolean {
-  return (
-    (known.get(file)?.end ?? -1) >= offset || (files.get(file)?.some(({ end }) => end >= offset) ?? false)
-  );
+  // The last one is the furthest, as a rule.
+  const run = files.get(file)?.findLast(({ end }) => end >= offset);
+  return run !== undefined || (known.get(file)?.end ?? -1) >= offset;
 }
 
 /** Cut an inode of a destination back to `to`. */
