@@ -2,7 +2,7 @@
 // there later is new. What is not committed, or still written to, is not forgotten.
 
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { tune } from '../../../common/runtime/tuning.ts';
@@ -15,6 +15,10 @@ tune({ forgetMs: 1_500 });
 
 const cases = Cases.share('forgetting');
 const FILES = 60;
+/** More than are remembered of a path. */
+const ROTATIONS = 20;
+/** So many that a state with them takes long to be saved. */
+const OTHERS = 6_000;
 
 function pathsInState(host: CaseHost): string[] {
   const state = JSON.parse(readFileSync(`${host.state}/state.json`, 'utf8')) as { sources: object };
@@ -87,4 +91,44 @@ describe('paths at which nothing is any more', { concurrency: 3, timeout: TEST_M
       log.lines(2);
     });
   });
+
+  test('finished files that the state does not call finished hold up nothing that comes after them', async () => {
+    await cases.on('unfinished', async (host) => {
+      const log = host.log('app.log');
+      log.lines(1);
+      host.ship();
+      await host.arrives();
+      for (let round = 0; round < 2; round += 1) {
+        await host.stop();
+        afterKill(host);
+        for (let rotation = 0; rotation < (round === 0 ? ROTATIONS : 1); rotation += 1) {
+          log.rotate();
+          log.lines(1);
+        }
+        host.ship();
+        await host.arrives();
+      }
+    });
+  });
 });
+
+/** As after a kill: what was committed last was not written down. The old files are gone; and the path is looked at while its files have their turns. */
+function afterKill(host: CaseHost): void {
+  const file = `${host.state}/state.json`;
+  const state = JSON.parse(readFileSync(file, 'utf8')) as {
+    sources: Record<string, { file: string; done: boolean }[]>;
+  };
+  const own = state.sources[host.file('app.log')] ?? [];
+  for (const entry of own) entry.done = false;
+  for (let old = 1; old <= ROTATIONS; old += 1) rmSync(host.file(`app.log.${old}`), { force: true });
+  const [first] = own;
+  const others = Array.from({ length: OTHERS }, (_, number) => ({
+    ...first,
+    file: `other-${number}-0`,
+    done: true,
+  }));
+  writeFileSync(
+    file,
+    JSON.stringify({ ...state, sources: { ...state.sources, '/elsewhere/other.log': others } }),
+  );
+}
