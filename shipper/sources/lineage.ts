@@ -9,7 +9,7 @@ import type { Generation } from '../lane/generation.ts';
 import { baseOf, type FileStamp, isSameFile, splitFileId } from '../files/identity.ts';
 import type { GenerationState } from '../files/generation-state.ts';
 import type { Finished } from './finished.ts';
-import { Turns } from './turns.ts';
+import { StartOrder } from './start-order.ts';
 
 /** A deleted generation pins its disk space: it lets go sooner than a rotated one (rotateWaitMs). */
 const PARK_DELETED_MS = 60_000;
@@ -21,7 +21,7 @@ export class Lineage {
   readonly #path: string;
   /** The state's own list: what of it has a generation is in the same order there. */
   readonly #entries: GenerationState[];
-  readonly #turns = new Turns<Generation>();
+  readonly #order = new StartOrder<Generation>();
 
   constructor(context: ShipperContext, path: string) {
     this.#context = context;
@@ -37,7 +37,7 @@ export class Lineage {
   }
 
   get generations(): readonly Generation[] {
-    return this.#turns.all;
+    return this.#order.all;
   }
 
   /** The newest one. */
@@ -68,31 +68,31 @@ export class Lineage {
   // --- order ----------------------------------------------------------------------------------------------------
 
   get hasAllStarted(): boolean {
-    return this.#turns.waiting === 0;
+    return this.#order.waiting === 0;
   }
 
   /** The one that begins next. */
   get next(): Generation | undefined {
-    return this.#turns.next;
+    return this.#order.next;
   }
 
   /** The one that began last. */
   get latest(): Generation | undefined {
-    return this.#turns.latest;
+    return this.#order.latest;
   }
 
   /** Whether others follow the one that begins next. */
   get hasMore(): boolean {
-    return this.#turns.waiting > 1;
+    return this.#order.waiting > 1;
   }
 
   started(generation: Generation): void {
-    this.#turns.begin(generation);
+    this.#order.start(generation);
   }
 
   /** The one that began last waits for others, and begins again. */
   unstarted(generation: Generation): void {
-    this.#turns.beginAgain(generation);
+    this.#order.startAgain(generation);
   }
 
   /** What the next one names as the generation before it. */
@@ -117,7 +117,7 @@ export class Lineage {
 
   /** One that the state knows. */
   add(generation: Generation): void {
-    this.#turns.insert(generation, undefined);
+    this.#order.insert(generation, undefined);
   }
 
   /** A new one, before another or as the last one. */
@@ -128,7 +128,7 @@ export class Lineage {
     // Only the newest one is asked what stood beside it.
     if (following === undefined && newest !== undefined) newest.beside = null;
     this.#entries.splice(entryBefore ?? this.#entries.length, 0, entry);
-    this.#turns.insert(generation, following);
+    this.#order.insert(generation, following);
     // It follows another one now.
     if (following !== undefined) following.entry.after = null;
     this.#context.knownFiles.add(entry, this.#path);
@@ -187,7 +187,7 @@ export class Lineage {
     const [entry] = this.#entries;
     if (entry?.done !== true) return false;
     const generation = this.generationOf(entry);
-    if (generation !== undefined && !this.#turns.remove(generation)) return false;
+    if (generation !== undefined && !this.#order.remove(generation)) return false;
     void generation?.retire();
     this.#entries.shift();
     const { knownFiles } = this.#context;

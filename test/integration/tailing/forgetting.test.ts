@@ -112,7 +112,10 @@ describe('paths at which nothing is any more', { concurrency: 3, timeout: TEST_M
   });
 });
 
-/** As after a kill: what was committed last was not written down. The old files are gone; and the path is looked at while its files have their turns. */
+/**
+ * As after a kill: what was committed last was not written down. The old files are gone, and the state takes so long to be
+ * saved that the path is looked at while its files start.
+ */
 function afterKill(host: CaseHost): void {
   const file = `${host.state}/state.json`;
   const state = JSON.parse(readFileSync(file, 'utf8')) as {
