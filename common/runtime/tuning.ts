@@ -13,7 +13,7 @@ export interface Tuning {
   rewindPauseMs: number;
   /** How long, in milliseconds, a compressed file that ends in the middle is waited for after its last write. */
   packingMs: number;
-  /** How long, in milliseconds, a central file stays open that nobody writes to. */
+  /** How long, in milliseconds, an idle central file stays open. */
   idleFileMs: number;
   /** How long, in milliseconds, nothing has to be at a path before a shipper forgets what is committed of it. */
   forgetMs: number;

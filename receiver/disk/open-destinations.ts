@@ -1,5 +1,5 @@
 // Which destinations are open, over all partitions of a receiver: the least recently used one is closed when there are
-// as many as the system lets this process have, or nobody has written to it for long. Closing makes durable what was written.
+// as many as the system lets this process have, or it is idle for long. Closing makes durable what was written.
 
 import { descriptorLimit } from '../../common/runtime/descriptors.ts';
 import { inParallel, sleep } from '../../common/runtime/run.ts';
@@ -80,15 +80,19 @@ export class OpenDestinations {
     return closing.length > 0;
   }
 
+  /** Those that are not written to just now, some at a time. */
   async #close(closing: readonly Destination[]): Promise<void> {
-    try {
-      await Promise.all(closing.map(async (destination) => await destination.retire()));
-    } finally {
-      for (const destination of closing) this.remove(destination);
-    }
+    await inParallel(closing, CLOSED_AT_ONCE, async (destination) => {
+      if (destination.isBusy) return;
+      try {
+        await destination.retire();
+      } finally {
+        this.remove(destination);
+      }
+    });
   }
 
-  /** Closes some of those that nobody has written to for long; asked often. One that is rotated by the clock waits for that. */
+  /** Closes some of those that are idle for long; called often. One that is rotated by the clock waits for that. */
   async closeIdle(): Promise<void> {
     const now = performance.now();
     if (now < this.#idleLookAt) return;
@@ -98,9 +102,7 @@ export class OpenDestinations {
       if (now - usedAt < tuning.idleFileMs || idle.length === MOST_IDLE) break;
       if (!destination.isBusy && destination.mayRest) idle.push(destination);
     }
-    await inParallel(idle, CLOSED_AT_ONCE, async (destination) => {
-      if (!destination.isBusy) await this.#close([destination]);
-    });
+    await this.#close(idle);
   }
 
   /** Closes all that are open now, each when nobody writes to it; they are opened again as they are to be then. */
@@ -110,9 +112,7 @@ export class OpenDestinations {
       for (const destination of old) {
         if (destination.isBusy && this.#open.has(destination)) continue;
         old.delete(destination);
-        if (!this.#open.has(destination)) continue;
-        this.remove(destination);
-        await destination.retire();
+        if (this.#open.has(destination)) await this.#close([destination]);
       }
       if (old.size > 0) await sleep(BUSY_MS, signal);
     }

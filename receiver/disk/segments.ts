@@ -18,6 +18,7 @@ import {
   type FrameEnd,
   hasFrames,
   listedBytes,
+  runsIn,
 } from '../ledger/ledger.ts';
 import type { LedgerFile } from '../ledger/ledger-file.ts';
 import type { PartitionRecord } from '../../common/record/record.ts';
@@ -234,8 +235,7 @@ async function wholeFrames(
   where: string,
 ): Promise<FrameEnd | undefined> {
   if (!hasFrames(ledger, destination, inode)) return undefined;
-  const runs = ledger.destinations.get(destination) ?? [];
-  const run = runs.find((one) => one.inode === inode && one.from <= size && size < one.to);
+  const run = runsIn(ledger, destination, inode).find((one) => one.from <= size && size < one.to);
   if (run === undefined) return undefined;
   const handle = await open(where, constants.O_RDONLY);
   try {

@@ -73,7 +73,7 @@ export interface Earlier {
 
 /**
  * What the record knows of the generations that come before one, as far as the ledger does not say it already: so the order
- * across rotations survives a lost bucket. Whoever says something of a generation has said all this of it, so the first
+ * across rotations survives a lost bucket. A line about a generation comes with all this, so the first
  * that is known ends the search, and a ledger says each generation once.
  *
  * @param isSaid whether the ledger says that so much of a generation was committed

@@ -249,7 +249,7 @@ export function* allRuns(ledger: Ledger): Generator<Run> {
 }
 
 /** What it lists of a file on disk. */
-function runsIn(ledger: Ledger, destination: string, inode: string): readonly Run[] {
+export function runsIn(ledger: Ledger, destination: string, inode: string): readonly Run[] {
   return ledger.places.get(placeOf(destination, inode)) ?? [];
 }
 
@@ -345,7 +345,7 @@ export interface Cut {
   readonly destination: string;
   readonly inode: string;
   readonly to: number;
-  /** Of frames, between two runs: the source byte that follows. Whoever reads the line later may find one run there. */
+  /** Of frames, between two runs: the source byte that follows. A later start may find one run there. */
   readonly end?: number;
   /**
    * Of frames, when a part of a run stays: its source bytes below `keep`, and with them the frame that holds the last

@@ -21,9 +21,9 @@ const statusSchema = z.object({
 const LIST_MS = 2_000;
 /** Heard from this lately, a member need not be read. */
 const QUIET_SHARE = 0.5;
-/** One that has been silent for long is read less and less often: whoever comes back is heard. */
+/** One that has been silent for long is read less and less often: when it comes back, its heartbeat is heard. */
 const LONGEST_PAUSE_MS = 60_000;
-/** One whose key is gone for so long was forgotten. */
+/** One whose key is gone for this time was forgotten. */
 const GONE_MS = 60_000;
 
 const ALL_RECEIVERS = 'receiver.*';

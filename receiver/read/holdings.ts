@@ -5,7 +5,7 @@ import { bytesOf, type ByteRange, joinRanges } from '../../common/wire/ranges.ts
 import { partitionOf, sourceOf } from '../../common/wire/subjects.ts';
 import type { HeldFile, HeldFiles } from '../../common/fleet/verify.ts';
 import type { Known } from '../ledger/known.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import { allRuns, type Ledger, type Run } from '../ledger/ledger.ts';
 import type { Contents, PlacedRun } from './reader.ts';
 
 export interface Holdings {
@@ -21,25 +21,23 @@ export function ledgerHoldings(
   partitions: number,
   ledgerOf: (partition: number) => Ledger | undefined,
 ): Holdings {
-  const runsOf = (host: string, isWanted: (file: string) => boolean): PlacedRun[] => {
+  const placed = (run: Run): PlacedRun => {
+    const { host } = sourceOf(run.file);
     const partition = partitionOf(host, partitions);
-    const runs: PlacedRun[] = [];
-    for (const own of ledgerOf(partition)?.destinations.values() ?? [])
-      for (const run of own)
-        if (isWanted(run.file))
-          runs.push({
-            run: { ...run, sums: [...run.sums] },
-            ...{ out, partition, host, name: undefined, there: run.end },
-          });
-    return runs;
+    return {
+      run: { ...run, sums: [...run.sums] },
+      ...{ out, partition, host, name: undefined, there: run.end },
+    };
   };
+  const ledgerOfHost = (host: string): Ledger | undefined => ledgerOf(partitionOf(host, partitions));
   return {
     ofHost: (host) => {
-      const isWanted = (file: string): boolean => sourceOf(file).host === host;
-      const known = ledgerOf(partitionOf(host, partitions))?.known.values() ?? [];
-      return { runs: runsOf(host, isWanted), known: [...known].filter(({ file }) => isWanted(file)) };
+      const isWanted = ({ file }: { readonly file: string }): boolean => sourceOf(file).host === host;
+      const ledger = ledgerOfHost(host);
+      const runs = ledger === undefined ? [] : [...allRuns(ledger)].filter(isWanted);
+      return { runs: runs.map(placed), known: [...(ledger?.known.values() ?? [])].filter(isWanted) };
     },
-    ofFile: (file) => runsOf(sourceOf(file).host, (one) => one === file),
+    ofFile: (file) => (ledgerOfHost(sourceOf(file).host)?.files.get(file) ?? []).map(placed),
   };
 }
 

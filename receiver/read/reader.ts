@@ -10,7 +10,7 @@ import { sourceOf } from '../../common/wire/subjects.ts';
 import { lastFrameEnd } from '../disk/frame-file.ts';
 import { generationsOf, joinRuns, type Joined, type Piece, type PresentRun } from './join.ts';
 import type { Known } from '../ledger/known.ts';
-import { allRuns, type Run } from '../ledger/ledger.ts';
+import type { Run } from '../ledger/ledger.ts';
 import { ledgerPath, loadLedger } from '../ledger/ledger-file.ts';
 import { type Encoding, STATE_DIRECTORY } from '../ledger/names.ts';
 import { type OpenSegment, openSegment } from '../disk/open-segment.ts';
@@ -315,7 +315,7 @@ async function successorOf({ out, partition, run }: PlacedRun): Promise<Run | un
     run.start < other.end &&
     other.format === run.format &&
     (run.format !== undefined || other.from - other.start === run.from - run.start);
-  const runs = [...allRuns(ledger)].filter((other) => other.destination === run.destination && holds(other));
+  const runs = (ledger.destinations.get(run.destination) ?? []).filter(holds);
   return runs.find(({ inode }) => inode === run.inode) ?? runs[0];
 }
 

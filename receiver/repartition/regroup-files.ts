@@ -22,7 +22,7 @@ export async function regroupOnDisk(out: string, ledgers: readonly Ledger[]): Pr
   await rm(making, { recursive: true, force: true });
   await mkdir(making, { mode: 0o700 });
   for (const ledger of ledgers)
-    await writeFileDurably(ledgerPath(out, ledger.partition, MAKING), [...compactText(ledger)].join(''));
+    await writeFileDurably(ledgerPath(out, ledger.partition, MAKING), compactText(ledger));
   await rename(making, ready);
   await syncDirectory(path.dirname(ready));
   await finishRegrouping(out);

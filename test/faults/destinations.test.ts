@@ -27,6 +27,16 @@ function receiveWithFew(world: World): Daemon {
   return world.receive(['--rotate-size', '16KiB'], world.out, FEW);
 }
 
+async function hostsOf(world: World): Promise<SimulatedHosts> {
+  const setup = world.start('setup', ['setup', '--server', world.server.url]);
+  assert.equal(await setup.exited, 0);
+  const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
+  world.atEnd(async () => {
+    await link.close();
+  });
+  return new SimulatedHosts(link, 'logs', HOSTS, FILES_EACH, 4 * 1024);
+}
+
 function written({ files }: SimulatedHosts): number {
   return files.reduce((sum, file) => sum + file.bytes, 0);
 }
@@ -40,13 +50,7 @@ test(
   { timeout: TEST_MS },
   async (context) => {
     await World.run('destinations', async (world) => {
-      const setup = world.start('setup', ['setup', '--server', world.server.url]);
-      assert.equal(await setup.exited, 0);
-      const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
-      world.atEnd(async () => {
-        await link.close();
-      });
-      const hosts = new SimulatedHosts(link, 'logs', HOSTS, FILES_EACH, 4 * 1024);
+      const hosts = await hostsOf(world);
       let receiver = receiveWithFew(world);
       let most = 0;
       for (let round = 1; round <= ROUNDS; round += 1) {
@@ -80,13 +84,7 @@ test(
   { timeout: TEST_MS },
   async () => {
     await World.run('idle-files', async (world) => {
-      const setup = world.start('setup', ['setup', '--server', world.server.url]);
-      assert.equal(await setup.exited, 0);
-      const link = await openLink({ server: world.server.url }, { name: 'test', log: silentLogger() });
-      world.atEnd(async () => {
-        await link.close();
-      });
-      const hosts = new SimulatedHosts(link, 'logs', HOSTS, FILES_EACH, 4 * 1024);
+      const hosts = await hostsOf(world);
       // One that is rotated by the clock waits for that.
       for (const [interval, mayClose] of [
         ['off', true],
