@@ -15,25 +15,28 @@ const SHOWN = 5;
 /** One that is only slow must not be forgotten; who has let go of its name is not waited for. */
 const LONG_MS = 3_000;
 
-/** Which kind it was. Throws `failed` when nobody has this name, and when its holder answers. */
-export async function forget(link: Link, names: FleetNames, name: string): Promise<'host' | 'receiver'> {
+/** Which kind it was; of a host and a receiver of the same name, the host. Throws `failed` when there is neither, and when it answers. */
+export async function forgetMember(
+  link: Link,
+  names: FleetNames,
+  name: string,
+): Promise<'host' | 'receiver'> {
   const bucket = new Bucket(link, membersBucket(names.stream));
   const keys = (await bucket.info()) === undefined ? [] : await bucket.keys('>');
   const members = keys.map(memberOfKey).filter((member) => member !== undefined);
-  const its = members.filter((member) => member.name === name).map(({ kind }) => kind);
-  const [kind] = its.toSorted().toReversed();
+  const isThere = (one: string): boolean =>
+    members.some((member) => member.kind === one && member.name === name);
+  const kind = (['shipper', 'receiver'] as const).find(isThere);
   if (kind === undefined) throw unknown(name, members);
-  const [key, what] =
-    kind === 'shipper' ? [shipperKey(name), 'host' as const] : [receiverKey(name), 'receiver' as const];
+  const [key, what, hint] =
+    kind === 'shipper'
+      ? ([shipperKey(name), 'host', 'stop its shipper first'] as const)
+      : ([receiverKey(name), 'receiver', 'stop it first'] as const);
   const before = await bucket.read(key);
   const waitMs = parseMember(before.data) === undefined ? ANSWER_MS : LONG_MS;
   const answers = await answersAs(link, names, kind, name, waitMs);
   if (answers || (await bucket.read(key)).revision !== before.revision)
-    throw new LogferryError(
-      'failed',
-      `${what} ${printable(name)} answers`,
-      kind === 'shipper' ? 'stop its shipper first' : 'stop it first',
-    );
+    throw new LogferryError('failed', `${what} ${printable(name)} answers`, hint);
   await bucket.erase(key);
   return what;
 }

@@ -15,7 +15,7 @@ import { inClearWords } from '../../common/nats/failures.ts';
 import { commonFlags, openLog, serverOptions, streamNames } from '../flags/options.ts';
 import { printable } from '../terminal/printable.ts';
 import { collectStatus, StatusMemory, type StatusNames } from './collect.ts';
-import { forget } from './forget.ts';
+import { forgetMember } from './forget.ts';
 import { risksOf } from './risks.ts';
 import { screenOf } from './screen.ts';
 import type { Status } from './types.ts';
@@ -60,8 +60,8 @@ export function statusCommand(): Command {
 }
 
 async function run(options: Flags): Promise<void> {
-  const { forget: gone, watch, json } = options;
-  if (gone !== undefined && (watch || json))
+  const { forget, watch, json } = options;
+  if (forget !== undefined && (watch || json))
     throw new LogferryError('usage', '--forget goes with neither --watch nor --json', 'leave them out');
   const server = serverOptions(options);
   const names = streamNames(options);
@@ -70,9 +70,9 @@ async function run(options: Flags): Promise<void> {
   await runUntilStopped(log, undefined, async (signal) => {
     const link = await openLink(server, { name: 'logferry status', log, signal, giveUpMs: GIVE_UP_MS });
     try {
-      if (gone !== undefined) {
-        const what = await inClearWords(server, forget(link, names, gone));
-        await writeOut(`forgot ${what} ${printable(gone)}\n`);
+      if (forget !== undefined) {
+        const what = await inClearWords(server, forgetMember(link, names, forget));
+        await writeOut(`forgot ${what} ${printable(forget)}\n`);
       } else if (watch) await keepLooking(link, names, server, json, signal);
       else await lookOnce(link, names, server, json, signal);
     } finally {
